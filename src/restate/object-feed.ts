@@ -147,9 +147,14 @@ export async function dropFeed<Entry extends Sequenced, Row>(
 
 const watchersKey = (id: string): string => `watchers/${id}`
 
-/** An awakeable that is resolved once the row has ended. */
-export async function watchRow(ctx: Context, id: string, awakeable: string): Promise<void> {
-  ctx.set(watchersKey(id), [...((await ctx.get<string[]>(watchersKey(id))) ?? []), awakeable])
+/** Awakeables that are resolved once their rows have ended; of each row one. */
+export async function watchRows(
+  ctx: Context,
+  watches: readonly { readonly id: string; readonly awakeable: string }[],
+): Promise<void> {
+  const watchers = await Promise.all(watches.map(({ id }) => ctx.get<string[]>(watchersKey(id))))
+  for (const [index, { id, awakeable }] of watches.entries())
+    ctx.set(watchersKey(id), [...(watchers[index] ?? []), awakeable])
 }
 
 /** Tells whoever watches a row what has become of it. */

@@ -20,7 +20,7 @@ import {
   readFeed,
   readTail,
   waitForFeed,
-  watchRow,
+  watchRows,
   watermarkOf,
 } from './object-feed.js'
 import { nowOf } from './now.js'
@@ -195,7 +195,7 @@ async function start(
   const { outcome } = row.stored.state
   if (notify !== undefined) {
     if (outcome !== undefined) ctx.resolveAwakeable(notify, outcome)
-    else await watchRow(ctx, id, notify)
+    else await watchRows(ctx, [{ id, awakeable: notify }])
   }
   if (row.invocationId !== undefined) return { invocationId: row.invocationId }
   const run: RunRequest = { ...request, owner: ctx.key }

@@ -105,6 +105,12 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return this.rows.get(id)
   }
 
+  /** Fetches rows without those above them, in one round trip. */
+  async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
+    const rows = await Promise.all(ids.map((id) => ctx.get<HeldOperation>(operationKey(id))))
+    for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
+  }
+
   /** Fetches what is below an operation that is about to end, and lives. */
   async fetchBelow(ctx: SharedContext, id: OperationId): Promise<void> {
     const tie = this.rows.get(id) && tieOf((this.rows.get(id) as HeldOperation).spec)

@@ -31,7 +31,7 @@ import {
   readTail,
   tellWatchers,
   waitForFeed,
-  watchRow,
+  watchRows,
   type FeedTail,
 } from './object-feed.js'
 import type { RetryPolicy } from './retry.js'
@@ -124,14 +124,13 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
       watch: door(watchSchema, 'wait', async (ctx: Context, { members }) => {
         const book = await open(ctx)
         const operationIds = members.map(({ id }) => id)
-        for (const id of operationIds) await book.fetch(ctx, id)
+        await book.fetchAll(ctx, operationIds)
         const wait = { requestId: 'wait' as WaitRequestId, turnId: 'wait' as TurnId, operationIds }
         book.take({ type: 'wait_all.begin', ...wait })
-        for (const { id, awakeable } of members) {
-          const { outcome } = rowOf(book, id)
-          if (outcome === null) await watchRow(ctx, id, awakeable)
-          else ctx.resolveAwakeable(awakeable, outcome)
-        }
+        const isLive = ({ id }: { readonly id: OperationId }): boolean => book.isLive(id)
+        await watchRows(ctx, members.filter(isLive))
+        for (const { id, awakeable } of members)
+          if (!book.isLive(id)) ctx.resolveAwakeable(awakeable, rowOf(book, id).outcome)
       }),
       waiting: door(waitingSchema, 'wait', waitForFeed),
       advanceCursor: door(consumerSchema, 'cursor', (ctx: Context, { consumer, cursor }) =>
