@@ -127,7 +127,7 @@ describe('a server that is killed', () => {
   })
 
   it('at every step takes back nothing that a client has seen, and repeats nothing that must not be [M-40] [M-44]', {
-    timeout: lives * 5000,
+    timeout: lives * 10_000,
   }, async () => {
     const started = { directory: join(home, 'journal'), trace: join(home, 'trace') }
     const client = new Client()

@@ -32,9 +32,8 @@ function formOf(
     const isForm = typeof form === 'object' && form !== null && form.type === 'object'
     return isForm ? form : refuse('form', `describes no object: ${textOf(form)}`)
   }
-  const schema = form as StandardSchemaWithJSON
-  const fault = listingFault(schema, 'input')
+  const fault = listingFault(form, 'input')
   if (fault !== undefined) refuse('form', fault)
-  const { properties = {}, required } = jsonSchemaOf(schema, 'input') as Partial<RequestedForm>
+  const { properties = {}, required } = jsonSchemaOf(form, 'input') as Partial<RequestedForm>
   return { type: 'object', properties, ...(required !== undefined && { required }) }
 }

@@ -13,7 +13,7 @@ export interface GatedChild {
 }
 
 /** How a child is started. */
-export interface StartOptions {
+interface StartOptions {
   /** A file, open for reading, that is its standard input. */
   readonly input: number | 'ignore'
   /** It is let through once it is on record. */
