@@ -25,7 +25,7 @@ export interface LaneOptions {
    */
   readonly compactAfter?: number
   readonly logger?: Logger
-  /** Tells opening when to let others have their turn. Default the clock of the process. */
+  /** Tells opening, and callers that nothing else holds up, when to let others have their turn. Default the clock of the process. */
   readonly clock?: Pick<Clock, 'monotonicNow'>
 }
 
@@ -81,6 +81,8 @@ export class Lane {
   #lastBatch: Batch | undefined
   /** Streams whose memory is behind the journal. */
   readonly #behind = new Set<LaneStream>()
+  /** What callers may take of a turn that no write to a journal ends. */
+  readonly #share: LoopShare
   #closing: Promise<void> | undefined
   /** What opening cut from the end of the journal, if anything. */
   readonly cut: JournalCut | undefined
@@ -96,6 +98,7 @@ export class Lane {
     this.#streams = streams
     this.#logger = guardedLogger(options.logger)
     this.#health = new HealthKeeper(this.#logger)
+    this.#share = new LoopShare(options.clock ?? systemClock)
     if (journal === undefined) return
     this.#compaction = new Compaction({
       journal,
@@ -168,7 +171,8 @@ export class Lane {
    *
    * `decide` runs during the call and sees every decision made before it, durable or not; what it throws
    * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned`,
-   * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection.
+   * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection. What is decided at once is answered
+   * in a later turn of the event loop when callers have had their share of this one: one that goes on without end starves nobody.
    */
   submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
     const { unusable } = this.#health
@@ -215,7 +219,8 @@ export class Lane {
    */
   refuse(refusal: Error): Promise<never> {
     const batch = this.#lastBatch
-    if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled') return rejected(refusal)
+    if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled')
+      return this.#inTurn(() => rejected(refusal))
     const deferred = createDeferred<never>()
     batch.entries.push({ kind: 'refusal', reason: refusal, deferred })
     return deferred.promise
@@ -289,7 +294,12 @@ export class Lane {
       return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
-    return Promise.resolve(result)
+    return this.#inTurn(() => Promise.resolve(result))
+  }
+
+  /** Now, or in a later turn when callers have had their share of this one. */
+  #inTurn<Result>(answer: () => Promise<Result>): Promise<Result> {
+    return this.#share.isUsedUp ? silence(this.#share.turn().then(answer)) : answer()
   }
 
   /** The change stands whatever its observers do: one that throws is reported and harms nobody else. */

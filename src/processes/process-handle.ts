@@ -5,6 +5,7 @@ import { GuardedObservable } from '../base/guarded-observable.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import type { LoopShare } from '../base/loop-share.js'
 import { durationSchema, optionsSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import { checkValue, decodeValue, encodeValue, type InputOf, type Schema } from '../work/values.js'
@@ -62,6 +63,8 @@ export interface ProcessHandlePort {
   readonly awaiter: Awaiter
   readonly ids: IdSource
   readonly logger: Logger
+  /** What callers who ask over and over may take of a turn. */
+  readonly share: LoopShare
   /** Looks for work, because there may be some now. */
   drive(reason: string, processId: ProcessId): void
 }
@@ -161,7 +164,9 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
    */
   async cancel(reason?: string): Promise<'requested' | 'already_ended'> {
     const text = decode(v.optional(textSchema), reason, 'reason')
-    const { store } = this.#port.driver
+    const { share, driver } = this.#port
+    const { store } = driver
+    if (share.isUsedUp) await share.turn()
     if ((await store.getTerminal(this.id)).state === 'ended') return 'already_ended'
     const payload: JsonValue = { reason: text ?? null }
     const replay = { key: cancelRequestKey(this.id, payload) }
@@ -172,6 +177,8 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
 
   /** How it stands: status, what it waits for, who has started it, and its end. */
   async status(): Promise<ProcessRecord> {
+    const { share } = this.#port
+    if (share.isUsedUp) await share.turn()
     const record = await this.#port.driver.store.getProcess(this.id)
     if (record === undefined) throw new ProcessError('process.unknown', { processId: this.id })
     return record

@@ -7,6 +7,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
 import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
 import { guardedObserver } from '../base/observers.js'
@@ -219,6 +220,7 @@ export class Processes {
       awaiter: this.#awaiter,
       ids,
       logger,
+      share: new LoopShare(clock),
       // What runs here hears of it by itself.
       drive: (reason, processId) => {
         if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
@@ -293,7 +295,9 @@ export class Processes {
   }
 
   /** Processes that the filter asks for, by id; those that have not ended unless it says otherwise. */
-  list(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
+  async list(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
+    const { share } = this.#port
+    if (share.isUsedUp) await share.turn()
     return this.store.listProcesses(filter)
   }
 

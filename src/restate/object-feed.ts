@@ -1,6 +1,7 @@
 import type * as restate from '@restatedev/restate-sdk'
 import type { Sequenced } from '../base/feed.js'
 import { ownerOfKey } from './keys.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -37,13 +38,13 @@ export interface FeedTail {
   readonly watchers: readonly string[]
 }
 
-/** Reads what the end of a row has to know, in one round trip. */
+/** Reads what the end of a row has to know. */
 export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
-  const [watermark, waiters, watchers] = await Promise.all([
-    ctx.get<number>('seq'),
-    ctx.get<Waiter[]>('waiters'),
-    ctx.get<string[]>(watchersKey(id)),
-  ])
+  const [watermark, waiters, watchers] = await inTurn(
+    () => ctx.get<number>('seq'),
+    () => ctx.get<Waiter[]>('waiters'),
+    () => ctx.get<string[]>(watchersKey(id)),
+  )
   return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
 }
 
@@ -147,9 +148,20 @@ export async function dropFeed<Entry extends Sequenced, Row>(
 
 const watchersKey = (id: string): string => `watchers/${id}`
 
-/** An awakeable that is resolved once the row has ended. */
-export async function watchRow(ctx: Context, id: string, awakeable: string): Promise<void> {
-  ctx.set(watchersKey(id), [...((await ctx.get<string[]>(watchersKey(id))) ?? []), awakeable])
+/** Awakeables that are resolved once their rows have ended; of each row one. */
+export async function watchRows(
+  ctx: Context,
+  watches: readonly { readonly id: string; readonly awakeable: string }[],
+): Promise<void> {
+  const watchers = await inTurn(
+    ...watches.map(
+      ({ id }) =>
+        () =>
+          ctx.get<string[]>(watchersKey(id)),
+    ),
+  )
+  for (const [index, { id, awakeable }] of watches.entries())
+    ctx.set(watchersKey(id), [...(watchers[index] ?? []), awakeable])
 }
 
 /** Tells whoever watches a row what has become of it. */

@@ -17,6 +17,7 @@ import { OperationTree, tieOf } from '../operations/tree.js'
 import { newOperation, placeOf, type HeldOperation } from './held-operation.js'
 import type { Execution } from './claim.js'
 import { droppedThroughOf } from './object-feed.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -78,21 +79,25 @@ export class SessionBook implements OperationBook, RefusalFacts {
    */
   static async open(
     ctx: SharedContext,
-    now: PromiseLike<number>,
+    now: () => PromiseLike<number>,
     kept: number,
     id?: OperationId,
   ): Promise<SessionBook> {
     if (id === undefined) {
-      const [nowMs, head, dropped] = await Promise.all([now, readHead(ctx), droppedThroughOf(ctx)])
+      const [nowMs, head, dropped] = await inTurn(
+        now,
+        () => readHead(ctx),
+        () => droppedThroughOf(ctx),
+      )
       return new SessionBook(head, dropped, nowMs, kept)
     }
-    const [nowMs, head, dropped, row, parts] = await Promise.all([
+    const [nowMs, head, dropped, row, parts] = await inTurn(
       now,
-      readHead(ctx),
-      droppedThroughOf(ctx),
-      ctx.get<HeldOperation>(operationKey(id)),
-      ctx.get<OperationId[]>(partsKey(id)),
-    ])
+      () => readHead(ctx),
+      () => droppedThroughOf(ctx),
+      () => ctx.get<HeldOperation>(operationKey(id)),
+      () => ctx.get<OperationId[]>(partsKey(id)),
+    )
     const book = new SessionBook(head, dropped, nowMs, kept)
     book.#parts.set(id, parts ?? [])
     await book.#keep(ctx, id, row)
@@ -103,6 +108,12 @@ export class SessionBook implements OperationBook, RefusalFacts {
   async fetch(ctx: SharedContext, id: OperationId): Promise<HeldOperation | undefined> {
     if (!this.#fetched.has(id)) await this.#keep(ctx, id, await ctx.get<HeldOperation>(operationKey(id)))
     return this.rows.get(id)
+  }
+
+  /** Fetches rows without those above them. */
+  async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
+    const rows = await inTurn(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
+    for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
   }
 
   /** Fetches what is below an operation that is about to end, and lives. */

@@ -31,7 +31,7 @@ import {
   readTail,
   tellWatchers,
   waitForFeed,
-  watchRow,
+  watchRows,
   type FeedTail,
 } from './object-feed.js'
 import type { RetryPolicy } from './retry.js'
@@ -73,14 +73,13 @@ const answersKeptMs = 600_000
  * are one change (R-1).
  */
 export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
-  // What the call looks at is asked for together: one round trip.
-  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), kept, id)
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, () => nowOf(ctx, clock), kept, id)
   return restate.object({
     name: sessionService,
     handlers: {
       register: door(registerSchema, 'register', (ctx: Context, request) => register(ctx, open, request)),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await SessionBook.open(ctx, Promise.resolve(request.atMs), kept, request.id), request),
+        claim(ctx, await SessionBook.open(ctx, () => Promise.resolve(request.atMs), kept, request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
@@ -97,7 +96,8 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         book.write(ctx)
       }),
       end: door(endSchema, 'end', async (ctx: Context, request) => {
-        const [book, tail] = await Promise.all([open(ctx, request.id), readTail(ctx, request.id)])
+        const book = await open(ctx, request.id)
+        const tail = await readTail(ctx, request.id)
         return end(ctx, book, tail, request)
       }),
       /** The deadline of an operation has passed. */
@@ -124,14 +124,13 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
       watch: door(watchSchema, 'wait', async (ctx: Context, { members }) => {
         const book = await open(ctx)
         const operationIds = members.map(({ id }) => id)
-        for (const id of operationIds) await book.fetch(ctx, id)
+        await book.fetchAll(ctx, operationIds)
         const wait = { requestId: 'wait' as WaitRequestId, turnId: 'wait' as TurnId, operationIds }
         book.take({ type: 'wait_all.begin', ...wait })
-        for (const { id, awakeable } of members) {
-          const { outcome } = rowOf(book, id)
-          if (outcome === null) await watchRow(ctx, id, awakeable)
-          else ctx.resolveAwakeable(awakeable, outcome)
-        }
+        const isLive = ({ id }: { readonly id: OperationId }): boolean => book.isLive(id)
+        await watchRows(ctx, members.filter(isLive))
+        for (const { id, awakeable } of members)
+          if (!book.isLive(id)) ctx.resolveAwakeable(awakeable, rowOf(book, id).outcome)
       }),
       waiting: door(waitingSchema, 'wait', waitForFeed),
       advanceCursor: door(consumerSchema, 'cursor', (ctx: Context, { consumer, cursor }) =>

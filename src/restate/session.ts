@@ -245,7 +245,10 @@ export class RestateSession {
     return (await this.#connection.operationAttach.awaitTerminal(id, bounds)).outcome
   }
 
-  /** Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one. */
+  /**
+   * Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one for
+   * ten minutes.
+   */
   signal(id: OperationId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
     return this.operations.signal(id, name, payload, key)
   }

@@ -273,3 +273,37 @@ describe('a change that breaks while it is applied', () => {
     await expect(lane.reopen()).rejects.toMatchObject({ code: 'lane_apply_failed' })
   })
 })
+
+describe('a lane without a journal', () => {
+  /** A clock by which every look takes the share of a whole turn. */
+  const hurried = (): { monotonicNow: () => number } => {
+    let nowMs = 0
+    return { monotonicNow: () => (nowMs += 10) }
+  }
+
+  it.each(['answers', 'refuses'] as const)('lets others have their turn, however often it %s', async (what) => {
+    const lane = await Lane.open({ streamFor: () => undefined, clock: hurried() })
+    const tally = new Tally('tally', what === 'answers' ? 1000 : 0)
+    lane.attach(tally)
+    let hadTurn = false
+    setTimeout(() => (hadTurn = true))
+    let calls = 0
+    while (!hadTurn && calls < 1000) {
+      calls += 1
+      await tally.add(lane, 1).catch(() => {})
+    }
+    expect(hadTurn).toBe(true)
+    expect(tally.sum).toBe(what === 'answers' ? calls : 0)
+  })
+
+  it('commits at once and answers in the order of the calls, also in a later turn', async () => {
+    const lane = await Lane.open({ streamFor: () => undefined, clock: hurried() })
+    const tally = new Tally()
+    lane.attach(tally)
+    const order: number[] = []
+    const answers = [1, 2, 3].map(async (amount) => void order.push(await tally.add(lane, amount)))
+    expect(tally.sum).toBe(6)
+    await Promise.all(answers)
+    expect(order).toEqual([1, 3, 6])
+  })
+})
