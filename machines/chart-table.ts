@@ -59,6 +59,7 @@ interface Level {
 interface Configuration {
   readonly value: StateValue
   readonly snapshot: AnyMachineSnapshot
+  readonly tags: ReadonlySet<string>
   readonly levels: Map<string, Level | undefined>
   /** Event types that were asked about without data, and whether some data makes them legal. */
   readonly possible: Map<string, boolean>
@@ -162,15 +163,15 @@ export class ChartTable<Machine extends AnyStateMachine> {
 
   /** Whether a state among these has the tag. */
   hasTag(value: StatesOf<Machine>, tag: string): boolean {
-    return this.#configuration(value)?.snapshot.hasTag(tag) ?? false
+    return this.#configuration(value)?.tags.has(tag) ?? false
   }
 
   #configuration(value: StateValue): Configuration | undefined {
-    if (typeof value === 'string') return this.#configurationOf(value)
-    const known = this.#known.get(value)
+    // A text is its own key.
+    const known = typeof value === 'string' ? this.#configurations.get(value) : this.#known.get(value)
     if (known !== undefined) return known
     const found = this.#configurationOf(value)
-    if (found !== undefined && Object.isFrozen(value)) this.#known.set(value, found)
+    if (found !== undefined && typeof value === 'object' && Object.isFrozen(value)) this.#known.set(value, found)
     return found
   }
 
@@ -195,6 +196,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
     return {
       value: deepFreeze(snapshot.value as StateValue),
       snapshot,
+      tags: snapshot.tags,
       levels: new Map(),
       possible: new Map(),
       always: eventless(this.machine.root, snapshot.value, snapshot, this.#steps),

@@ -1,6 +1,6 @@
 /** A worker in a process of its own: `node worker.js INGRESS PORT`. Says its port, and when a step begins. */
 import { defineProcess } from '../../src/processes/public.js'
-import { serveRestate } from '../../src/restate/index.js'
+import { defineOperation, serveRestate } from '../../src/restate/index.js'
 
 const [ingress = '', port = '0'] = process.argv.slice(2)
 const quick = defineProcess('quick', { disposition: 'rerunnable' }, (input: number, { step }) =>
@@ -13,5 +13,8 @@ const slow = defineProcess('slow', { disposition: 'rerunnable' }, (input: number
     return input
   }),
 )
-const worker = await serveRestate({ definitions: [quick, slow], ingress, port: Number(port) })
+const operation = defineOperation('quick', { disposition: 'rerunnable' }, (input: number, { step }) =>
+  step('work', () => input),
+)
+const worker = await serveRestate({ definitions: [quick, slow, operation], ingress, port: Number(port) })
 process.send?.({ port: worker.port })

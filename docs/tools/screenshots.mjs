@@ -52,7 +52,7 @@ const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] }
 const url = runtime.inspectorUrl
 const screens = [
   ['inspector-work', '#/list', 'dark'],
-  ['inspector-chart', '#/machine/operation', 'light', 560],
+  ['inspector-chart', '#/machine/operation', 'light', 760],
 ]
 for (const [name, address, colorScheme, height = 620] of screens) {
   const page = await browser.newPage({ viewport: { width: 1100, height }, colorScheme })

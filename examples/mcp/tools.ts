@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createMcpHandler, fromJsonSchema, McpServer } from '@modelcontextprotocol/server'
 import { createRuntime } from 'stateward'
-import { createMcpTasks, type FetchFace } from 'stateward/mcp'
+import { createMcpTasks, elicit, type FetchFace } from 'stateward/mcp'
 
 const exportSchema = fromJsonSchema<{ readonly table: string }>({
   type: 'object',
@@ -18,14 +18,7 @@ export async function openDoor(dataDir: string) {
     const rows = await task.once('count', () => countRows(table))
     await task.status(`${rows} rows to export`)
     const { format } = await task.input({
-      format: {
-        method: 'elicitation/create',
-        params: {
-          mode: 'form',
-          message: 'CSV?',
-          requestedSchema: { type: 'object', properties: { csv: { type: 'boolean' } } },
-        },
-      },
+      format: elicit('CSV?', { type: 'object', properties: { csv: { type: 'boolean' } } }),
     })
     const { action } = format as { readonly action: string }
     if (action !== 'accept') return { content: [{ type: 'text', text: 'nothing was exported' }] }

@@ -10,8 +10,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { defineProcess } from 'stateward/processes'
-import { connectRestate, registerRestate, serveRestate } from 'stateward/restate'
+import { connectRestate, defineOperation, registerRestate, serveRestate } from 'stateward/restate'
 import * as v from 'valibot'
 import { startBalancer } from './balancer.js'
 
@@ -21,7 +20,7 @@ const admin = process.env['RESTATE_ADMIN'] ?? 'http://127.0.0.1:9070'
 const name = process.argv[2]
 
 // #region shown
-const chapter = defineProcess(
+const chapter = defineOperation(
   'chapter',
   { input: v.object({ title: v.string() }), output: v.string(), disposition: 'rerunnable' },
   async ({ title }, { step, sleep }) => {
@@ -45,19 +44,19 @@ async function demonstrate(): Promise<void> {
   const workers = await Promise.all([startWorker('one'), startWorker('two')])
   await using balancer = await startBalancer(workers.map(({ port }) => port))
   await registerRestate({ admin, uri: balancer.uri })
-  const chapters = connectRestate({ ingress, admin }).processes(randomUUID())
+  const session = connectRestate({ ingress, admin }).session(randomUUID())
   const titles = ['cranes', 'herons', 'storks', 'ibises', 'egrets', 'spoonbills']
-  for (const title of titles) await chapters.start(chapter, { title })
+  for (const title of titles) await session.run(chapter, { title }, { displayName: title })
   const more = ['bitterns', 'shoebills']
   let ends = 0
-  for await (const { seq, output } of chapters.follow()) {
-    console.log(seq, output.type === 'success' ? output.value : output.type)
+  for await (const { seq, outcome } of session.feed.entries()) {
+    console.log(seq, outcome.type === 'completed' ? outcome.result.content : outcome.type)
     ends += 1
     if (ends === titles.length + more.length) break
     if (ends > 1) continue
     workers[0].child.kill('SIGKILL')
     console.log('worker one is killed')
-    for (const title of more) await chapters.start(chapter, { title })
+    for (const title of more) await session.run(chapter, { title }, { displayName: title })
   }
   console.log(`${ends} chapters, none missing, none twice`)
   workers[1].child.kill('SIGTERM')

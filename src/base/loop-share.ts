@@ -25,7 +25,7 @@ export class LoopShare {
   /** True when the owner has had its share of this turn. */
   get isUsedUp(): boolean {
     const now = this.#clock.monotonicNow()
-    return this.#waiting.length > 0 || now - this.#begin(now) >= longestShareMs
+    return this.#waiting.length > 0 || now - (this.#since ?? this.#begin(now)) >= longestShareMs
   }
 
   /** Calls back in a later turn, first come, first served. */

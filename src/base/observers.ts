@@ -12,13 +12,18 @@ export type ObserverGuard = (step: () => unknown) => void
  * observer that breaks does so at every event, so that what follows the first says nothing new.
  */
 export function createObserverGuard(logger: Logger, message: string): ObserverGuard {
+  const report = createReport(logger, message)
+  return (step) => runGuarded(step, report)
+}
+
+/** Tells the logger of the first thing that it is given. */
+function createReport(logger: Logger, message: string): (cause: unknown) => void {
   let isReported = false
-  const report = (cause: unknown): void => {
+  return (cause) => {
     if (isReported) return
     isReported = true
     guardedLogger(logger).error({ ...faultFields(cause) }, message)
   }
-  return (step) => runGuarded(step, report)
 }
 
 /** The observer behind a guard of its own; an absent one stays absent. */
@@ -27,8 +32,15 @@ export function guardedObserver<Arguments extends readonly unknown[]>(
   logger: Logger,
   message: string,
 ): (...values: Arguments) => void {
-  const guard = createObserverGuard(logger, message)
-  return (...values) => guard(() => observer(...values))
+  const report = createReport(logger, message)
+  return (...values) => {
+    try {
+      const answer = observer(...values)
+      if (answer instanceof Promise) answer.catch(report)
+    } catch (cause) {
+      report(cause)
+    }
+  }
 }
 
 const guardedLoggers = new WeakMap<Logger, Logger>()

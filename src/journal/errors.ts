@@ -42,7 +42,7 @@ const messages = {
   journal_locked: ({ directory, pid, host, owner, file }: Holder) => {
     const holder = `process ${pid}${host === undefined ? '' : ` of ${host}`}`
     return owner === 'unknown'
-      ? `${directory} was taken by ${holder}, and it cannot be told from here whether that still runs: ` +
+      ? `${directory} was taken by ${holder}, and this process cannot tell whether that is still running: ` +
           `wait (lockWaitMs), or make sure that it has ended and remove ${file} by hand`
       : `${directory} is in use by ${holder}: wait (lockWaitMs), or stop that process`
   },
@@ -59,7 +59,7 @@ const messages = {
   }: {
     readonly file: string
     readonly reason: 'gone' | 'replaced' | 'superseded'
-  }) => `${file} is ${reason}: the directory is not this process's any more, and nothing is written to it`,
+  }) => `${file} is ${reason}: this process no longer owns the directory, and writes nothing to it`,
   /** Stored bytes are damaged where records may follow, or were written by another version. Nothing was changed. */
   journal_corrupt: ({ file, offset, reason, loss }: Corruption) => {
     const isShort = loss !== undefined && loss.closedAt >= loss.firstLost

@@ -10,7 +10,15 @@ import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server'
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { guardedLogger } from '../base/observers.js'
-import { checkFunction, durationSchema, functionSchema, optionsSchema, wholeNumberSchema } from '../base/options.js'
+import {
+  checkFunction,
+  durationSchema,
+  functionSchema,
+  optionsSchema,
+  textOf,
+  wholeNumberSchema,
+} from '../base/options.js'
+import { encodeValue } from '../work/values.js'
 import type { SchemaMap } from '../processes/index.js'
 import type { Runtime } from '../runtime.js'
 import { asDurableTool, isDefinition, type ToolDefinition } from './definition-tool.js'
@@ -27,9 +35,16 @@ import { fetchFront, type FetchFace } from './sdk/listen-http.js'
 import { transportFront } from './sdk/listen-stdio.js'
 import { HttpNotes } from './sdk/http-notes.js'
 import { defaultPrincipal, type Authorize, type DoorContext, type PrincipalOf } from './sdk/request.js'
-import { toolNameSchema, toolOptionsSchema, type McpToolOptions, type McpToolRun } from './sdk/tool-definition.js'
+import {
+  definitionOptionsSchema,
+  toolNameSchema,
+  toolOptionsSchema,
+  type DefinitionToolOptions,
+  type McpToolOptions,
+  type McpToolRun,
+} from './sdk/tool-definition.js'
 import { SerializedResults } from './wire/serialized-results.js'
-import type { DetailedTask, TaskFault, ToolResult } from './wire/shapes.js'
+import { faultSchema, type DetailedTask, type TaskFault, type ToolResult } from './wire/shapes.js'
 import { InvalidInputError } from '../base/errors.js'
 
 /** How a door is made; every field has a default. */
@@ -82,10 +97,12 @@ const doorOptionsSchema = optionsSchema<McpTasksOptions>({
   random: v.optional(functionSchema<(size: number) => Uint8Array>()),
 })
 
-/** How a definition is exposed as a tool. */
-export type DefinitionToolOptions = Omit<McpToolOptions, 'recovery' | 'before'> & {
-  /** Default the kind of the definition. */
-  readonly name?: string
+const listOptionsSchema = optionsSchema<{ readonly principal?: string }>({ principal: v.optional(v.string()) })
+const resultSchema = v.looseObject({}, 'not an object')
+
+function checkTaskId(taskId: unknown): void {
+  if (typeof taskId === 'string') return
+  throw new InvalidInputError({ subject: 'id of a task', field: '$', reason: `not text: ${textOf(taskId)}` })
 }
 
 /**
@@ -160,12 +177,17 @@ export class McpTasks {
     run?: McpToolRun<never>,
   ): void {
     if (isDefinition(named)) {
-      const { name = named.kind, ...options } = given as DefinitionToolOptions
+      const { name = named.kind, ...options } = decode(definitionOptionsSchema, given, `tool of ${named.kind}`)
       const { listed, ...work } = asDurableTool(named, this.#runtime)
       return this.#add(name, { ...listed, ...options, recovery: 'external' }, work)
     }
     checkFunction(`tool ${named}`, run)
     this.#add(named, given, { run: run as unknown as DurableTool['run'] })
+  }
+
+  /** The same for those who look for it under the older line: a tool is defined once, for both; see `registerTools` of `stateward/mcp/v1`. */
+  get v1(): Pick<McpTasks, 'tool'> {
+    return this
   }
 
   /** Takes up what an earlier process has left; later calls share the first one. Rejects with the errors of the store. */
@@ -193,13 +215,15 @@ export class McpTasks {
 
   /** A task as its host is told it, whoever that is; `undefined` for what is not there. */
   async get(taskId: string): Promise<DetailedTask | undefined> {
+    checkTaskId(taskId)
     await this.#life.ready()
     const state = await this.#life.read(taskId)
     return state === undefined ? undefined : this.#life.detailed(state)
   }
 
   /** Tasks whose handles are good, the oldest first: of one principal, or all of them. */
-  async list({ principal }: { readonly principal?: string } = {}): Promise<readonly DetailedTask[]> {
+  async list(options: { readonly principal?: string } = {}): Promise<readonly DetailedTask[]> {
+    const { principal } = decode(listOptionsSchema, options, 'options of a list of tasks')
     await this.#life.ready()
     const states = await this.#life.list(principal === undefined ? undefined : { principal })
     return states.map((state) => this.#life.detailed(state))
@@ -207,20 +231,28 @@ export class McpTasks {
 
   /** Asks a task to end; durable when it resolves. Rejects with `mcp_task_unknown`. */
   async cancel(taskId: string): Promise<void> {
+    checkTaskId(taskId)
     await this.#life.ready()
     const state = await this.#life.read(taskId)
     if (state === undefined) throw new McpError('mcp_task_unknown', {})
     await this.#life.cancel(state)
   }
 
-  /** Says what an `external` tool has come to. Rejects with `mcp_task_unknown` and `mcp_task_ended`. */
+  /**
+   * Says what an `external` tool has come to. Rejects with `mcp_task_unknown`, `mcp_task_ended`, `mcp_task_not_external` and
+   * `invalid_input`.
+   */
   async complete(taskId: string, result: ToolResult): Promise<void> {
+    checkTaskId(taskId)
+    decode(resultSchema, encodeValue(result, 'result of a task'), 'result of a task')
     await this.#life.ready()
     await this.#life.complete(taskId, result)
   }
 
   /** Says that an `external` tool has failed, with an error of the protocol. Rejects like {@link McpTasks.complete}. */
   async fail(taskId: string, error: TaskFault): Promise<void> {
+    checkTaskId(taskId)
+    decode(faultSchema, encodeValue(error, 'fault of a task'), 'fault of a task')
     await this.#life.ready()
     await this.#life.fail(taskId, error)
   }

@@ -480,9 +480,6 @@ export class ClusterMember implements PlacementSource {
 
   #readSoon(): void {
     this.#reading ??= this.#read()
-      .then(() => {
-        this.#isUnread = false
-      })
       .catch((cause: unknown) => {
         if (!this.#isUnread && !this.#isGone) commitsUnread(this.#options.logger, faultFields(cause))
         this.#isUnread = true
@@ -499,6 +496,7 @@ export class ClusterMember implements PlacementSource {
       const view = this.#view
       if (view === undefined || this.#state === 'gone') return
       const page = await this.#inTime(source.commitsAfter(this.#positionIn(view), pageSize))
+      this.#isUnread = false
       if (page.length === 0) return
       for (const commit of page) {
         if (this.#isGone) return

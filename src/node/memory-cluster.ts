@@ -75,7 +75,7 @@ export class MemoryCluster implements ClusterSource {
       if (lease.expiresAt > now && isSame(lease.holder, beat)) hold(subject, lease)
     }
     // What it may take whatever its share is counts for that.
-    for (const isAcquired of [this.#isBeyondShare, this.#isInShare(held)]) {
+    for (const isAcquired of [this.#isBeyondShare, this.#isInShare(held, leaseTtlMs)]) {
       for (const [subject, lease] of [...this.#leases].sort(bySubject)) {
         const isFree = lease.holder === undefined || lease.expiresAt <= now
         if (!isFree || !isAcquired(subject, beat)) continue
@@ -166,10 +166,13 @@ export class MemoryCluster implements ClusterSource {
   }
 
   /** Until it has as many daemons as every member that takes anything would have. */
-  #isInShare(held: readonly HeldLease[]): (subject: LeaseSubject, beat: Heartbeat) => boolean {
+  #isInShare(held: readonly HeldLease[], leaseTtlMs: number): (subject: LeaseSubject, beat: Heartbeat) => boolean {
     const now = this.#clock.monotonicNow()
     const wished = [...this.#daemons.values()].filter(({ intent }) => intent === 'run').length
-    const taking = [...this.#members.values()].filter((member) => this.#isTaking(member, now)).length
+    // Whoever was silent for as long as a lease has none to take its share with.
+    const taking = [...this.#members.values()].filter(
+      (member) => this.#isTaking(member, now) && now - member.seenAt < leaseTtlMs,
+    ).length
     const share = Math.ceil(wished / Math.max(1, taking))
     return (subject, { takeDaemons }) => {
       const [kind, id] = subject.split(':')

@@ -137,7 +137,7 @@ export class OperationLine {
     const first = this.#queued.get(id)
     if (first === undefined) return false
     const refused: { readonly queued: QueuedOperation; readonly reason: unknown }[] = [{ queued: first, reason }]
-    for (let next = refused.pop(); next !== undefined; next = refused.pop()) {
+    for (const next of refused) {
       const { candidate, leave, begun, followers = [] } = next.queued
       const { id: parentId } = candidate.spec
       leave?.()

@@ -391,8 +391,9 @@ export class OperationRegistry {
     return this.#records.isBelowEnded(id)
   }
 
-  /** True for an id with which nothing can be registered. */
+  /** True for an id with which nothing can be registered. Raises `invalid_input`. */
   isUsed(id: OperationId): boolean {
+    checkId(id)
     return this.#records.isUsed(id)
   }
 

@@ -28,6 +28,8 @@ export interface OperationView {
   readonly outcome: OperationOutcome | null
   /** Epoch milliseconds. */
   readonly createdAtMs: number
+  /** Of an operation that has ended in this process. */
+  readonly completedAtMs?: number
 }
 
 /** What the store of a view holds. Immutable: what has not changed is the same object as before. */
@@ -216,9 +218,18 @@ export class SessionView {
     return { id, displayName, kind, status: 'queued', outcome: null, createdAtMs: queued.queuedAtMs }
   }
 
-  #rowOf({ id, displayName, kind, status, outcome, createdAtMs }: OperationSnapshot): OperationView {
+  #rowOf({ id, displayName, kind, status, outcome, createdAtMs, completedAtMs }: OperationSnapshot): OperationView {
     const progress = this.#progress.get(id)
-    return { id, displayName, kind, status, ...(progress !== undefined && { progress }), outcome, createdAtMs }
+    return {
+      id,
+      displayName,
+      kind,
+      status,
+      ...(progress !== undefined && { progress }),
+      outcome,
+      createdAtMs,
+      ...(completedAtMs !== undefined && { completedAtMs }),
+    }
   }
 
   #liveRow(id: OperationId): OperationView | undefined {

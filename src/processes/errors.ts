@@ -27,7 +27,7 @@ const messages = {
     stored,
     provided,
   }: OfProcess & { readonly stored: string; readonly provided: string }) =>
-    `process ${quoted(processId)} is registered otherwise: ${stored}, not ${provided}`,
+    `process ${quoted(processId)} is registered differently: ${stored}, not ${provided}`,
   /** The process has not declared events of this type. */
   'process.event_undeclared': ({ processId, eventType }: OfEvent) =>
     `process ${quoted(processId)} declares no event ${eventType}`,

@@ -1,6 +1,7 @@
 import type * as restate from '@restatedev/restate-sdk'
 import type { Sequenced } from '../base/feed.js'
 import { ownerOfKey } from './keys.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -37,13 +38,13 @@ export interface FeedTail {
   readonly watchers: readonly string[]
 }
 
-/** Reads what the end of a row has to know, in one round trip. */
+/** Reads what the end of a row has to know. */
 export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
-  const [watermark, waiters, watchers] = await Promise.all([
-    ctx.get<number>('seq'),
-    ctx.get<Waiter[]>('waiters'),
-    ctx.get<string[]>(watchersKey(id)),
-  ])
+  const [watermark, waiters, watchers] = await inTurn(
+    () => ctx.get<number>('seq'),
+    () => ctx.get<Waiter[]>('waiters'),
+    () => ctx.get<string[]>(watchersKey(id)),
+  )
   return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
 }
 
@@ -108,21 +109,34 @@ export async function advanceCursor(ctx: Context, consumer: string, cursor: numb
 /** How many places are dropped at a time: whoever else calls the object waits meanwhile. */
 const droppedAtOnce = 1000
 
-/** Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. */
-export async function dropFeed<Entry extends Sequenced>(
+/**
+ * Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. An id
+ * that has a row of its own again keeps that one: `seqOf` says in which place of the feed a row has ended.
+ */
+export async function dropFeed<Entry extends Sequenced, Row>(
   ctx: Context,
   through: number,
-  idOf: (entry: Entry) => { readonly id: string; readonly rowKey: string },
+  {
+    idOf,
+    keyOfRow,
+    seqOf,
+  }: {
+    readonly idOf: (entry: Entry) => string
+    readonly keyOfRow: (id: string) => string
+    readonly seqOf: (row: Row) => number | undefined
+  },
 ): Promise<number> {
   const floor = await droppedThroughOf(ctx)
   const last = Math.min(through, await watermarkOf(ctx), floor + droppedAtOnce)
   if (last <= floor) return floor
   const dropped = new Set<string>()
   for (let place = floor + 1; place <= last; place += 1) {
-    const { id, rowKey } = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
-    dropped.add(encodeURIComponent(id))
+    const id = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
     ctx.clear(`feed/${place}`)
-    ctx.clear(rowKey)
+    const row = await ctx.get<Row>(keyOfRow(id))
+    if (row === null || seqOf(row) !== place) continue
+    ctx.clear(keyOfRow(id))
+    dropped.add(encodeURIComponent(id))
   }
   for (const key of await ctx.stateKeys()) {
     const owner = ownerOfKey(key)
@@ -134,9 +148,20 @@ export async function dropFeed<Entry extends Sequenced>(
 
 const watchersKey = (id: string): string => `watchers/${id}`
 
-/** An awakeable that is resolved once the row has ended. */
-export async function watchRow(ctx: Context, id: string, awakeable: string): Promise<void> {
-  ctx.set(watchersKey(id), [...((await ctx.get<string[]>(watchersKey(id))) ?? []), awakeable])
+/** Awakeables that are resolved once their rows have ended; of each row one. */
+export async function watchRows(
+  ctx: Context,
+  watches: readonly { readonly id: string; readonly awakeable: string }[],
+): Promise<void> {
+  const watchers = await inTurn(
+    ...watches.map(
+      ({ id }) =>
+        () =>
+          ctx.get<string[]>(watchersKey(id)),
+    ),
+  )
+  for (const [index, { id, awakeable }] of watches.entries())
+    ctx.set(watchersKey(id), [...(watchers[index] ?? []), awakeable])
 }
 
 /** Tells whoever watches a row what has become of it. */

@@ -10,6 +10,7 @@ import type { StoredProcess } from '../processes/record.js'
 import { keyOf } from './keys.js'
 import { appendToFeed, readTail, tellWatchers, type FeedTail } from './object-feed.js'
 import type { ProcessEnd } from './wire.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -83,16 +84,10 @@ export class ProcessBook {
     this.#context = { nowMs, newToken: () => ctx.rand.uuidv4() }
   }
 
-  /**
-   * The book of a call about one process. What the call will look at is asked for together: that is one round trip to the
-   * engine, where one after another each would be one.
-   */
-  static async open(ctx: SharedContext, now: PromiseLike<number>, id: ProcessId): Promise<ProcessBook> {
-    const asked = Promise.all([readHeld(ctx, id), ctx.get<number>(changesKey)])
-    const [nowMs, [held, changes]] = await Promise.all([now, asked])
-    const book = new ProcessBook(ctx, nowMs)
-    book.#held.set(id, held)
-    book.#last = changes ?? 0
+  /** The book of a call about one process. */
+  static async open(ctx: SharedContext, now: () => PromiseLike<number>, id: ProcessId): Promise<ProcessBook> {
+    const book = new ProcessBook(ctx, await now())
+    book.#held.set(id, await readHeld(ctx, id))
     return book
   }
 
@@ -129,7 +124,7 @@ export class ProcessBook {
     const { row } = await this.known(id)
     const { lastSequence } = row.stored.state
     const sequences = Array.from({ length: Math.max(0, lastSequence - after) }, (_, index) => after + index + 1)
-    return Promise.all(sequences.map((sequence) => this.#entry(id, sequence)))
+    return inTurn(...sequences.map((sequence) => () => this.#entry(id, sequence)))
   }
 
   /** Has a command decide; what it decides is seen by those that follow. Raises its refusal; nothing has changed then. */
@@ -180,7 +175,7 @@ export class ProcessBook {
     for (const id of this.#granted) ctx.set(grantsKey(id), await this.grantsOf(id))
     for (const id of this.#acked) ctx.set(acksKey(id), await this.acksOf(id))
     if (this.#changes !== undefined) ctx.set(changesKey, this.#changes)
-    return Promise.all(this.#ended.map(async (id) => (await this.known(id)).row))
+    return inTurn(...this.#ended.map((id) => async () => (await this.known(id)).row))
   }
 
   /** The number of the next change. */
@@ -209,11 +204,14 @@ export class ProcessBook {
 
   async #take(id: ProcessId, held: Held, writes: ProcessWrites, process: StoredProcess | undefined): Promise<void> {
     const { register, entries = [], lease, ack, grant, revoke } = writes
-    if (register !== undefined || entries.length > 0) {
-      const before = held.row ?? { progressCount: 0 }
-      const stored = process ?? (register as StoredProcess)
+    const stored = process ?? register
+    if (stored !== undefined) {
+      const before: Omit<ProcessRow, 'stored' | 'change'> = held.row ?? { progressCount: 0 }
       this.replace(id, { ...before, stored, change: await this.nextChange() })
-      if (held.row?.stored.state.status === 'running' && stored.state.status !== 'running') this.#ended.push(id)
+      // One whose end is in the feed already has only been mended.
+      const isInFeed = before.seq !== undefined
+      if (stored.state.status !== 'running' && held.row?.stored.state.status === 'running' && !isInFeed)
+        this.#ended.push(id)
     }
     if (register !== undefined && held.tombstone !== undefined) {
       this.#put(id, { tombstone: undefined })
@@ -264,7 +262,10 @@ export class ProcessBook {
 }
 
 async function readHeld(ctx: SharedContext, id: ProcessId): Promise<Held> {
-  const [row, lease] = await Promise.all([ctx.get<ProcessRow>(rowKey(id)), ctx.get<StoredLease>(leaseKey(id))])
+  const [row, lease] = await inTurn(
+    () => ctx.get<ProcessRow>(rowKey(id)),
+    () => ctx.get<StoredLease>(leaseKey(id)),
+  )
   const tombstone = row === null ? await ctx.get<TombstoneRow>(tombstoneKey(id)) : null
   return { row: row ?? undefined, tombstone: tombstone ?? undefined, lease: lease ?? undefined }
 }

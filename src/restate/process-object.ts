@@ -20,7 +20,7 @@ import {
   readFeed,
   readTail,
   waitForFeed,
-  watchRow,
+  watchRows,
   watermarkOf,
 } from './object-feed.js'
 import { nowOf } from './now.js'
@@ -64,7 +64,7 @@ type Row = Awaited<ReturnType<ProcessBook['known']>>
  * is held (R-7).
  */
 export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
-  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, nowOf(ctx, clock), id)
+  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, () => nowOf(ctx, clock), id)
   const settle = async (
     ctx: Context,
     {
@@ -74,7 +74,8 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
     }: { readonly id: ProcessId; readonly output: AwaitOutput; readonly fencingToken?: number },
     isOwn: boolean,
   ): Promise<Settled> => {
-    const [book, tail] = await Promise.all([open(ctx, id), readTail(ctx, id)])
+    const book = await open(ctx, id)
+    const tail = await readTail(ctx, id)
     const held = await book.known(id)
     // The engine lets one attempt say so, and a claim of another attempt that comes late takes nothing from it.
     const isFenced = fencingToken !== undefined && (!isOwn || held.row.isOutside === true)
@@ -99,7 +100,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         start(ctx, await open(ctx, request.id), request),
       ),
       claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await open(ctx, request.id), request),
+        claim(ctx, await ProcessBook.open(ctx, () => Promise.resolve(request.atMs), request.id), request),
       ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
         const book = new ProcessBook(ctx, 0)
@@ -195,7 +196,7 @@ async function start(
   const { outcome } = row.stored.state
   if (notify !== undefined) {
     if (outcome !== undefined) ctx.resolveAwakeable(notify, outcome)
-    else await watchRow(ctx, id, notify)
+    else await watchRows(ctx, [{ id, awakeable: notify }])
   }
   if (row.invocationId !== undefined) return { invocationId: row.invocationId }
   const run: RunRequest = { ...request, owner: ctx.key }
@@ -268,7 +269,11 @@ function tell(ctx: Context, ended: readonly ProcessRow[]): void {
 /** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet. */
 async function forget(ctx: Context, { through }: { readonly through: number }): Promise<number> {
   const last = Math.min(through, ...Object.values(await cursorsOf(ctx)))
-  return dropFeed<ProcessEnd>(ctx, last, ({ processId }) => ({ id: processId, rowKey: rowKey(processId) }))
+  return dropFeed<ProcessEnd, ProcessRow>(ctx, last, {
+    idOf: ({ processId }) => processId,
+    keyOfRow: rowKey,
+    seqOf: ({ seq }) => seq,
+  })
 }
 
 function checkFence({ row, lease }: Row, fencingToken: number): void {

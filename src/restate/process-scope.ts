@@ -13,6 +13,7 @@ import type { Callable, StepOptions, StepScope, WaitForOptions } from '../work/d
 import { checkValue, encodeValue, type Schema } from '../work/values.js'
 import type { ProcessObject } from './process-object.js'
 import { RunScope, type RunScopeOptions } from './run-scope.js'
+import { processesService } from './services.js'
 import { refusalIn } from './wire.js'
 
 /** What one run of a process is given on the engine. */
@@ -75,7 +76,7 @@ export class ProcessScope extends RunScope implements ProcessRunContext {
     checkSize(encoded, `event ${eventType}`, 'payload')
     try {
       return await ctx
-        .objectClient({ name: place.service } as ProcessObject, place.key)
+        .objectClient<ProcessObject>({ name: processesService }, place.key)
         .append({ id: this.processId, eventType, payload: encoded, ordinal })
     } catch (thrown) {
       throw refusalIn(messageOf(thrown)) ?? thrown

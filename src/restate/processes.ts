@@ -122,7 +122,8 @@ export class RestateProcesses {
    * included, which then waits for who has claimed it.
    */
   claim(id: ProcessId, owner: LeaseOwner, step: string): Promise<Claim> {
-    return this.#call('claim', { id, owner, step, isOutside: true }, claimedSchema)
+    const atMs = Math.trunc(this.#connection.clock.wallNow())
+    return this.#call('claim', { id, owner, step, atMs, isOutside: true }, claimedSchema)
   }
 
   /** Reports progress under the fencing token of a claim. Rejects with `process.lease_superseded` for a late one. */

@@ -175,7 +175,7 @@ export class RunScope implements DurableLog {
     const { id: notify, promise } = ctx.awakeable<unknown>()
     const start = { ...startRequestOf(called, childIdOf(id, key), input), notify }
     // What is called is a process, beside whoever calls it.
-    ctx.objectSendClient({ name: processesService } as ProcessObject, place.key).start(start)
+    ctx.objectSendClient<ProcessObject>({ name: processesService }, place.key).start(start)
     return async () => answerOfOutput((await promise) as ChildOutput)
   }
 
@@ -228,7 +228,7 @@ export class RunScope implements DurableLog {
 
   #claimStep(key: string): Promise<Claim> {
     const { id, place, disposition, owner, claim } = this.#options
-    const asked = { id, owner, step: key }
+    const asked = { id, owner, step: key, atMs: Math.trunc(systemClock.wallNow()) }
     if (disposition === 'owner_bound') return claim(place, asked)
     this.#claiming ??= claim(place, asked)
     return this.#claiming

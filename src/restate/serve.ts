@@ -9,6 +9,7 @@ import { InvalidInputError, messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { clockSchema, loggerSchema } from '../base/ports.js'
 import { durationSchema, optionsSchema, textOf, textSchema, wholeNumberSchema } from '../base/options.js'
+import { defaultMaxCompleted, feedCapacity } from '../operations/index.js'
 import type { ProcessDefinition } from '../processes/index.js'
 import { isProcessDefinition } from '../processes/definition.js'
 import { RestateIngress } from './ingress.js'
@@ -42,6 +43,8 @@ export interface ServeRestateOptions {
   readonly maxAttempts?: number
   /** Milliseconds for which the engine keeps what a run has come to, for who waits for it. Default a day. */
   readonly retentionMs?: number
+  /** Rows of the feed of a session that are kept at least, with the operations that they tell of. Default 1024. */
+  readonly completionsKept?: number
   /** Hears what the engine's library warns of. Default: nobody. */
   readonly logger?: Logger
   /** By what rows are dated and leases of stores expire; the engine's own times are its own. Default the clock of the process. */
@@ -61,6 +64,7 @@ const serveSchema = optionsSchema<ServeRestateOptions>({
   owner: v.optional(textSchema()),
   maxAttempts: v.optional(wholeNumberSchema(1)),
   retentionMs: v.optional(durationSchema),
+  completionsKept: v.optional(wholeNumberSchema(1)),
   logger: v.optional(loggerSchema),
   clock: v.optional(clockSchema),
 })
@@ -90,6 +94,7 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
     host = '127.0.0.1',
     maxAttempts = 1000,
     retentionMs = 24 * 3_600_000,
+    completionsKept = feedCapacity(defaultMaxCompleted),
     logger = silentLogger,
     clock = systemClock,
   } = taken
@@ -119,7 +124,7 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
   const handler = restate.createEndpointHandler({
     services: [
       processObject(retryPolicy, clock),
-      sessionObject(retryPolicy, clock),
+      sessionObject(retryPolicy, clock, completionsKept),
       waits(retryPolicy),
       processWorkflow(workflow),
       operationWorkflow({

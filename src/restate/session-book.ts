@@ -17,6 +17,7 @@ import { OperationTree, tieOf } from '../operations/tree.js'
 import { newOperation, placeOf, type HeldOperation } from './held-operation.js'
 import type { Execution } from './claim.js'
 import { droppedThroughOf } from './object-feed.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -58,14 +59,17 @@ export class SessionBook implements OperationBook, RefusalFacts {
   readonly #changedParts = new Set<OperationId>()
   /** The instant of this call, in epoch milliseconds. */
   readonly now: number
+  /** How many rows of the feed are kept at least, with the operations that they tell of. */
+  readonly kept: number
   /** That of an operation that is about to be registered. */
   #execution: Execution | undefined
   #next: SessionHead
 
-  private constructor(head: SessionHead, droppedCount: number, now: number) {
+  private constructor(head: SessionHead, droppedCount: number, now: number, kept: number) {
     this.#head = head
     this.#next = head
     this.now = now
+    this.kept = kept
     this.order = { feed: { droppedCount } }
   }
 
@@ -73,19 +77,28 @@ export class SessionBook implements OperationBook, RefusalFacts {
    * Opens the book of a session at an instant, in epoch milliseconds, with one row if it is told which; others are fetched by
    * {@link SessionBook.fetch}.
    */
-  static async open(ctx: SharedContext, now: PromiseLike<number>, id?: OperationId): Promise<SessionBook> {
+  static async open(
+    ctx: SharedContext,
+    now: () => PromiseLike<number>,
+    kept: number,
+    id?: OperationId,
+  ): Promise<SessionBook> {
     if (id === undefined) {
-      const [nowMs, head, dropped] = await Promise.all([now, readHead(ctx), droppedThroughOf(ctx)])
-      return new SessionBook(head, dropped, nowMs)
+      const [nowMs, head, dropped] = await inTurn(
+        now,
+        () => readHead(ctx),
+        () => droppedThroughOf(ctx),
+      )
+      return new SessionBook(head, dropped, nowMs, kept)
     }
-    const [nowMs, head, dropped, row, parts] = await Promise.all([
+    const [nowMs, head, dropped, row, parts] = await inTurn(
       now,
-      readHead(ctx),
-      droppedThroughOf(ctx),
-      ctx.get<HeldOperation>(operationKey(id)),
-      ctx.get<OperationId[]>(partsKey(id)),
-    ])
-    const book = new SessionBook(head, dropped, nowMs)
+      () => readHead(ctx),
+      () => droppedThroughOf(ctx),
+      () => ctx.get<HeldOperation>(operationKey(id)),
+      () => ctx.get<OperationId[]>(partsKey(id)),
+    )
+    const book = new SessionBook(head, dropped, nowMs, kept)
     book.#parts.set(id, parts ?? [])
     await book.#keep(ctx, id, row)
     return book
@@ -95,6 +108,12 @@ export class SessionBook implements OperationBook, RefusalFacts {
   async fetch(ctx: SharedContext, id: OperationId): Promise<HeldOperation | undefined> {
     if (!this.#fetched.has(id)) await this.#keep(ctx, id, await ctx.get<HeldOperation>(operationKey(id)))
     return this.rows.get(id)
+  }
+
+  /** Fetches rows without those above them. */
+  async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
+    const rows = await inTurn(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
+    for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
   }
 
   /** Fetches what is below an operation that is about to end, and lives. */

@@ -17,7 +17,6 @@ import {
 import { kindClasses, OperationError, type CompletionCursors, type CompletionEntry } from '../operations/index.js'
 import { checkProgress, checkSource, checkSpec } from '../operations/admission.js'
 import { checkOutcome, outcomes } from '../operations/outcomes.js'
-import { defaultMaxCompleted, feedCapacity } from '../operations/types.js'
 import { claimExecution, unstarted, type Execution } from './claim.js'
 import { ClaimError } from './errors.js'
 import { nowOf } from './now.js'
@@ -32,7 +31,7 @@ import {
   readTail,
   tellWatchers,
   waitForFeed,
-  watchRow,
+  watchRows,
   type FeedTail,
 } from './object-feed.js'
 import type { RetryPolicy } from './retry.js'
@@ -65,11 +64,6 @@ type SharedContext = restate.ObjectSharedContext
 /** Opens the book of a call, with one row if it is told which. */
 type OpenBook = (ctx: Context, id?: OperationId) => Promise<SessionBook>
 
-/** Rows of the feed that are kept at least; the rows that they tell of are kept with them. */
-const capacity = feedCapacity(defaultMaxCompleted)
-/** How many more there may be before they are dropped together: to drop them takes a look at all keys. */
-const slack = 256
-
 /** For how long the answer to a call is kept for a caller that asks again, in milliseconds. */
 const answersKeptMs = 600_000
 
@@ -78,17 +72,14 @@ const answersKeptMs = 600_000
  * of the operation, as in one process (R-14); an end, its place in the feed, the ends below it and the waking of whoever waits
  * are one change (R-1).
  */
-export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
-  // What the call looks at is asked for together: one round trip.
-  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), id)
+export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, () => nowOf(ctx, clock), kept, id)
   return restate.object({
     name: sessionService,
     handlers: {
-      register: door(registerSchema, 'register', async (ctx: Context, request) =>
-        register(ctx, await open(ctx), request),
-      ),
+      register: door(registerSchema, 'register', (ctx: Context, request) => register(ctx, open, request)),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await open(ctx, request.id), request),
+        claim(ctx, await SessionBook.open(ctx, () => Promise.resolve(request.atMs), kept, request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
@@ -105,7 +96,8 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
         book.write(ctx)
       }),
       end: door(endSchema, 'end', async (ctx: Context, request) => {
-        const [book, tail] = await Promise.all([open(ctx, request.id), readTail(ctx, request.id)])
+        const book = await open(ctx, request.id)
+        const tail = await readTail(ctx, request.id)
         return end(ctx, book, tail, request)
       }),
       /** The deadline of an operation has passed. */
@@ -115,12 +107,12 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
         const outcome = outcomes.failed(`deadline of ${deadlineMs} ms exceeded`, { reason: 'deadline' })
         await endIn(ctx, book, { id, action: 'fail', outcome })
       }),
-      ...inboxHandlers(async (ctx, id) => {
-        const book = await open(ctx, id as OperationId)
-        // What may not be cancelled any more takes no signal either.
-        const cancelled = { type: 'cancelled', reason: null } as const
-        if (!book.isLive(id as OperationId))
-          book.take({ type: 'operation.cancel', id: id as OperationId, outcome: cancelled })
+      ...inboxHandlers(async (ctx, told) => {
+        const id = told as OperationId
+        const row = await ctx.get<HeldOperation>(operationKey(id))
+        if (row === null) throw new OperationError('not_found', { id })
+        if (isTerminal(row.status))
+          throw new OperationError('invalid_transition', { id, status: row.status, action: 'signal' })
       }),
       limit: door(limitSchema, 'limits', async (ctx: Context, { maxConcurrent }) => {
         const book = await open(ctx)
@@ -132,14 +124,13 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
       watch: door(watchSchema, 'wait', async (ctx: Context, { members }) => {
         const book = await open(ctx)
         const operationIds = members.map(({ id }) => id)
-        for (const id of operationIds) await book.fetch(ctx, id)
+        await book.fetchAll(ctx, operationIds)
         const wait = { requestId: 'wait' as WaitRequestId, turnId: 'wait' as TurnId, operationIds }
         book.take({ type: 'wait_all.begin', ...wait })
-        for (const { id, awakeable } of members) {
-          const { outcome } = rowOf(book, id)
-          if (outcome === null) await watchRow(ctx, id, awakeable)
-          else ctx.resolveAwakeable(awakeable, outcome)
-        }
+        const isLive = ({ id }: { readonly id: OperationId }): boolean => book.isLive(id)
+        await watchRows(ctx, members.filter(isLive))
+        for (const { id, awakeable } of members)
+          if (!book.isLive(id)) ctx.resolveAwakeable(awakeable, rowOf(book, id).outcome)
       }),
       waiting: door(waitingSchema, 'wait', waitForFeed),
       advanceCursor: door(consumerSchema, 'cursor', (ctx: Context, { consumer, cursor }) =>
@@ -176,7 +167,7 @@ export type SessionObject = ReturnType<typeof sessionObject>
 
 async function register(
   ctx: Context,
-  book: SessionBook,
+  open: OpenBook,
   { spec: told, limit, work }: { readonly spec: unknown; readonly limit?: number; readonly work?: WorkRequest },
 ): Promise<{ readonly invocationId?: string }> {
   const spec = checkSpec(told as OperationSpec)
@@ -185,6 +176,7 @@ async function register(
     const reason = `not the session that it is registered in, which is ${ctx.key}`
     throw new InvalidInputError({ subject: 'operation spec', field: 'ownerSessionId', reason })
   }
+  const book = await open(ctx, id)
   await book.fetchFor(ctx, spec)
   // An id in use is refused as such, whatever else is wrong.
   if (!book.isUsed(id)) checkSource(spec)
@@ -307,11 +299,13 @@ async function publish(ctx: Context, book: SessionBook, own: OperationId | undef
   for (const { id } of book.ended)
     if (kindClasses[rowOf(book, id).spec.kind].durability === 'discard') book.discard(ctx, id)
   book.write(ctx)
-  if (watermark - book.droppedThrough < capacity + slack) return
-  await dropFeed<CompletionEntry>(ctx, watermark - capacity, ({ operationId: id }) => ({
-    id,
-    rowKey: operationKey(id),
-  }))
+  // Many are dropped together: that takes a look at all keys.
+  if (watermark - book.droppedThrough < book.kept + Math.ceil(book.kept / 4)) return
+  await dropFeed<CompletionEntry, HeldOperation>(ctx, watermark - book.kept, {
+    idOf: ({ operationId }) => operationId,
+    keyOfRow: operationKey,
+    seqOf: ({ completionSequence }) => completionSequence,
+  })
 }
 
 function cancel(ctx: Context, invocationId: string): void {

@@ -70,7 +70,8 @@ export class RestateOperations {
    * whoever held it counts no more.
    */
   claim(id: OperationId, owner: LeaseOwner, step = 'work'): Promise<Claim> {
-    return this.#change('claim', { id, owner, step, isOutside: true }, claimedSchema)
+    const atMs = Math.trunc(this.#connection.clock.wallNow())
+    return this.#change('claim', { id, owner, step, atMs, isOutside: true }, claimedSchema)
   }
 
   /** `provisioning` to `running`. */

@@ -57,12 +57,15 @@ export interface OperationClaimRequest {
   readonly id: OperationId
   readonly owner: LeaseOwner
   readonly step: string
+  /** When it is asked, in epoch milliseconds by the clock of who asks. */
+  readonly atMs: number
   readonly isOutside?: true
 }
 export const operationClaimSchema: v.GenericSchema<unknown, OperationClaimRequest> = strictSchema({
   ...idField,
   owner: ownerSchema,
   step: keySchema,
+  atMs: naturalSchema,
   isOutside: v.exactOptional(v.literal(true)),
 })
 
@@ -100,11 +103,6 @@ export interface Ended {
   /** False when it had ended before. */
   readonly isFirst: boolean
 }
-export const endedSchema: v.GenericSchema<unknown, Ended> = v.object({
-  outcome,
-  seq: v.exactOptional(count),
-  isFirst: v.boolean(),
-})
 
 /** What the workflow of an operation has come to. */
 export interface OperationAnswer {

@@ -205,7 +205,9 @@ export class RestateSession {
     const invocationId = await this.operations.start(spec, held, limit)
     const handle = new RestateOperationHandle(spec.id, invocationId, this, this.#connection, definition ?? { name })
     if (signal !== undefined) {
-      const forget = onAbort(signal, () => silence(handle.cancel(reasonOf(signal))))
+      const forget = onAbort(signal, () => {
+        silence(handle.cancel(reasonOf(signal)))
+      })
       silence(handle.outcome.finally(forget))
     }
     return handle
@@ -243,7 +245,10 @@ export class RestateSession {
     return (await this.#connection.operationAttach.awaitTerminal(id, bounds)).outcome
   }
 
-  /** Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one. */
+  /**
+   * Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one for
+   * ten minutes.
+   */
   signal(id: OperationId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
     return this.operations.signal(id, name, payload, key)
   }

@@ -35,8 +35,9 @@ import type {
 } from '../processes/store.js'
 import { takeScope, TransactingStore } from '../processes/transacting-store.js'
 import { ownerOfKey } from './keys.js'
-import { ProcessBook, rowKey, tombstoneKey, type ProcessRow, type TombstoneRow } from './process-book.js'
+import { rowKey, tombstoneKey, type ProcessBook, type ProcessRow, type TombstoneRow } from './process-book.js'
 import { door } from './wire.js'
+import { inTurn } from './in-turn.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -420,7 +421,7 @@ class ObjectStore extends TransactingStore {
 
   async #all<Row>(prefix: string): Promise<readonly Row[]> {
     const keys = (await this.#ctx.stateKeys()).filter((key) => key.startsWith(prefix))
-    return (await Promise.all(keys.map((key) => this.#ctx.get<Row>(key)))).filter((row) => row !== null)
+    return (await inTurn(...keys.map((key) => () => this.#ctx.get<Row>(key)))).filter((row) => row !== null)
   }
 
   async #readThrough(watermark: Watermark): Promise<number> {

@@ -77,6 +77,8 @@ export interface ClaimRequest {
   readonly owner: LeaseOwner
   /** The step that is about to be done: of what is bound to its owner, each is begun once. */
   readonly step: string
+  /** When it is asked, in epoch milliseconds by the clock of who asks: so the session need not record an instant of its own. */
+  readonly atMs: number
   /** Asked by somebody who is not a run of the process. */
   readonly isOutside?: true
 }
@@ -84,6 +86,7 @@ export const claimSchema: v.GenericSchema<unknown, ClaimRequest> = strictSchema(
   id: idSchema,
   owner: ownerSchema,
   step: keySchema,
+  atMs: naturalSchema,
   isOutside: v.exactOptional(v.literal(true)),
 })
 

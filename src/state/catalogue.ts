@@ -70,59 +70,61 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
 
   /** Raises what the rules of a command raise; its shape is taken to be right. For the room's own commands. */
   check(command: Command): void {
-    this.#find(this.#commands, command.type, 'command').check(command as never)
+    const definition = this.#commands.get(command.type) ?? this.#unknown(command.type, 'command')
+    definition.check(command as never)
   }
 
   /** Takes a frozen-in copy of a command from outside. Raises `invalid_input`, or what the command's own check raises. */
   parse(input: unknown): Command {
     const type = typeof input === 'object' && input !== null ? (input as { readonly type?: unknown }).type : undefined
-    return this.#find(this.#commands, type, 'command').parse(input) as Command
+    const definition = this.#commands.get(type as string) ?? this.#unknown(type, 'command')
+    return definition.parse(input) as Command
   }
 
   /** Answers a command with its event, or raises its refusal. */
   decide(view: View, command: Command, sequence: number): Decision<Event, unknown> {
-    const definition = this.#find(this.#commands, command.type, 'command')
+    const definition = this.#commands.get(command.type) ?? this.#unknown(command.type, 'command')
     return definition.decide(view, command as never, sequence) as Decision<Event, unknown>
   }
 
   /** The event as the journal keeps it. */
   encode(event: Event): JsonObject {
-    return this.#find(this.#events, event.type, 'event').encode(event as never)
+    const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
+    return definition.encode(event as never)
   }
 
   /** Reads a stored event. Raises `invalid_input` naming the field. */
   decode(stored: JsonObject): Event {
-    return this.#find(this.#events, stored['type'], 'event').decode(stored) as Event
+    const type = stored['type']
+    const definition = this.#events.get(type as string) ?? this.#unknown(type, 'event')
+    return definition.decode(stored) as Event
   }
 
   /** Whether the event is noted: visible before it is durable. */
   isNoted(event: Event): boolean {
-    return this.#find(this.#events, event.type, 'event').isNoted
+    const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
+    return definition.isNoted
   }
 
   /** Whether a history begins with the event, where these rows are. */
   begins(tables: Tables, event: Event): boolean {
-    return this.#find(this.#events, event.type, 'event').begins(tables, event as never)
+    const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
+    return definition.begins(tables, event as never)
   }
 
   /** Applies an event to the rows, with what its decision has found out, if there was one. */
   evolve(draft: Draft<Tables, View>, event: Event, decided?: unknown): void {
-    this.#find(this.#events, event.type, 'event').evolve(draft, event as never, decided as never)
+    const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
+    definition.evolve(draft, event as never, decided as never)
   }
 
   /** The definition of a stored row. Raises `invalid_input` for an unknown one. */
   rowOf(stored: JsonObject): RowDefinition<Tables, View> {
-    return this.#find(this.#rowsByKind, stored['row'], 'snapshot row', 'row')
+    const kind = stored['row']
+    return this.#rowsByKind.get(kind as string) ?? this.#unknown(kind, 'snapshot row', 'row')
   }
 
-  #find<Definition>(
-    definitions: ReadonlyMap<string, Definition>,
-    type: unknown,
-    what: string,
-    field = 'type',
-  ): Definition {
-    const found = typeof type === 'string' ? definitions.get(type) : undefined
-    if (found !== undefined) return found
+  #unknown(type: unknown, what: string, field = 'type'): never {
     const shown = typeof type === 'string' ? JSON.stringify(type) : typeof type
     throw new InvalidInputError({ subject: `${this.#subject} ${what}`, field, reason: `unknown ${what}: ${shown}` })
   }

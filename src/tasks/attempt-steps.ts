@@ -8,13 +8,14 @@ import { checkParts, outcomeSchema } from './attempt-outcome.js'
 import { attemptRun, checkFinish, checkStart } from './attempt.js'
 import { checkAmount, consume, consumptionSchema, dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
-import type { ReservationId, RunId, SubscriptionId, TaskId } from './ids.js'
+import type { ReservationId, RunId, SubscriptionId } from './ids.js'
 import { checkAcquire, checkHeld } from './lease.js'
 import {
+  checkReserved,
+  checkSpent,
   reserve,
   settle,
   settlementSchema,
-  Spending,
   type ReservationReads,
   type ReservationRows,
 } from './reservation.js'
@@ -30,7 +31,15 @@ import {
   replayedRun,
   replayedStep,
 } from './run-commands.js'
-import { after, checkOwner, checkRunIds, runInstanceSchema, type LegalMove, type MoveFacts, type Run } from './run.js'
+import {
+  after,
+  checkOwner,
+  checkRunIds,
+  runInstanceSchema,
+  type SelectedMove,
+  type MoveFacts,
+  type Run,
+} from './run.js'
 import { fenced, idSchema, labelSchema, naturalSchema, ofAttempt, optionalTime } from './scalars.js'
 import { checkTriggers, triggerSubscription, type SubscriptionReads, type SubscriptionRows } from './subscription.js'
 
@@ -130,8 +139,7 @@ export const attemptBegin = defineCommand('attempt_begin', {
     const { runId, attemptId, reservations = [], atMs } = payload
     const run = knownRun(view, runId)
     const { taskId } = run
-    const spending = new Spending(view)
-    for (const item of reservations) spending.reserve({ ...item, taskId })
+    checkReserved(view, taskId, reservations)
     const [, acquire] = beginMoves(payload, sequence)
     const claim = checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
     const hold = checkAcquire(view, after(claim, { atMs }), acquire)
@@ -163,7 +171,7 @@ export const attemptEnd = defineCommand('attempt_end', {
   decide: (view, { type: _, fencingToken, ...payload }, sequence) => {
     const { runId, attemptId, newState, settlements = [], consumptions = [], runs = [], triggers = [] } = payload
     const run = attemptRun(view, runId)
-    const check = (at: Run, move: RunMove): LegalMove => {
+    const check = (at: Run, move: RunMove): SelectedMove => {
       switch (move.type) {
         case 'finish_attempt':
           return checkFinish(at, { attemptId, fencingToken })
@@ -235,18 +243,8 @@ function endMoves(
   return moves
 }
 
-function checkSpent(
-  view: ReservationReads,
-  taskId: TaskId,
-  settlements: NonNullable<AttemptEnd['settlements']>,
-  consumptions: NonNullable<AttemptEnd['consumptions']>,
-): void {
-  const spending = new Spending(view)
-  for (const { reservationId, amount } of settlements) spending.settle(reservationId, amount)
-  for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
-}
-
 function checkCreateAll(view: ReservationReads, runs: NonNullable<AttemptEnd['runs']>): void {
+  if (runs.length === 0) return
   const created = new Set<RunId>()
   for (const runInstance of runs) {
     if (created.has(runInstance.id)) throw new TaskError('run_already_exists', { runId: runInstance.id })

@@ -5,7 +5,7 @@ import { checkParts, outcomeEntries, outcomeSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
 import { advanceRun, checkNotCancelled, type RunReads, type RunRows } from './run-commands.js'
-import { after, checkToken, selectMove, statesOf, type LegalMove, type Run } from './run.js'
+import { after, checkToken, selectMove, statesOf, type SelectedMove, type Run } from './run.js'
 import { fenced, ofAttempt } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -63,11 +63,10 @@ interface Claim {
 }
 
 /** The move that starts an attempt; raises what keeps it from being made. */
-export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): LegalMove {
+export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
   const { id: runId, state } = run
-  const move = { type: 'start_attempt', attemptId } as const
-  const selection = selectMove(run, move)
-  const { isTaken, guard } = selection
+  const selected = selectMove(run, { type: 'start_attempt', attemptId })
+  const { isTaken, guard } = selected.selection
   if (guard === 'isRunning') throw new TaskError('attempt_start_requires_running', { runId, state })
   if (!isTaken && guard === undefined && run.currentAttemptId !== undefined) {
     throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
@@ -76,16 +75,15 @@ export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken 
   checkToken(run, fencingToken, { isRequired: true })
   if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
   if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })
-  return { run, move, selection }
+  return selected
 }
 
 /** The move that finishes an attempt; raises what keeps it from being made. */
-export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): LegalMove {
-  const move = { type: 'finish_attempt', attemptId } as const
-  const selection = selectMove(run, move)
-  if (!selection.isTaken) throw finishRefusal(run, attemptId)
+export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
+  const selected = selectMove(run, { type: 'finish_attempt', attemptId })
+  if (!selected.selection.isTaken) throw finishRefusal(run, attemptId)
   checkToken(run, fencingToken, { isRequired: true })
-  return { run, move, selection }
+  return selected
 }
 
 /** The run of an attempt that is to end; raises `attempt_finish_unknown_run`. */

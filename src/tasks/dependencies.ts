@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { MultiMap } from '../base/multi-map.js'
+import { MultiMap, noValues } from '../base/multi-map.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -188,9 +188,10 @@ export class GateIndex {
   }
 
   /** Tasks that wait for this one, whatever they make of its end. */
-  *dependents(taskId: TaskId): Iterable<TaskId> {
-    yield* this.#dependents.get(taskId)
-    yield* this.#followers.get(taskId)
+  dependents(taskId: TaskId): Iterable<TaskId> {
+    const followers = this.#followers.get(taskId)
+    const dependents = this.#dependents.get(taskId)
+    return followers === noValues ? dependents : both(dependents, followers)
   }
 
   /** Takes a committed change of a task's prerequisites; they only ever grow, until the task is forgotten. */
@@ -234,6 +235,11 @@ export class GateIndex {
     count(gate, is, 1)
     if (isOpen(gate) !== wasOpen) this.#onChange(taskId)
   }
+}
+
+function* both(some: Iterable<TaskId>, others: Iterable<TaskId>): Iterable<TaskId> {
+  yield* some
+  yield* others
 }
 
 /** What a list has got since. */

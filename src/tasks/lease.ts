@@ -4,7 +4,7 @@ import { eventDefiner } from '../state/event.js'
 import { TaskError, type LeaseAction, type LeaseCausality } from './errors.js'
 import type { RunId } from './ids.js'
 import { checkNotCancelled, putRun, type OfRun, type RunDraft, type RunReads, type RunRows } from './run-commands.js'
-import { after, checkOwner, checkToken, selectMove, statesOf, step, type LegalMove, type Run } from './run.js'
+import { after, checkOwner, checkToken, selectMove, statesOf, step, type SelectedMove, type Run } from './run.js'
 import { fenced, labelSchema, naturalSchema, ofRun } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -143,25 +143,26 @@ export function checkAcquire(
   view: TaskReads,
   run: Run,
   move: Extract<RunMove, { readonly type: 'acquire_lease' }>,
-): LegalMove {
+): SelectedMove {
   const { id: runId, state } = run
-  const selection = selectMove(run, move)
-  if (!selection.isTaken) {
+  const selected = selectMove(run, move)
+  if (!selected.selection.isTaken) {
     if (runChart.isPossible({ ...statesOf(run), lease: 'free' }, 'acquire_lease')) {
       throw new TaskError('lease_already_active', { runId })
     }
     throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state })
   }
   checkNotCancelled(view, run)
-  return { run, move, selection }
+  return selected
 }
 
 /** The move that extends or closes a lease that should be held; raises what keeps it from being made. */
-export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): LegalMove {
-  const selection = selectMove(run, move)
-  if (!selection.isTaken) throw heldRefusal(run, action, move, selection.guard)
+export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): SelectedMove {
+  const selected = selectMove(run, move)
+  const { isTaken, guard } = selected.selection
+  if (!isTaken) throw heldRefusal(run, action, move, guard)
   checkToken(run, token, { isRequired: false })
-  return { run, move, selection }
+  return selected
 }
 
 function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
@@ -211,7 +212,7 @@ function moveLease(draft: RunDraft, event: OfRun, action: LeaseAction, move: Run
 }
 
 function leaseCausality(run: Run, move: RunMove): LeaseCausality {
-  switch (selectMove(run, move).guard) {
+  switch (selectMove(run, move).selection.guard) {
     case 'isHeldByOwner':
       return 'owner_mismatch'
     case 'isHeldExpiry':

@@ -166,7 +166,7 @@ export const reservationRow = defineRow('reservation', {
 export type Reserved = Pick<Reservation, 'reservationId' | 'taskId' | 'dimension' | 'amount'>
 
 /** Judges amounts one after another, each as if those before it had been taken. Changes nothing. */
-export class Spending {
+class Spending {
   readonly #view: ReservationReads
   /** Reservations opened and closed by what was judged before. */
   readonly #opened = new Set<ReservationId>()
@@ -217,6 +217,30 @@ export class Spending {
     )
     for (const budget of budgets) add(this.#consumed, key(budget), amount)
   }
+}
+
+/** Raises what keeps amounts from being set aside for a task, one after another. */
+export function checkReserved(
+  view: ReservationReads,
+  taskId: TaskId,
+  reservations: readonly Omit<Reserved, 'taskId'>[],
+): void {
+  if (reservations.length === 0) return
+  const spending = new Spending(view)
+  for (const reservation of reservations) spending.reserve({ ...reservation, taskId })
+}
+
+/** Raises what keeps reservations of a task from being replaced by what was spent, and then amounts from being recorded as spent. */
+export function checkSpent(
+  view: ReservationReads,
+  taskId: TaskId,
+  settlements: readonly { readonly reservationId: ReservationId; readonly amount: number }[],
+  consumptions: readonly { readonly dimension: BudgetDimension; readonly amount: number }[],
+): void {
+  if (settlements.length + consumptions.length === 0) return
+  const spending = new Spending(view)
+  for (const { reservationId, amount } of settlements) spending.settle(reservationId, amount)
+  for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
 }
 
 /** Sets an amount aside on every budget the task spends from. */

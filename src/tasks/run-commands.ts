@@ -26,7 +26,7 @@ import {
   selectMove,
   statesOf,
   step,
-  type LegalMove,
+  type SelectedMove,
   type MoveFacts,
   type Run,
   type RunInstance,
@@ -247,40 +247,40 @@ export function checkTransition(
     newState,
     fencingToken,
   }: { readonly previousState: RunState; readonly newState: RunState; readonly fencingToken?: number | undefined },
-): LegalMove {
+): SelectedMove {
   const { id: runId } = run
   if (run.state !== previousState) {
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
   }
   const move = moveTo(newState)
-  const selection = move && selectMove(run, move)
-  if (move === undefined || selection === undefined || isUnheard(selection)) {
+  const selected = move && selectMove(run, move)
+  if (selected === undefined || isUnheard(selected.selection)) {
     throw new TaskError('invalid_transition', { runId, from: run.state, to: newState })
   }
   const { currentAttemptId, lease } = run
   if (runChart.hasTag(statesOf({ state: newState, currentAttemptId, lease }), 'work')) checkNotCancelled(view, run)
   checkToken(run, fencingToken, { isRequired: newState !== 'cancelled' })
-  checkRegions(run, selection)
-  return { run, move, selection }
+  checkRegions(run, selected.selection)
+  return selected
 }
 
 /** The move that suspends a run; raises what keeps it from being made. */
-export function checkSuspend(run: Run, fencingToken: number | undefined): LegalMove {
-  const move = { type: 'suspend' } as const
-  const selection = selectMove(run, move)
-  if (isUnheard(selection)) throw new TaskError('run_suspend_requires_running', { runId: run.id, state: run.state })
+export function checkSuspend(run: Run, fencingToken: number | undefined): SelectedMove {
+  const selected = selectMove(run, { type: 'suspend' })
+  if (isUnheard(selected.selection))
+    throw new TaskError('run_suspend_requires_running', { runId: run.id, state: run.state })
   checkToken(run, fencingToken, { isRequired: true })
-  checkRegions(run, selection)
-  return { run, move, selection }
+  checkRegions(run, selected.selection)
+  return selected
 }
 
 /** The move that resumes a run; raises what keeps it from being made. */
-export function checkResume(view: TaskReads, run: Run): LegalMove {
-  const move = { type: 'resume' } as const
-  const selection = selectMove(run, move)
-  if (!selection.isTaken) throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
+export function checkResume(view: TaskReads, run: Run): SelectedMove {
+  const selected = selectMove(run, { type: 'resume' })
+  if (!selected.selection.isTaken)
+    throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
   checkNotCancelled(view, run)
-  return { run, move, selection }
+  return selected
 }
 
 /** Stages a run that is not known yet, and counts it for its task. Raises `replay_*`. */

@@ -2,6 +2,7 @@ import { InvalidInputError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
 import type { RunId, TaskId } from './ids.js'
 import { retryDueAt, runStates, terminalRunStates, type Run, type RunLease, type RunState } from './run.js'
+import { noValues } from '../base/multi-map.js'
 import { OrderedSet } from '../base/ordered-set.js'
 
 /** A run that holds a lease. */
@@ -63,6 +64,8 @@ export class RunIndex {
 
   /** Scheduled runs whose time has come, earliest first. */
   dueScheduled(now: number): Iterable<Run> {
+    const { first } = this.#due
+    if (first === undefined || dueAt(first) > now) return noValues
     return this.#rows(this.#due.while((run) => dueAt(run) <= now))
   }
 

@@ -217,30 +217,36 @@ const statesIn = deepFreeze(
 
 /** The move that leads to a state; nothing leads to `scheduled`. */
 export function moveTo(state: RunState): RunMove | undefined {
-  return state === 'scheduled' ? undefined : { type: `to_${state}` }
+  return moves[state]
 }
 
+const moves: Readonly<Partial<Record<RunState, RunMove>>> = Object.fromEntries(
+  runStates.filter((state) => state !== 'scheduled').map((state) => [state, { type: `to_${state}` }]),
+)
+
 /** What the chart says about a move of a run. */
-export function selectMove(run: Run, move: RunMove): Selection {
-  return runChart.select(placeOf(run, move), move)
+export function selectMove(run: Run, move: RunMove): SelectedMove {
+  const place = placeOf(run, move)
+  return { run, move, place, selection: runChart.select(place, move) }
 }
 
 /** The run after a legal move; `undefined` for an illegal one. */
 export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
-  const selection = selectMove(run, move)
-  return selection.isTaken ? after({ run, move, selection }, facts) : undefined
+  const selected = selectMove(run, move)
+  return selected.selection.isTaken ? after(selected, facts) : undefined
 }
 
-/** A move that {@link selectMove} has found legal. */
-export interface LegalMove {
+/** A move of a run, where the chart sees the run, and what it says about the move; asked once, then followed. */
+export interface SelectedMove {
   readonly run: Run
   readonly move: RunMove
+  readonly place: RunPlace
   readonly selection: Selection
 }
 
-/** The run after it. */
-export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Run {
-  const { value, context } = runChart.follow(placeOf(run, move), move, selection)
+/** The run after a move that is legal. */
+export function after({ run, move, place, selection }: SelectedMove, facts: MoveFacts): Run {
+  const { value, context } = runChart.follow(place, move, selection)
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
@@ -335,7 +341,7 @@ function isOpenAttempt({ currentAttemptId: _, isWaiting: __, ...run }: Run, atte
   const open = run.attempts.at(-1)
   if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
   const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
-  return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
+  return selectMove(before, { type: 'start_attempt', attemptId }).selection.isTaken
 }
 
 function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {

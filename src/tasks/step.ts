@@ -6,7 +6,7 @@ import type { Table } from '../state/table.js'
 import { checkAmount, consume, consumptionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { RunId } from './ids.js'
-import { settle, settlementSchema, Spending, type ReservationReads, type ReservationRows } from './reservation.js'
+import { checkSpent, settle, settlementSchema, type ReservationReads, type ReservationRows } from './reservation.js'
 import { knownRun, replayedRun } from './run-commands.js'
 import { checkToken, type Run } from './run.js'
 import { fenced, idSchema, jsonTextSchema, labelSchema, naturalSchema, ofRun } from './scalars.js'
@@ -87,9 +87,7 @@ export const stepRecord = defineCommand('step_record', {
     const run = knownRun(view, runId)
     checkWorkedOn(run, fencingToken)
     if (view.step(runId, key) !== undefined) throw new TaskError('step_already_recorded', { runId, key })
-    const spending = new Spending(view)
-    for (const { reservationId, amount } of settlements) spending.settle(reservationId, amount)
-    for (const { dimension, amount } of consumptions) spending.consume(run.taskId, dimension, amount)
+    checkSpent(view, run.taskId, settlements, consumptions)
     return {
       event: stepRecorded.create(sequence, payload),
       applied: { type: 'step_record', runId, key } as const,

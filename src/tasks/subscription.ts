@@ -271,6 +271,7 @@ export const subscriptionRow = defineRow('subscription', {
 
 /** Raises what keeps these subscriptions from being triggered one after another. */
 export function checkTriggers(view: SubscriptionReads, subscriptionIds: readonly SubscriptionId[]): void {
+  if (subscriptionIds.length === 0) return
   const spent = new Set<SubscriptionId>()
   for (const subscriptionId of subscriptionIds) {
     const subscription = liveSubscription(view, subscriptionId)

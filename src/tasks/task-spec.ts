@@ -259,10 +259,11 @@ export function createTaskSpec(input: TaskSpecInput): TaskSpec {
     const { payload, constraints, metadata, runPolicy, ...rest } = input
     return {
       ...rest,
-      runPolicy: runPolicy ?? { type: 'once' },
-      constraints: { ...defaultConstraints, ...constraints },
-      payload: { ...payload, bytes: encodeBytes(payload?.bytes ?? new Uint8Array()) },
-      metadata: { tags: [], priority: 0, ...metadata },
+      runPolicy: runPolicy ?? once,
+      constraints: constraints === undefined ? defaultConstraints : { ...defaultConstraints, ...constraints },
+      payload:
+        payload?.bytes === undefined ? { ...payload, ...noPayload } : { ...payload, bytes: encodeBytes(payload.bytes) },
+      metadata: metadata === undefined ? noMetadata : { ...noMetadata, ...metadata },
     }
   })
   const spec = decode(taskSpecSchema, candidate, 'task spec')

@@ -1,5 +1,6 @@
 import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
+import { noValues } from '../base/multi-map.js'
 import { checkText, textOf } from '../base/options.js'
 import type { Actor } from './actor.js'
 import { budgetKey, type Budget } from './budget.js'
@@ -390,7 +391,12 @@ export class TaskProjection extends TaskView {
   }
 
   /** Open waits that are over at an instant in epoch milliseconds, earliest first. */
-  *dueWaits(nowMs: number): Iterable<DurableWait> {
+  dueWaits(nowMs: number): Iterable<DurableWait> {
+    const next = this.#indexes.durable.nextDueAtMs
+    return next === undefined || next > nowMs ? noValues : this.#dueWaits(nowMs)
+  }
+
+  *#dueWaits(nowMs: number): Iterable<DurableWait> {
     for (const { atMs, id } of this.#indexes.durable.due) {
       if (atMs > nowMs) return
       const wait = this.tables.waits.get(id)
@@ -465,7 +471,11 @@ function* filtered<Key>(keys: Iterable<Key>, isKept: (key: Key) => boolean): Ite
   for (const key of keys) if (isKept(key)) yield key
 }
 
-function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {
+function present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {
+  return keys === noValues ? noValues : rowsThere(keys, read)
+}
+
+function* rowsThere<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {
   for (const key of keys) {
     const row = read(key)
     if (row !== undefined) yield row

@@ -232,7 +232,7 @@ export function endWait(
 function checkMove(view: WaitReads, runId: RunId, fencingToken: number | undefined, type: 'wait' | 'go_on'): void {
   const run = knownRun(view, runId)
   checkWorkedOn(run, fencingToken)
-  if (!selectMove(run, { type }).isTaken) throw new TaskError('waiting_unchanged', { runId })
+  if (!selectMove(run, { type }).selection.isTaken) throw new TaskError('waiting_unchanged', { runId })
 }
 
 function isLimited(subject: WaitSubject): boolean {

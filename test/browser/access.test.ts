@@ -167,6 +167,10 @@ describe.skipIf(browserPath === undefined)('the page for everybody', () => {
       await page.goto(`${url}#/${address}`)
       await shows(page, title)
       expect([title, await page.evaluate(() => document.documentElement.scrollWidth)]).toEqual([title, 360])
+      // Nothing is left out for lack of room.
+      if (title === 'Waits') await page.getByRole('link', { name: 'order-42', exact: true }).waitFor()
+      if (title === 'Node') await page.getByRole('link', { name: 'indexer', exact: true }).waitFor()
+      if (title === 'Messages') await page.locator('.message .words').first().waitFor()
     }
   })
 })

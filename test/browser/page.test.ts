@@ -179,7 +179,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
   })
 
   it('says where it cannot go back in time, and goes back for an item', async () => {
-    const { url, gate, runtime } = await openService()
+    const { url, gate } = await openService()
     const page = await openPage(url)
     await go(page, 'Work')
     await rowOf(page, 'fetch docs').getByText('half of it', { exact: true }).waitFor()
@@ -197,7 +197,6 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await rowOf(page, 'review-1').getByText('waiting', { exact: true }).waitFor()
     await go(page, 'Waits')
     await page.getByRole('heading', { name: 'Waiting work (3)', exact: true }).waitFor()
-    await runtime.close({ policy: 'terminate' })
   })
 
   it('opens a recording that was saved, reads it in the page alone, and refuses what is none', async () => {

@@ -120,14 +120,14 @@ describe('a server that is killed', () => {
   beforeAll(async () => {
     program = await compileChild('server', 'test/mcp/support')
     home = mkdtempSync(join(tmpdir(), 'stateward-mcp-kill-'))
-  })
+  }, 120_000)
   afterAll(async () => {
     await program.remove()
     rmSync(home, { recursive: true, force: true })
   })
 
   it('at every step takes back nothing that a client has seen, and repeats nothing that must not be [M-40] [M-44]', {
-    timeout: lives * 5000,
+    timeout: lives * 10_000,
   }, async () => {
     const started = { directory: join(home, 'journal'), trace: join(home, 'trace') }
     const client = new Client()

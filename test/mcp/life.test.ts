@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { accepted, openPlace, requestOf, type Place } from './support/place.js'
 import { ask, defineTools } from './support/tools.js'
@@ -439,4 +440,29 @@ describe('a call', () => {
     expect((await place.get(cancelled.taskId)).status).toBe('cancelled')
     await expect(place.door.complete(done.taskId, text('again'))).rejects.toMatchObject({ code: 'mcp_task_ended' })
   })
+})
+
+it('a journal that refuses changes nothing: what is committed is told, what is new is refused [M-40]', async () => {
+  const store = createMemoryJournal()
+  const place = await openPlace({ runtime: { store }, limits: { maxLive: 4 } })
+  const asking = await place.begin('confirm_delete')
+  const done = await place.begin('slow_compute', { seconds: 0, label: 'D' })
+  const ended = await place.until(done.taskId, 'completed')
+  await place.until(asking.taskId, 'input_required')
+  await place.runtime.flush()
+  store.failNext('sync')
+  const call = { name: 'external_job', arguments: {} }
+  // More often than there is room for: what was refused holds no place.
+  for (let time = 0; time < 6; time += 1)
+    expect((await place.call('tools/call', call)).error).toEqual({ code: -32603, message: 'Internal error' })
+  const refused = { code: -32603, message: 'Internal error' }
+  expect((await place.answer(asking.taskId, { confirm: accepted({}) })).error).toEqual(refused)
+  expect((await place.call('tasks/cancel', { taskId: asking.taskId })).error).toEqual(refused)
+  expect((await place.get(asking.taskId)).status).toBe('input_required')
+  expect(await place.get(done.taskId)).toEqual(ended)
+  expect((await place.call('tasks/cancel', { taskId: done.taskId })).result?.resultType).toBe('complete')
+  await place.runtime.reopen()
+  expect((await place.begin('external_job')).status).toBe('working')
+  await place.answer(asking.taskId, { confirm: accepted({}) })
+  expect((await place.until(asking.taskId, 'completed')).result?.content).toEqual(text('deleted undefined').content)
 })

@@ -54,6 +54,12 @@ it('a server of the older line keeps its tasks over a restart, for their princip
     }
   }
   const [done = '', cancelled = '', rerun = ''] = ids
+  const { tools } = await client.listTools()
+  expect(tools.find(({ name }) => name === 'slow_compute')?.inputSchema).toEqual({
+    type: 'object',
+    properties: { seconds: { type: 'number' }, label: { type: 'string' } },
+    required: [],
+  })
   expect(await client.experimental.tasks.getTaskResult(done, CallToolResultSchema)).toMatchObject({
     content: [{ type: 'text', text: 'computed A' }],
   })

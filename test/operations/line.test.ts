@@ -135,6 +135,17 @@ describe('a session whose operations wait in line', () => {
     expect(await refusal(waits[1] as Promise<unknown>)).toMatchObject({ code: 'cancelled_in_line' })
   })
 
+  it('[O-158] rejects a wait as the first of what it names was refused', async () => {
+    const { session } = await openFixture({ maxConcurrent: 1, ...queue })
+    const begin = starter(session)
+    begin('first')
+    const parent = begin('parent')
+    const [one, other] = [begin('one', { parent: parent.handle }), begin('other', { parent: parent.handle })]
+    const waited = session.waitAll(turnId, [other.handle.id, one.handle.id])
+    await parent.handle.cancel()
+    expect(await refusal(waited)).toMatchObject({ code: 'parent_not_found', id: one.handle.id })
+  })
+
   it('[O-159] has a bound', async () => {
     const { session } = await openFixture({ maxConcurrent: 1, ...queue, maxQueued: 1 })
     const begin = starter(session)

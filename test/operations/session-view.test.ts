@@ -26,6 +26,7 @@ describe('the view of a session', () => {
         status: 'completed',
         outcome: completed(2),
         createdAtMs: start,
+        completedAtMs: start,
       },
     ])
     expect(session.view.row(idOf(9))).toBeUndefined()

@@ -236,7 +236,7 @@ describe('a session on the engine', () => {
     // As a worker asks that has not heard yet that its attempt is over.
     await new RestateIngress({ url: ingress }).call(
       ['stateward_processes', session.id, 'claim'],
-      { id, owner, step: 'work' },
+      { id, owner, step: 'work', atMs: 0 },
       v.object({ fencingToken: v.literal(2) }),
     )
     late.release.resolve()

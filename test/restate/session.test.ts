@@ -79,7 +79,7 @@ beforeAll(async () => {
   const server = resources.use(await startRestateServer())
   ingress = server.ingress
   const definitions = [echo, counted, failing, held, slow, durable, double]
-  const worker = resources.use(await serveRestate({ definitions, ingress }))
+  const worker = resources.use(await serveRestate({ definitions, ingress, completionsKept: 16 }))
   await registerRestate({ admin: server.admin, uri: worker.uri })
   restate = connectRestate({ ingress, admin: server.admin, outageMs: 5000 })
 })
@@ -160,7 +160,10 @@ describe('an operation on the engine', () => {
     const handle = await session.run(durable, undefined)
     await session.signal(handle.id, 'answer', 3)
     expect(await handle.result()).toEqual({ sum: 25, attempt: 1 })
-    await expect(session.signal(handle.id, 'answer', 4)).rejects.toMatchObject({ code: 'invalid_transition' })
+    await expect(session.signal(handle.id, 'answer', 4)).rejects.toMatchObject({
+      code: 'invalid_transition',
+      data: { id: handle.id, status: 'completed', action: 'signal' },
+    })
     await expect(session.signal(newId(), 'answer')).rejects.toMatchObject({ code: 'not_found' })
   })
 
@@ -360,6 +363,33 @@ describe('a session on the engine', () => {
     })
     await expect(session.operations.advanceCompletionCursor('nobody' as never, 2)).rejects.toMatchObject({
       code: 'invalid_input',
+    })
+  })
+
+  it('drops the oldest rows with what they tell of, and says so to whoever is too late (R-13)', async () => {
+    const session = newSession()
+    const { operations, feed } = session
+    const specs = Array.from({ length: 20 }, () => specOf(session))
+    for (const spec of specs) {
+      await operations.registerOperation(spec)
+      await operations.cancelOperation(spec.id)
+    }
+    const [first, fifth] = [specs[0]?.id as OperationId, specs[4]?.id as OperationId]
+    const { entries, ...stood } = await feed.since(0)
+    expect(stood).toEqual({ watermark: 20, droppedThrough: 4 })
+    expect(entries.map(({ seq }) => seq)).toEqual(Array.from({ length: 16 }, (_, place) => place + 5))
+    expect(await Promise.all([first, fifth].map(async (id) => (await operations.snapshot(id))?.status))).toEqual([
+      undefined,
+      'cancelled',
+    ])
+    await expect(feed.entries().next()).rejects.toMatchObject({
+      code: 'feed_gap',
+      data: { requestedAfterSeq: 0, watermark: 20, droppedThrough: 4 },
+    })
+    expect((await feed.entries({ after: 4 }).next()).value).toMatchObject({ seq: 5, operationId: fifth })
+    await expect(operations.waitAll([fifth, first])).rejects.toMatchObject({
+      code: 'no_longer_retained',
+      data: { id: first },
     })
   })
 

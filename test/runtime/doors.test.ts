@@ -3,7 +3,7 @@ import { StatewardError } from '../../src/base/errors.js'
 import * as main from '../../src/index.js'
 import { createHttpHandler } from '../../src/http/index.js'
 import { createInspectorHandler, createStatelyInspector } from '../../src/inspect/index.js'
-import { createMcpTasks } from '../../src/mcp/index.js'
+import { createMcpTasks, elicit } from '../../src/mcp/index.js'
 import { createTaskStore } from '../../src/mcp/v1/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
@@ -413,9 +413,16 @@ const optionDoors: readonly OptionsDoor[] = [
       pollIntervalMs: [86_400_001, ...notCounts],
       recoverOnStart: [1, 'yes', null],
       exposeErrors: [1, 'yes', null],
+      companionTools: [1, 'yes', null],
       limits: [5, null],
+      'limits.maxLivePerPrincipal': [0, ...notCounts],
       'limits.maxLive': [0, ...notCounts],
-      'limits.maxResultBytes': [255, ...notCounts],
+      'limits.maxResultBytes': [255, 64 * 2 ** 20 + 1, ...notCounts],
+      'limits.maxArgumentBytes': [1, 2 ** 20, ...notCounts],
+      'limits.maxAnswerBytes': [1, 2 ** 20, ...notCounts],
+      'limits.maxOpenQuestions': [0, 1001, ...notCounts],
+      'limits.maxStreamsPerPrincipal': [0, ...notCounts],
+      'limits.maxQueuedNotifications': [0, ...notCounts],
       'limits.minPollMs': [0, ...notCounts],
       random: notFunctions,
     },
@@ -433,9 +440,22 @@ const optionDoors: readonly OptionsDoor[] = [
       ttlMs: ['5000', -1, Number.NaN, 5n],
       pollIntervalMs: [86_400_001, ...notCounts],
       inlineMs: notDurations,
+      annotations: [5, 'x', null],
       dedupe: notFunctions,
       before: notFunctions,
     },
+  },
+  {
+    name: 'McpTasks.tool of a definition',
+    call: ({ runtime }, options) => createMcpTasks(runtime).tool(idle, options),
+    good: { name: 'job' },
+    bad: { taskSupport: ['never', 5, null], pollIntervalMs: notCounts, inlineMs: notDurations },
+  },
+  {
+    name: 'McpTasks.list',
+    call: ({ runtime }, options) => createMcpTasks(runtime).list(options),
+    good: { principal: 'alice' },
+    bad: { principal: notText },
   },
   {
     name: 'createTaskStore',
@@ -688,12 +708,42 @@ const optionDoors: readonly OptionsDoor[] = [
 
 /** Doors that take values one by one: what is called, and the field that is refused. */
 const valueDoors: readonly (readonly [name: string, field: string, call: (place: Place) => unknown])[] = [
+  ...notText.flatMap((id) => [
+    ['McpTasks.get', '$', ({ runtime }: Place) => createMcpTasks(runtime).get(id as never)] as const,
+    ['McpTasks.cancel', '$', ({ runtime }: Place) => createMcpTasks(runtime).cancel(id as never)] as const,
+    ['McpTasks.complete', '$', ({ runtime }: Place) => createMcpTasks(runtime).complete(id as never, {})] as const,
+    [
+      'McpTasks.fail',
+      '$',
+      ({ runtime }: Place) => createMcpTasks(runtime).fail(id as never, { code: 1, message: '' }),
+    ] as const,
+    [
+      'McpTasks.tool',
+      '$',
+      ({ runtime }: Place) => createMcpTasks(runtime).tool(id as never, {}, work as never),
+    ] as const,
+    ['elicit', 'message', () => elicit(id as never, { type: 'object', properties: {} })] as const,
+  ]),
+  ...[5, 'x', null, {}, { type: 'string' }].map(
+    (form) => ['elicit', 'form', () => elicit('name?', form as never)] as const,
+  ),
+  ...[5, 'x', null, undefined].map(
+    (given) =>
+      [
+        'McpTasks.complete',
+        '$',
+        ({ runtime }: Place) => createMcpTasks(runtime).complete('id', given as never),
+      ] as const,
+  ),
+  ['McpTasks.fail', 'code', ({ runtime }) => createMcpTasks(runtime).fail('id', { message: '' } as never)],
+  ['McpTasks.fail', 'data', ({ runtime }) => createMcpTasks(runtime).fail('id', { code: 1, message: '', data: 5n })],
   ...notText.flatMap((name) => [
     ['Runtime.session', '$', ({ runtime }: Place) => runtime.session(name as never)] as const,
     ['Runtime.findSession', '$', ({ runtime }: Place) => runtime.findSession(name as never)] as const,
     ['Runtime.deleteSession', '$', ({ runtime }: Place) => runtime.deleteSession(name as never)] as const,
     ['Runtime.importSession', '$', ({ runtime }: Place) => runtime.importSession(name as never, {})] as const,
     ['OperationRegistry.snapshot', '$', ({ operations }: Place) => operations.snapshot(name as never)] as const,
+    ['OperationRegistry.isUsed', '$', ({ operations }: Place) => operations.isUsed(name as never)] as const,
     ['OperationRegistry.isTreeClosed', '$', ({ operations }: Place) => operations.isTreeClosed(name as never)] as const,
     [
       'OperationRegistry.provisioningSucceeded',

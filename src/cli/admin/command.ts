@@ -70,12 +70,14 @@ const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
 const verbs = Object.keys(optionsOf) as readonly Verb[]
 
 const targetOf: Readonly<Record<Verb, string>> = {
-  keygen: 'a key file',
-  simulate: 'a proposal',
-  sign: 'an event or a commit file',
-  verify: 'a commit file',
-  submit: 'a commit file',
+  keygen: 'key file',
+  simulate: 'proposal',
+  sign: 'event or commit file',
+  verify: 'commit file',
+  submit: 'commit file',
 }
+
+const withArticle = (noun: string): string => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
 
 /** Reads what stands behind `stateward admin`; `undefined` when it asks for help. Raises `bad_usage`. */
 export function parseAdminCommand(args: readonly string[]): AdminCommand | undefined {
@@ -92,8 +94,8 @@ export function parseAdminCommand(args: readonly string[]): AdminCommand | undef
     if (value === '') refuse(`needs something behind --${option}`)
   }
   const [target, more] = targets
-  if (target === undefined || target === '') return refuse(`needs ${targetOf[verb]}`)
-  if (more !== undefined) refuse(`takes ${targetOf[verb]} alone, but got ${JSON.stringify(more)} too`)
+  if (target === undefined || target === '') return refuse(`needs ${withArticle(targetOf[verb])}`)
+  if (more !== undefined) refuse(`takes one ${targetOf[verb]}, but got ${JSON.stringify(more)} too`)
   return commandOf(verb, target, given, refuse)
 }
 

@@ -183,15 +183,16 @@ function Unknown(): JSX.Element {
 function Status(): JSX.Element {
   const status = connection.status.value
   const missed = connection.missed.value
+  const isOver = status === 'live' && connection.hello.value?.source.isLive === false
   const words = {
     connecting: 'connecting…',
-    live: connection.hello.value?.source.isLive === false ? 'not running' : 'live',
+    live: isOver ? 'not running' : 'live',
     ended: `ended: ${connection.farewell.value ?? ''}`,
     refused: 'refused: open the page anew with its whole address',
   }[status]
   return (
     <span class="status" role="status">
-      <span class={`dot dot-${status}`} aria-hidden="true" /> {words}
+      <span class={`dot dot-${isOver ? 'over' : status}`} aria-hidden="true" /> {words}
       {missed > 0 && <span class="error"> {count(missed)} entries missed</span>}
     </span>
   )

@@ -26,7 +26,9 @@ const operationPhases: Readonly<Record<OperationView['status'], ItemPhase>> = {
 
 /** An operation in the list. */
 export function operationRow(session: string, view: OperationView, shown: ShownValues): ItemRow {
-  const { id, displayName, kind, status, progress, outcome, createdAtMs } = view
+  const { id, displayName, kind, status, progress, outcome, createdAtMs, completedAtMs } = view
+  // What has ended in another process: when, the row does not say.
+  const isOfThisProcess = outcome === null || completedAtMs !== undefined
   const error = outcome !== null && 'error' in outcome ? outcome.error : undefined
   return {
     type: 'operation',
@@ -37,7 +39,8 @@ export function operationRow(session: string, view: OperationView, shown: ShownV
     phase: operationPhases[status],
     status,
     owner: session,
-    createdAtMs,
+    ...(isOfThisProcess && { createdAtMs }),
+    ...(completedAtMs !== undefined && { endedAtMs: completedAtMs }),
     ...(progress !== undefined && { progress: { ...progress, message: cut(shown.text(progress.message)) } }),
     ...(error !== undefined && { error: cut(shown.text(error)) }),
   }

@@ -68,6 +68,21 @@ export function nodeHistoryView(history: InspectedHistory, { shown, isOwned, now
       case 'freeze':
         if (content.untilMs > nowMs) maintenance.push(factOf('freeze', null, 'nothing but a thaw passes', content))
         break
+      case 'forced': {
+        const { evictions, placements } = content
+        maintenance.push(
+          factOf('forced', null, `${evictions.length} evictions and ${placements.length} placements to come`, {
+            evictions,
+            placements,
+          }),
+        )
+        break
+      }
+      case 'restarts':
+        maintenance.push(
+          factOf('restarts', null, `${content.daemons.length} daemons to come`, { daemons: content.daemons }),
+        )
+        break
       case 'tasks_paused':
         maintenance.push(factOf('tasks', null, 'paused by the maintenance'))
         break

@@ -1,6 +1,5 @@
 import type { Clock } from '../../base/clock.js'
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
-import { decode } from '../../base/decode.js'
 import { faultFields } from '../../base/error-details.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
@@ -11,14 +10,7 @@ import { encodeValue } from '../../work/values.js'
 import type { ProcessDefinition, Processes } from '../../processes/index.js'
 import { detailedTask, hasEnded, openRequests, ttlOf, type TaskState } from '../wire/detailed-task.js'
 import { answerSignal, faultType, mcpKind, type QuestionMethod } from '../wire/names.js'
-import {
-  faultSchema,
-  fitsMethod,
-  type DetailedTask,
-  type TaskFault,
-  type TaskPayload,
-  type ToolResult,
-} from '../wire/shapes.js'
+import { fitsMethod, type DetailedTask, type TaskFault, type TaskPayload, type ToolResult } from '../wire/shapes.js'
 import { DirectorySecret, idBytes } from './dedupe.js'
 import { McpError } from './errors.js'
 import { definitionOf, type TaskRunOptions } from './handler-context.js'
@@ -275,10 +267,9 @@ export class TaskLife {
 
   /** Says that an `external` tool has failed with an error of the protocol. Rejects like {@link TaskLife.complete}. */
   async fail(taskId: string, fault: TaskFault): Promise<void> {
-    const kept = decode(faultSchema, encodeValue(fault, 'fault of a task'), 'fault of a task')
     await this.#external(taskId)
-    await this.#append(taskId, faultType, kept, `fault:${this.#randomNumber()}`)
-    await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: kept.message })
+    await this.#append(taskId, faultType, fault, `fault:${this.#randomNumber()}`)
+    await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: fault.message })
   }
 
   /** Says what a task does, to those who look now; lost with the server. */

@@ -62,6 +62,14 @@ export type McpToolRun<Input extends StandardSchemaWithJSON | undefined> = (
   task: McpTask,
 ) => CallToolResult | Promise<CallToolResult>
 
+/** A schema as JSON schema, for those who have one. */
+export function jsonSchemaOf(
+  schema: StandardSchemaWithJSON,
+  side: 'input' | 'output',
+): Readonly<Record<string, unknown>> {
+  return schema['~standard'].jsonSchema[side]({ target: 'draft-2020-12' })
+}
+
 /**
  * Why a schema cannot be listed to hosts, if it cannot: one such schema would take the list of all tools away. Those who are listed
  * nothing by the SDK itself, as zod before 4.2, are left to it.
@@ -71,7 +79,7 @@ export function listingFault(schema: StandardSchemaWithJSON, side: 'input' | 'ou
   if (jsonSchema === undefined)
     return '_zod' in schema ? undefined : 'has no JSON schema: wrap one with fromJsonSchema()'
   try {
-    const { type = 'object' } = jsonSchema[side]({ target: 'draft-2020-12' })
+    const { type = 'object' } = jsonSchemaOf(schema, side)
     return type === 'object' ? undefined : `describes no object: ${textOf(type)}`
   } catch (thrown) {
     return `has no JSON schema: ${messageOf(thrown)}`
@@ -94,8 +102,10 @@ const recoverySchema = v.union(
   'not { rerun: n }, report or external',
 ) as v.GenericSchema<unknown, McpRecovery>
 
-/** Accepts {@link McpToolOptions}. */
-export const toolOptionsSchema = optionsSchema<McpToolOptions>({
+/** Accepts the name of a tool. */
+export const toolNameSchema = v.pipe(nameSchema, v.maxLength(200, 'longer than 200 characters'))
+
+const definitionEntries = {
   title: v.optional(textSchema()),
   description: v.optional(textSchema()),
   inputSchema: v.optional(schemaOf('input')),
@@ -107,13 +117,27 @@ export const toolOptionsSchema = optionsSchema<McpToolOptions>({
     v.custom<Record<string, unknown>>((input) => typeof input === 'object' && input !== null, 'not an object'),
   ),
   taskSupport: v.optional(v.picklist(['optional', 'required'])),
-  recovery: v.optional(recoverySchema),
   ttlMs: v.optional(v.nullable(durationSchema)),
   pollIntervalMs: v.optional(wholeNumberSchema(0, 86_400_000)),
   inlineMs: v.optional(durationSchema),
   dedupe: v.optional(functionSchema<NonNullable<McpToolOptions['dedupe']>>()),
+}
+
+/** Accepts {@link McpToolOptions}. */
+export const toolOptionsSchema = optionsSchema<McpToolOptions>({
+  ...definitionEntries,
+  recovery: v.optional(recoverySchema),
   before: v.optional(functionSchema<NonNullable<McpToolOptions['before']>>()),
 })
 
-/** Accepts the name of a tool. */
-export const toolNameSchema = v.pipe(nameSchema, v.maxLength(200, 'longer than 200 characters'))
+/** How a definition is exposed as a tool. */
+export type DefinitionToolOptions = Omit<McpToolOptions, 'recovery' | 'before'> & {
+  /** Default the kind of the definition. */
+  readonly name?: string
+}
+
+/** Accepts {@link DefinitionToolOptions}. */
+export const definitionOptionsSchema = optionsSchema<DefinitionToolOptions>({
+  ...definitionEntries,
+  name: v.optional(toolNameSchema),
+})

@@ -91,6 +91,8 @@ export class PostgresCluster implements ClusterSource {
     const statements = this.#statements
     const ttlMs = Math.trunc(beat.leaseTtlMs)
     const rtt = rttMs === undefined ? null : Math.round(rttMs)
+    // Whoever was silent for as long as a lease has none to take its share with.
+    const takingForMs = Math.min(this.#healthyForMs, ttlMs)
     return this.#database.transaction(async (transaction) => {
       const touched = await transaction.query(statements.touch, [node, epoch, maintenance, isCordoned, rtt])
       if (touched.rows.length === 0) return undefined
@@ -102,7 +104,7 @@ export class PostgresCluster implements ClusterSource {
           transaction.query(statements.release, [node, epoch, release]),
           transaction.query(statements.renew, [node, epoch, ttlMs]),
           transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takeBeyondShare, takesChains]),
-          transaction.query(statements.acquireShare, [node, epoch, ttlMs, takeDaemons, this.#healthyForMs]),
+          transaction.query(statements.acquireShare, [node, epoch, ttlMs, takeDaemons, takingForMs]),
           transaction.query(statements.readClock),
           transaction.query(statements.readMembers),
           transaction.query(statements.readDaemons),

@@ -48,7 +48,7 @@ export function createStatements(schema: string) {
         LIMIT (SELECT greatest(0,
           ceil((SELECT count(*) FROM ${s}.cluster_daemons WHERE intent = 'run')::numeric
             / greatest(1, (SELECT count(*) FROM ${s}.cluster_members
-              WHERE maintenance = 'active' AND NOT is_cordoned AND seen_at_ms >= ${now} - $5::bigint)))
+              WHERE maintenance = 'active' AND NOT is_cordoned AND seen_at_ms > ${now} - $5::bigint)))
           - (SELECT count(*) FROM ${s}.cluster_leases
               WHERE node_id = $1 AND epoch = $2 AND subject LIKE 'daemon:%' AND expires_at_ms > ${now}))::bigint)
         FOR UPDATE OF l SKIP LOCKED)

@@ -291,12 +291,11 @@ function withStepsOf(
   spending: AttemptSpending,
   projection: Pick<TaskProjection, 'reservationsOf'>,
 ): AttemptSpending {
-  const reservationIds = new Set(spending.reservationIds)
-  const { size } = reservationIds
-  for (const { reservationId, step } of projection.reservationsOf(id)) {
-    if (step !== undefined) reservationIds.add(reservationId)
-  }
-  if (reservationIds.size === size) return spending
+  const ofSteps: ReservationId[] = []
+  for (const { reservationId, step } of projection.reservationsOf(id))
+    if (step !== undefined) ofSteps.push(reservationId)
+  if (ofSteps.length === 0) return spending
+  const reservationIds = new Set([...spending.reservationIds, ...ofSteps])
   const { reservedAtStart, settled, refused, reported } = spending
   return { reservationIds, reservedAtStart, settled, refused, reported }
 }
@@ -347,13 +346,16 @@ export async function recoverLost(mutations: TaskMutations, runId: RunId, option
  */
 export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
   if (view.engine.paused || isCancelled(view, taskId)) return false
+  return isGateOpen(view, taskId) && canSpendAgain(view, projection, taskId, undefined)
+}
+
+function isGateOpen(view: TaskView, taskId: TaskId): boolean {
+  const prerequisites = view.prerequisites(taskId)
+  if (prerequisites.length === 0) return true
   const anyEnd = new Set(view.prerequisitesOfAnyEnd(taskId))
-  const isGateOpen = view
-    .prerequisites(taskId)
-    .every((prerequisite) =>
-      anyEnd.has(prerequisite) ? hasEnded(view.task(prerequisite)) : hasCompleted(view, prerequisite),
-    )
-  return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
+  return prerequisites.every((prerequisite) =>
+    anyEnd.has(prerequisite) ? hasEnded(view.task(prerequisite)) : hasCompleted(view, prerequisite),
+  )
 }
 
 /** As dependents see it: every run has ended, and one of them well (T-194). */

@@ -15,7 +15,7 @@ import type {
 import { decodeValue, encodeValue } from '../../work/values.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
-import type { ReservationId, TaskId } from '../ids.js'
+import type { ReservationId, RunId, TaskId } from '../ids.js'
 import { outcomeOf, outputValue } from '../outcome.js'
 import { answerRefused } from '../task-lines.js'
 import type { DurableWait as WaitRow, WaitSubject } from '../wait.js'
@@ -75,10 +75,8 @@ export class AttemptLog implements DurableLog {
     return wait.end === undefined ? {} : { answer: this.#answerOf(wait) }
   }
 
-  *keys(): Iterable<string> {
-    const { projection } = this.#options
-    for (const { key } of projection.stepsOf(this.#attempt.runId)) yield key
-    for (const { key } of projection.waitsOf(this.#attempt.runId)) yield key
+  keys(): readonly string[] {
+    return recordedKeys(this.#options.projection, this.#attempt.runId)
   }
 
   /** True while something that the attempt waits for is not there, what is under way included. */
@@ -287,6 +285,14 @@ export class AttemptLog implements DurableLog {
     })
     this.#account().forget(reservationIds)
   }
+}
+
+/** What attempts of a run have recorded: its steps and its waits. */
+export function recordedKeys(projection: Pick<TaskProjection, 'stepsOf' | 'waitsOf'>, runId: RunId): readonly string[] {
+  const keys: string[] = []
+  for (const { key } of projection.stepsOf(runId)) keys.push(key)
+  for (const { key } of projection.waitsOf(runId)) keys.push(key)
+  return keys
 }
 
 /** What a step has spent: as it says, and otherwise what it set aside. Raises `invalid_amount`. */

@@ -13,7 +13,7 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
-import { AttemptLog, type AttemptLogOptions } from './attempt-log.js'
+import { AttemptLog, recordedKeys, type AttemptLogOptions } from './attempt-log.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { type AbortCause, AttemptAborted, isSuspension, type RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
@@ -118,7 +118,7 @@ export class Attempt implements AttemptIdentity {
 
   /** What earlier attempts have recorded and this one has not asked for; of a run without steps, nothing at no cost. */
   unusedKeys(): readonly string[] {
-    return this.#durable?.unused() ?? [...this.log.keys()]
+    return this.#durable?.unused() ?? recordedKeys(this.#options.projection, this.runId)
   }
 
   /** What it spends; made when its handler looks at it for the first time. */
@@ -222,13 +222,15 @@ function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined
   }
 }
 
+const nothing: AttemptSpending['settled'] & AttemptSpending['reported'] = new Map()
+
 /** The spending of an attempt whose handler has not looked at its budget. */
 function startedWith(reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>): AttemptSpending {
   return {
     reservationIds: [...reservedAtStart.values()],
     reservedAtStart,
-    settled: new Map(),
+    settled: nothing,
     refused: undefined,
-    reported: new Map(),
+    reported: nothing,
   }
 }

@@ -105,6 +105,7 @@ export class Dispatcher {
   /** Since when runs are promoted at their time, by the wall clock. */
   #watchedSince = 0
   #isHoldingOff = false
+  #isDraining = false
 
   constructor(options: DispatcherOptions) {
     const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = options
@@ -270,6 +271,7 @@ export class Dispatcher {
    */
   async drain(graceMs: number): Promise<void> {
     const grace = this.#options.deadlines.after(graceMs, () => this.#attempts.shutDown())
+    this.#isDraining = true
     this.#actor?.send({ type: 'drain', attempts: this.#attempts.size })
     this.#attempts.retire()
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
@@ -302,6 +304,7 @@ export class Dispatcher {
   }
 
   #observe({ events, ended }: TaskCommit): void {
+    if (events.every(isBareStep)) return
     const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const runId of ended.runs) {
@@ -355,7 +358,8 @@ export class Dispatcher {
       this.#selection?.onRunChanged(run)
     }
     this.#line.look()
-    this.#actor?.send({ type: 'attempt_ended', attempts: this.#attempts.size })
+    // Nothing else listens, and an actor is asked at some cost.
+    if (this.#isDraining) this.#actor?.send({ type: 'attempt_ended', attempts: this.#attempts.size })
     this.#schedulePump()
   }
 
@@ -487,7 +491,15 @@ function earliestAfter(wall: number, times: readonly (number | undefined)[]): nu
   return earliest
 }
 
-/** True when the end of an attempt has spent something. */
-function hasSpent({ settlements = [], consumptions = [] }: Extract<TaskEvent, { type: 'attempt_ended' }>): boolean {
+/** True for a step that was done and cost nothing: no run may start or has to stop for it. */
+function isBareStep(event: TaskEvent): boolean {
+  return event.type === 'step_recorded' && !hasSpent(event)
+}
+
+/** True when what was recorded has spent something. */
+function hasSpent({
+  settlements = [],
+  consumptions = [],
+}: Extract<TaskEvent, { type: 'attempt_ended' | 'step_recorded' }>): boolean {
   return settlements.length > 0 || consumptions.length > 0
 }

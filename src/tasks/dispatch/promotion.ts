@@ -1,5 +1,6 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import type { IdSource } from '../../base/ids.js'
+import { noValues } from '../../base/multi-map.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
@@ -81,7 +82,7 @@ export class Promotion implements Disposable {
   }
 
   #promote(from: 'scheduled' | 'retry_wait', due: Iterable<Run>): void {
-    if (this.#busy.has(from)) return
+    if (due === noValues || this.#busy.has(from)) return
     const runs: Run[] = []
     for (const run of due) if (runs.push(run) === chunk) break
     if (runs.length === 0) return
@@ -167,17 +168,21 @@ export class Retries implements Disposable {
   }
 
   /** Runs whose delay is over, first come first. */
-  *due(): Iterable<Run> {
-    for (const runId of this.#due) {
-      const run = this.#options.projection.run(runId)
-      if (run !== undefined) yield run
-    }
+  due(): Iterable<Run> {
+    return this.#due.size === 0 ? noValues : this.#runsDue()
   }
 
   /** Leaves no timer behind. */
   [Symbol.dispose](): void {
     for (const deadline of this.#waiting.values()) deadline[Symbol.dispose]()
     this.#waiting.clear()
+  }
+
+  *#runsDue(): Iterable<Run> {
+    for (const runId of this.#due) {
+      const run = this.#options.projection.run(runId)
+      if (run !== undefined) yield run
+    }
   }
 
   #wait(run: Run): void {

@@ -94,15 +94,18 @@ export function isOver(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
 
 /** A task and its ancestors, nearest first. */
 export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable<Task> {
-  for (let task = view.task(taskId); task !== undefined; ) {
-    yield task
-    const { parentTaskId } = task.spec
-    task = parentTaskId === undefined ? undefined : view.task(parentTaskId)
-  }
+  for (let task = view.task(taskId); task !== undefined; task = parentOf(view, task)) yield task
+}
+
+function parentOf(view: Pick<TaskView, 'task'>, { spec: { parentTaskId } }: Task): Task | undefined {
+  return parentTaskId === undefined ? undefined : view.task(parentTaskId)
 }
 
 /** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
 export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
-  for (const { cancelledAtMs } of lineage(view, taskId)) if (cancelledAtMs !== undefined) return true
+  // Asked of every run several times: not worth an iterator.
+  for (let task = view.task(taskId); task !== undefined; task = parentOf(view, task)) {
+    if (task.cancelledAtMs !== undefined) return true
+  }
   return false
 }

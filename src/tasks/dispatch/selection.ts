@@ -185,6 +185,7 @@ export class Selection implements Disposable {
       case 'budget_released':
         return this.#candidates.unblock('reservation')
       case 'attempt_ended':
+      case 'step_recorded':
         if ((event.settlements ?? []).length > 0) this.#candidates.unblock('reservation')
         return
       case 'task_cancelled':

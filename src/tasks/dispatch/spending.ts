@@ -51,6 +51,8 @@ export interface SpendingRecord {
   readonly budgets: BudgetReader
 }
 
+const nothingSpent: Omit<SpendingRecord, 'budgets'> = { settlements: [], consumptions: [], touched: [] }
+
 /** Where budgets are read. */
 export type BudgetReader = Pick<TaskView, 'task' | 'budget' | 'budgetsFor'>
 
@@ -65,12 +67,15 @@ export function recordOf(
   unsettled: Unsettled,
   goesOn = false,
 ): SpendingRecord {
+  const reservationIds = [...spending.reservationIds]
+  // As nearly all do.
+  if (reservationIds.length === 0 && spending.reported.size === 0) return { ...nothingSpent, budgets: view }
   const budgets = new BudgetsAfter(view)
   const touched = new Set<BudgetDimension>()
   const settlements = new Map<ReservationId, number>()
   const consumptions: { dimension: BudgetDimension; amount: number }[] = []
   const unreserved = new Map(spending.reported)
-  for (const reservationId of spending.reservationIds) {
+  for (const reservationId of reservationIds) {
     const reservation = view.reservation(reservationId)
     if (reservation === undefined || settlements.has(reservationId)) continue
     const isSettled = spending.settled.has(reservationId)

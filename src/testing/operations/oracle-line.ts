@@ -25,6 +25,8 @@ export class OracleLine {
   runs: OracleLineRun[] = []
   waits: OracleLineWait[] = []
   readonly #registry: Registry
+  /** In the order in which they were refused. */
+  #refused: OracleLineRun[] = []
   #queued: Queued[] = []
   #turns = 0
 
@@ -47,7 +49,7 @@ export class OracleLine {
     const follows = parentId !== undefined && this.ids.includes(parentId)
     if (limits.whenFull !== 'queue' || (!follows && this.#hasRoom)) this.#begin(spec, run)
     else if (this.#queued.length >= (limits.maxQueued ?? 100_000)) {
-      refuse(run, { refused: 'queue_full', data: { limit: limits.maxQueued } })
+      this.#note(run, { refused: 'queue_full', data: { limit: limits.maxQueued } })
     } else this.#queued.push({ spec, run, turn: follows ? undefined : this.#nextTurn() })
     return run
   }
@@ -92,6 +94,7 @@ export class OracleLine {
     for (const run of this.runs) if (run.state === 'begun') run.state = 'closed'
     this.runs = []
     this.waits = []
+    this.#refused = []
   }
 
   get #hasRoom(): boolean {
@@ -121,28 +124,38 @@ export class OracleLine {
 
   #begin(spec: OperationSpec, run: OracleLineRun): void {
     const verdict = this.#registry.register(spec, undefined)
-    if (verdict.refused !== undefined) return refuse(run, verdict)
+    if (verdict.refused !== undefined) return this.#note(run, verdict)
     this.#registry.advance('start', spec.id)
     run.state = 'begun'
   }
 
+  /** With it those that follow it, level by level. */
   #refuse(id: OperationId, refusal: Refusal): void {
-    const queued = this.#queued.find(({ spec }) => spec.id === id)
-    if (queued === undefined) return
-    this.#queued = this.#queued.filter((other) => other !== queued)
-    refuse(queued.run, refusal)
-    for (const { spec, turn } of this.#queued) {
-      if (spec.parentId !== id || turn !== undefined) continue
-      this.#refuse(spec.id, { refused: 'parent_not_found', data: { id: spec.id, parentId: id } })
+    const doomed = this.#queued.filter(({ spec }) => spec.id === id).map((queued) => ({ queued, refusal }))
+    for (const { queued, refusal } of doomed) {
+      const { id: parentId } = queued.spec
+      this.#queued = this.#queued.filter((other) => other !== queued)
+      this.#note(queued.run, refusal)
+      for (const follower of this.#queued) {
+        if (follower.spec.parentId !== parentId || follower.turn !== undefined) continue
+        const data = { id: follower.spec.id, parentId }
+        doomed.push({ queued: follower, refusal: { refused: 'parent_not_found', data } })
+      }
     }
   }
 
-  /** Waits begin once all that they name has begun (O-158). */
+  #note(run: OracleLineRun, refusal: Refusal): void {
+    run.state = 'refused'
+    run.refusal = refusal
+    this.#refused.push(run)
+  }
+
+  /** Waits begin once all that they name has begun, and are refused as the first of it that is (O-158). */
   #lookAtWaits(): void {
     for (const wait of this.waits) {
       if (wait.begun !== undefined || wait.refusal !== undefined || wait.isClosed) continue
       const { inLine: named } = wait
-      wait.refusal = named.find(({ state }) => state === 'refused')?.refusal
+      wait.refusal = this.#refused.find((run) => named.includes(run))?.refusal
       if (wait.refusal !== undefined || named.some(({ state }) => state === 'queued')) continue
       const { wait: begun, ...verdict } = this.#registry.waitAll(wait.turnId, wait.members)
       if (verdict.refused !== undefined) wait.refusal = verdict
@@ -151,9 +164,4 @@ export class OracleLine {
     // A session acknowledges what it has waited for.
     for (const { begun } of this.waits) if (begun?.state === 'satisfied') begun.state = 'acknowledged'
   }
-}
-
-function refuse(run: OracleLineRun, refusal: Refusal): void {
-  run.state = 'refused'
-  run.refusal = refusal
 }

@@ -5,20 +5,15 @@ import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, toError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
+import type { ChildCommand } from './child-command.js'
 import { LineSplitter, OutputTail } from './output-lines.js'
-import { isGateFailure, spawnBehindGate, type GatedChild, type ProgramCall } from './start-gate.js'
+import { isGateFailure, spawnBehindGate, type GatedChild } from './start-gate.js'
 import { guardGroup, signalGroup } from './process-group.js'
 
 /** Bytes of a child's last output that its report keeps. */
 export const outputTailBytes = 8192
 /** Milliseconds between asking a child to end and killing it. */
 export const defaultGraceMs = 5000
-
-/** One call of a program. */
-export interface ChildCommand extends ProgramCall {
-  /** Milliseconds after which the child is asked to end. */
-  readonly timeoutMs?: number
-}
 
 /** Where a line of output came from. */
 export type OutputStream = 'stdout' | 'stderr'

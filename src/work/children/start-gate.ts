@@ -2,16 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-
-/** A program and what it is started with. */
-export interface ProgramCall {
-  /** Looked up in the `PATH` of `env`, or a path when it holds a slash. */
-  readonly command: string
-  readonly args: readonly string[]
-  readonly cwd: string
-  /** The whole environment. */
-  readonly env: NodeJS.ProcessEnv
-}
+import type { ChildCommand } from './child-command.js'
 
 /** A child that is there, and has yet to be let through to its program. */
 export interface GatedChild {
@@ -46,7 +37,7 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/
  * What the shell cannot be asked for is started at once: a program that is not there, so that the system says so, and what a
  * shell would take for something else. Throws what `spawn` throws.
  */
-export function spawnBehindGate(call: ProgramCall, { input, isRecorded }: StartOptions): GatedChild {
+export function spawnBehindGate(call: ChildCommand, { input, isRecorded }: StartOptions): GatedChild {
   const { command, args, cwd, env } = call
   const through = isRecorded ? argumentsOf(call) : undefined
   const surroundings = { cwd, env, detached: true } as const
@@ -70,7 +61,7 @@ export function isGateFailure({ isGated }: GatedChild, exitCode: number | null, 
 }
 
 /** What the shell is to become; `undefined` when it cannot be asked for that. */
-function argumentsOf(call: ProgramCall): readonly string[] | undefined {
+function argumentsOf(call: ChildCommand): readonly string[] | undefined {
   const { command, args, env } = call
   if (process.platform === 'win32' || command.startsWith('-') || !isRunnable(call)) return undefined
   // Shells drop these.
@@ -80,7 +71,7 @@ function argumentsOf(call: ProgramCall): readonly string[] | undefined {
   return ['env', ...unusual.map(([name, value]) => `${name}=${value}`), command, ...args]
 }
 
-function isRunnable({ command, cwd, env }: ProgramCall): boolean {
+function isRunnable({ command, cwd, env }: ChildCommand): boolean {
   const folders = command.includes('/') ? [''] : (env['PATH'] ?? defaultPath).split(':')
   return folders.some((folder) => isProgram(resolve(cwd, join(folder, command))))
 }

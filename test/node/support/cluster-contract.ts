@@ -174,6 +174,12 @@ export function clusterContract(name: string, open: () => Promise<ClusterUnderTe
       await cluster.pass(leaseTtlMs + 1)
       // One is heard of no more.
       expect((await view(cluster, beat(two, { takeDaemons }))).held).toHaveLength(2)
+      // Silent for as long as a lease, however short that is.
+      await cluster.source.leave(two, [])
+      await cluster.source.join(two)
+      await view(cluster, beat(one))
+      await cluster.pass(1000)
+      expect((await view(cluster, beat(two, { takeDaemons, leaseTtlMs: 1000 }))).held).toHaveLength(2)
     })
 
     it('[N-530] a chain is led by one of those that have a copy', async () => {

@@ -9,7 +9,10 @@ import { fetchPackage } from '../../supported/support/fetch-package.js'
 /** The server that is tested against; its licence is its own, and it is no dependency. */
 const serverVersion = '1.7.12'
 
-/** A Restate server of its own, on loopback, that tells nobody of itself. */
+/**
+ * A Restate server of its own, on loopback, that tells nobody of itself. What it has written outlives its being killed; it does
+ * not wait for the disk, which only a host that loses its power makes a difference to.
+ */
 export interface RestateServer extends AsyncDisposable {
   readonly ingress: string
   readonly admin: string
@@ -78,6 +81,10 @@ disable-telemetry = true
 default-num-partitions = 2
 rocksdb-total-memory-size = "128 MiB"
 log-filter = "warn"
+[bifrost.local]
+rocksdb-disable-wal-fsync = true
+[log-server]
+rocksdb-disable-wal-fsync = true
 [ingress]
 bind-address = "127.0.0.1:${ingress}"
 advertised-address = "http://127.0.0.1:${ingress}/"

@@ -80,7 +80,7 @@ it(
           expectConsistentIndexes(one.projection)
         }
       }),
-      { numRuns: isLong ? 2000 : 30 },
+      { numRuns: isLong ? 2000 : 200 },
     )
     for (const type of ['step_record', 'wait_begin', 'wait_end', 'attempt_wait', 'attempt_go_on', 'question_answer']) {
       expect([type, (seen.get(`${type} taken`) ?? 0) > 5]).toEqual([type, true])

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { messageOf } from '../../../src/base/errors.js'
+import { createDeferred } from '../../../src/base/promises.js'
 import { budgetDimension, type HandlerContext, type TaskId } from '../../../src/tasks/index.js'
 import { codeOf, openService, textOf, type Service } from '../acceptance/support.js'
 import type { StepOptions } from '../../../src/work/durable-context.js'
@@ -43,6 +44,31 @@ describe('steps', () => {
     const id = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.tasks.outcome(id)
     expect(ledger(service, id)).toEqual([100, 40, 0])
+  })
+
+  it('[T-240] what a step has not spent of what it set aside lets others start, while its handler goes on', async () => {
+    const service = await openService()
+    const { promise: isAsked, resolve: ask } = createDeferred<void>()
+    const { promise: answer, resolve: give } = createDeferred<number>()
+    service.tasks.handle('first', async ({ step }) => {
+      const call = (): Promise<number> => {
+        ask()
+        return answer
+      }
+      await step('call', call, { reserve: { token: 80 }, spent: () => ({ token: 10 }) })
+      await never()
+    })
+    service.tasks.handle('second', () => 'done', { reserve: { token: 50 } })
+    const parentTaskId = await service.tasks.submit({ kind: 'nobody', budgets: { token: 100 } })
+    await service.tasks.submit({ kind: 'first', parentTaskId })
+    await isAsked
+    // Beside that of the parent, which nobody handles.
+    const { promise: isReady, resolve: tell } = createDeferred<void>()
+    service.tasks.authority.onCommit(() => service.projection.countIn('ready') === 2 && tell())
+    const second = await service.tasks.submit({ kind: 'second', parentTaskId })
+    await isReady
+    give(7)
+    expect(await service.tasks.outcome(second)).toMatchObject({ status: 'completed' })
   })
 
   it('[T-240] a retry is handed what is done and pays nothing twice', async () => {

@@ -7,12 +7,8 @@ import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { maxLineLength } from '../../../src/work/children/output-lines.js'
-import {
-  outputTailBytes,
-  runChildProcess,
-  type ChildCommand,
-  type ChildProcessOptions,
-} from '../../../src/work/children/child-process.js'
+import type { ChildCommand } from '../../../src/work/children/child-command.js'
+import { outputTailBytes, runChildProcess, type ChildProcessOptions } from '../../../src/work/children/child-process.js'
 import { systemClock } from '../../../src/base/clock.js'
 import { DeadlineQueue } from '../../../src/base/deadline-queue.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'

@@ -5,8 +5,8 @@ import { Age } from './when.js'
 
 /** Where something stands, in a word and a colour. */
 export function Phase({ phase, status }: { readonly phase: ItemPhase; readonly status?: string }): JSX.Element {
-  // A run that waits is still running, in the word of its room.
-  const word = phase === 'waiting' && status === 'running' ? phase : (status ?? phase)
+  // A run that waits is still running in the word of its room, and so is what was lost with its process.
+  const word = phase === 'lost' || (phase === 'waiting' && status === 'running') ? phase : (status ?? phase)
   return <span class={`phase phase-${phase}`}>{word.replaceAll('_', ' ')}</span>
 }
 

@@ -22,7 +22,8 @@ export function Age({ row }: { readonly row: ItemRow }): JSX.Element | null {
   if (since === undefined) return null
   const title = `since ${instant(since, now.value)}`
   const isNow = place.value.at === undefined && connection.hello.value?.source.isLive !== false
-  if (row.endedAtMs === undefined && !isNow) return <span class="quiet age">{title}</span>
+  if (row.endedAtMs === undefined && !isNow)
+    return <span class="quiet age">{`since ${instant(since, now.value).replace(/\.\d+$/, '')}`}</span>
   const untilMs = row.endedAtMs ?? now.value
   return (
     <span class="quiet age" title={title}>

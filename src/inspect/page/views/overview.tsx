@@ -21,6 +21,8 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
       return (pick(sample) * 1_000) / Math.max(1, sample.atMs - before.atMs)
     })
   const spanMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0)
+  // A recording says nothing of sessions and waits.
+  const isOfRooms = connection.hello.value?.views.includes('waits') === true
   const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
   return (
@@ -44,7 +46,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
           title="Operations"
           counts={view.operations}
           type="operation"
-          more={view.sessions === 1 ? '1 session' : `${count(view.sessions)} sessions`}
+          more={isOfRooms ? (view.sessions === 1 ? '1 session' : `${count(view.sessions)} sessions`) : ''}
         />
         {view.tasks !== undefined && (
           <PhaseCard
@@ -55,14 +57,16 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
           />
         )}
         {view.processes !== undefined && <PhaseCard title="Processes" counts={view.processes} type="process" more="" />}
-        <article class="card">
-          <h2>Waits</h2>
-          <dl class="facts">
-            <Fact name="open questions" value={count(view.questions)} screen="waits" />
-            <Fact name="barriers" value={count(view.barriers)} screen="waits" />
-            <Fact name="jobs running here" value={count(view.jobs)} />
-          </dl>
-        </article>
+        {isOfRooms && (
+          <article class="card">
+            <h2>Waits</h2>
+            <dl class="facts">
+              <Fact name="open questions" value={count(view.questions)} screen="waits" />
+              <Fact name="barriers" value={count(view.barriers)} screen="waits" />
+              <Fact name="jobs running here" value={count(view.jobs)} />
+            </dl>
+          </article>
+        )}
         {view.slots.length > 0 && (
           <article class="card">
             <h2>Slots</h2>

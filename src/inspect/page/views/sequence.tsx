@@ -187,7 +187,7 @@ function Lines({ entry, of: { lanes } }: { readonly entry: StreamEntry; readonly
   }
   const [to, from] = [x(lane), x(source)]
   return (
-    <svg class="lines" width={mostLanes * laneWidth} height={36} aria-hidden="true">
+    <svg class="message-lines" width={mostLanes * laneWidth} height={36} aria-hidden="true">
       {lanes.map((name, index) => (
         <line key={name} class="lane" x1={index * laneWidth + laneWidth / 2} x2={x(name)} y1={0} y2={36} />
       ))}
