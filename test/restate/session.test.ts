@@ -86,6 +86,15 @@ beforeAll(async () => {
 afterAll(resources.close)
 
 describe('an operation on the engine', () => {
+  it('that no worker has is ended by a cancel and by its deadline, and who waits is told (R-8)', async () => {
+    const session = newSession()
+    const handle = await session.run('nobody', 1, rerunnable)
+    const late = await session.run('nobody', 1, { ...rerunnable, deadlineMs: 100 })
+    expect(await handle.cancel('not needed')).toBe('cancelled')
+    expect(await handle.outcome).toEqual({ type: 'cancelled', reason: 'not needed' })
+    expect(await late.outcome).toMatchObject({ type: 'failed', reason: 'deadline' })
+  })
+
   it('is run by a worker, and its wait, its row and the feed say the same (R-1, R-8, R-14)', async () => {
     const session = newSession()
     const handle = await session.run(counted, { text: 'cranes' }, { displayName: 'count cranes' })
