@@ -13,17 +13,16 @@ import type { ProcessLog } from './log.js'
 
 /** A process, and the number of its last change. Made anew by each change; holds the record that callers see, once one was asked for. */
 export class ProcessRow {
+  /** Held here as well: indexes compare it again and again. */
+  readonly id: ProcessId
   readonly stored: StoredProcess
   readonly change: number
   #record: ProcessRecord | undefined
 
   constructor(stored: StoredProcess, change: number) {
+    this.id = stored.registered.id
     this.stored = stored
     this.change = change
-  }
-
-  get id(): ProcessId {
-    return this.stored.registered.id
   }
 
   /** As callers see it: one frozen object per row. */
