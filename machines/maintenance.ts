@@ -52,7 +52,7 @@ export const maintenanceMachine = setup({
         : {},
     ),
     beginExit: assign(({ event }) => (event.type === 'exit' ? { ...atWork, since: event.at } : {})),
-    /** The observation replaces what was known, except `isDrain`, which only the beginning of a drain sets. */
+    /** The observation replaces what was known; `isDrain` is kept unless the observation contains it. */
     observe: assign(({ context, event }) =>
       'state' in event ? { ...atWork, ...event.state, isDrain: event.state.isDrain ?? context.isDrain } : {},
     ),

@@ -24,7 +24,7 @@ export type RecoveryDisposition = (typeof recoveryDispositions)[number]
 /**
  * Who is entitled to end a process. `lease`: the holder of its lease. `producer`: an event that its registration
  * declares as an end. `external_owner`: its owner outside. `workflow_key`: an engine that runs it under its id.
- * `reconciled_abandon`: recovery, because it was requested to abandon it.
+ * `reconciled_abandon`: a request to abandon it.
  */
 export const endAuthorities = ['lease', 'producer', 'external_owner', 'workflow_key', 'reconciled_abandon'] as const
 export type EndAuthority = (typeof endAuthorities)[number]
