@@ -13,9 +13,10 @@ export const instantSchema = v.custom<Instant>(
   ({ input }) => `not an instant in epoch milliseconds, nor a Date: ${textOf(input)}`,
 )
 
-/** The epoch milliseconds of an instant; `NaN` for an invalid `Date`. */
+/** The epoch milliseconds of an instant; `NaN` for an invalid `Date`, and for what is no instant. */
 export function epochMs(instant: Instant): number {
-  return instant instanceof Date ? instant.getTime() : instant
+  if (instant instanceof Date) return instant.getTime()
+  return typeof instant === 'number' ? instant : Number.NaN
 }
 
 function isEpochMs(input: unknown): boolean {

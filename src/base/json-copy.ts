@@ -20,9 +20,13 @@ export function copyJson(value: unknown, subject: string): JsonValue {
 export function canonicalJson(value: JsonValue | undefined): string {
   if (typeof value !== 'object' || value === null) return value === undefined ? '' : JSON.stringify(value)
   if (Array.isArray(value)) return `[${(value as readonly JsonValue[]).map(canonicalJson).join(',')}]`
-  const fields = Object.entries(value).filter(([, part]) => part !== undefined)
-  fields.sort(([one], [other]) => (one < other ? -1 : 1))
-  return `{${fields.map(([key, part]) => `${JSON.stringify(key)}:${canonicalJson(part as JsonValue)}`).join(',')}}`
+  const fields = value as Readonly<Record<string, JsonValue | undefined>>
+  let text = ''
+  for (const key of Object.keys(fields).sort()) {
+    const part = fields[key]
+    if (part !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(part)}`
+  }
+  return `{${text}}`
 }
 
 /**
