@@ -59,7 +59,7 @@ export class Server<Call extends ServedCall> {
   /** The reply to an error; a failure of the service is logged. */
   failed({ method, target, signal }: Incoming, error: unknown): HttpReply {
     const reply = replyToError(error)
-    // When the client has disconnected, reading its request fails; that is nobody's fault and is not logged.
+    // After the client has disconnected, reading its request fails, which is no fault of the service and not logged.
     if (reply.status === 500 && !signal.aborted) {
       const { stack, message } = toError(error)
       this.options.logger.error({ method, target: target.slice(0, 256), error: stack ?? message }, 'a request failed')
