@@ -25,8 +25,8 @@ interface Row {
 }
 
 /**
- * Shows a run on a terminal: finished events scroll by, and a block below them shows what is running, redrawn in place.
- * No line of the block is wider than the terminal, since a wrapped line could not be erased.
+ * Shows a run on a terminal: past events scroll by, and a block below them shows what is running, redrawn in place. No
+ * line of the block is wider than the terminal, since a wrapped line could not be erased.
  */
 export class LiveDisplay implements Disposable {
   readonly #target: OutputTarget

@@ -31,7 +31,9 @@ export interface DependencyRows extends TaskRows {
 
 /** The reads defined in this file. */
 export interface DependencyReads extends TaskReads {
-  /** All prerequisites: those that must have completed, then those that must have ended, each in the order of declaration. */
+  /**
+   * All prerequisites: those that must complete, then those that only have to end, each in the order of declaration.
+   */
   prerequisites(taskId: TaskId): readonly TaskId[]
   /** The prerequisites that only have to end. */
   prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[]

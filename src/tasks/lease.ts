@@ -100,7 +100,10 @@ export const leaseHeartbeat = defineCommand('lease_heartbeat', {
   },
 })
 
-/** Checks: known; ready, leased or running; held; same owner; same expiry. The clock is not consulted: the caller decides that it expired. */
+/**
+ * Checks: known; ready, leased or running; held; same owner; same expiry. The clock is not consulted: the caller
+ * decides that it expired.
+ */
 export const leaseExpire = defineCommand('lease_expire', {
   fields: ofLease,
   check: checkOwner,

@@ -117,7 +117,10 @@ export const runCancelled = defineEvent('run_cancelled', {
   evolve: (draft, event) => advanceRun(draft, event, { type: 'to_cancelled' }, event),
 })
 
-/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp: `createdAtMs` counts. */
+/**
+ * Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp:
+ * `createdAtMs` counts.
+ */
 export const runCreate = defineCommand('run_create', {
   fields: { runInstance: runInstanceSchema },
   check: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),

@@ -52,8 +52,8 @@ export const scheduleChanged = defineEvent('schedule_changed', {
 })
 
 /**
- * Checks: task known; repeating, before and after; not cancelled or ended; dropped runs are its own and scheduled; new runs
- * not known; a run is left that can end it.
+ * Checks: task known; repeating, before and after; not cancelled or ended; dropped runs are its own and scheduled; new
+ * runs not known; a run is left that can end it.
  */
 export const scheduleChange = defineCommand('schedule_change', {
   fields: entries,

@@ -76,7 +76,9 @@ export const stepRecorded = defineEvent('step_recorded', {
   },
 })
 
-/** Checks: run known; an attempt under way; token; not recorded before; what `budget_settle` and `budget_consume` check. */
+/**
+ * Checks: run known; an attempt under way; token; not recorded before; what `budget_settle` and `budget_consume` check.
+ */
 export const stepRecord = defineCommand('step_record', {
   fields: { ...stepEntries, ...fenced },
   check: ({ consumptions = [] }) => {

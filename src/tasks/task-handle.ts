@@ -39,7 +39,10 @@ interface HandleOptions<Output> {
   readonly output?: Schema<unknown, Output>
 }
 
-/** A submitted task: its id, its result, and ways to cancel and retry it. It keeps nothing alive; drop it whenever you like. */
+/**
+ * A submitted task: its id, its result, and ways to cancel and retry it. It keeps nothing alive, so you can drop it at
+ * any time.
+ */
 export class TaskHandle<Output> {
   readonly id: TaskId
   readonly kind: string

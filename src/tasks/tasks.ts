@@ -196,7 +196,10 @@ export class Tasks {
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
-  /** A handle for a known task of this definition or kind; `undefined` if unknown. Raises `kind_mismatch` if its kind differs. */
+  /**
+   * A handle for a known task; `undefined` if the task is unknown. Raises `kind_mismatch` if it is of another
+   * definition or kind.
+   */
   find<Output>(definition: TaskDefinition<unknown, Output> | string, taskId: TaskId): TaskHandle<Output> | undefined
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
@@ -258,8 +261,8 @@ export class Tasks {
   }
 
   /**
-   * Cancels a task and everything below it; running handlers are told to stop. Changes nothing if the task is cancelled or has
-   * ended, and says so. Rejects with `unknown_task`.
+   * Cancels a task and all its descendants; running handlers are told to stop. Does nothing if the task is already
+   * cancelled or has ended, and says so. Rejects with `unknown_task`.
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.own.transact((batch) => {
@@ -290,9 +293,10 @@ export class Tasks {
   }
 
   /**
-   * Submits a failed task again as a new task, which names the old one in `retryOf` and takes over its key. Resolves with the
-   * handle of the new task. If the task was retried before, that is the handle of the same new task, with `isNew` false. Rejects
-   * with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
+   * Submits a failed task again as a new task, which names the old one in `retryOf` and takes over its key. Resolves
+   * with the handle of the new task. If the task was retried before, that is the handle of the same new task, with
+   * `isNew` false. Rejects with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has
+   * ended.
    */
   retry(taskId: TaskId): Promise<TaskHandle<unknown>> {
     return silence(this.#retry(taskId))
@@ -319,7 +323,10 @@ export class Tasks {
     })
   }
 
-  /** Asks a running handler to stop, so that its run is suspended. Raises `run_suspend_requires_running` if it is not running. */
+  /**
+   * Asks a running handler to stop, so that its run is suspended. Raises `run_suspend_requires_running` if it is not
+   * running.
+   */
   suspend(runId: RunId): void {
     checkText('run id', runId)
     const run = this.projection.run(runId)
@@ -381,7 +388,7 @@ export class Tasks {
   }
 
   /**
-   * Releases the earliest waiting run of a task when the event happens: once, or with `rearm` every time. Rejects with
+   * Releases the earliest waiting run of a task when the event happens: once, or every time with `rearm`. Rejects with
    * `unknown_task` and `invalid_input`.
    */
   async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {

@@ -52,8 +52,8 @@ export interface HandlerContext {
   readonly fencingToken: number
   readonly payload: Uint8Array
   /**
-   * The value that was submitted: text, a JSON value, or bytes. Throws `invalid_input` if the payload is not what its content type
-   * says.
+   * The submitted value: text, a JSON value, or bytes. Throws `invalid_input` if the payload does not match its content
+   * type.
    */
   readonly input: unknown
   /** The payload read as UTF-8. */

@@ -42,8 +42,8 @@ export interface SubmitInput {
   /** Default: once. */
   readonly runPolicy?: RunPolicy
   /**
-   * When the first run is due, and where a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25 years
-   * from now. Default: now.
+   * When the first run is due, and when a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25
+   * years from now. Default: now.
    */
   readonly at?: Instant
   readonly constraints?: Partial<TaskConstraints>
