@@ -267,9 +267,9 @@ export class TaskProjection extends TaskView {
   }
 
   /**
-   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, whose dependency gate is open
-   * and whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind
-   * a closed gate are kept apart and cost nothing.
+   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, if their dependency gate is
+   * open and their task is not cancelled. Those that were due when created come first, then earliest first, ties by id;
+   * O(log n) to start. Runs behind a closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: number): Iterable<Run> {
     checkInstant(now)

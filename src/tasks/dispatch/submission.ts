@@ -54,7 +54,7 @@ export interface SubmitInput {
   readonly dependsOn?: readonly TaskId[]
   /** Tasks that must end, in any way, before this one may start. */
   readonly after?: readonly TaskId[]
-  /** Limits by dimension, for this task and everything below it; money in micro-units, `cost:usd`. */
+  /** Limits by dimension, for this task and its descendants together; money in micro-units, `cost:usd`. */
   readonly budgets?: Readonly<Record<string, number>>
   /** Events that release the earliest run before its time; each once. */
   readonly releasedBy?: readonly EventFilter[]
