@@ -276,8 +276,8 @@ export class ClusterMember implements PlacementSource {
   }
 
   /**
-   * Hands over what this node runs to other nodes, if any can take it. Every node is told; only the one that is meant
-   * acts.
+   * Hands over what this node runs to other nodes, if any can take it. Does nothing for another node, which is told
+   * itself.
    */
   invalidate(node: NodeId): void {
     if (node !== this.#identity.node) return

@@ -27,7 +27,7 @@ export interface QueuedAttempt {
   readonly onJudged: (judged: Promise<AdminAuditRecord | undefined>) => void
   /** Only a refusal takes effect: the attempt is about to be shared. */
   readonly isTrial?: boolean
-  /** The digest of an attempt that was judged before. */
+  /** Set when the attempt was accepted and judged before, to its digest. */
   readonly knownAs?: Digest
   /** It came through the log of a cluster. */
   readonly shared?: SharedAttempt

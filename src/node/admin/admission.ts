@@ -16,7 +16,7 @@ export interface AdmissionCircumstances extends IceVerificationCircumstances {
   /** Without a verifier nothing is verified: events are folded, and their audit record says `unverified`. */
   readonly verifier?: AdminVerifier
   /**
-   * The digest of an attempt that was already accepted and judged, as reported by the cluster source that shares it.
+   * Set when the cluster has accepted and judged the attempt before, to its digest; it is then refused as `replayed`.
    */
   readonly knownAs?: Digest
   /** Whether the cluster was frozen at the last tick. */
