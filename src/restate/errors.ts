@@ -15,6 +15,8 @@ const messages = {
   /** The engine could not be reached, or broke off, for longer than it is waited for; that says nothing about the process. */
   'restate.unreachable': ({ target, reason }: { readonly target: string; readonly reason: string }) =>
     `Restate did not answer ${target}: ${reason}`,
+  /** The connection was closed by its owner: nothing is asked over it any more, and that says nothing about the process. */
+  'restate.connection_closed': ({ ingress }: { readonly ingress: string }) => `the connection to ${ingress} is closed`,
   /** The engine refused a call for a reason of its own. */
   'restate.call_failed': ({
     target,

@@ -25,7 +25,8 @@ export interface OperationOptions<Input extends Schema | undefined, Output exten
 export interface OperationStepScope extends StepScope {
   /** Grows with every attempt: a store outside that refuses lower numbers takes no late write of a lost one. */
   readonly fencingToken: number
-  /** Says how far it is; a fraction from 0 to 1, anything else is `invalid_input`. What comes too late is dropped. */
+  /** Says how far it is; a fraction from 0 to 1, anything else is `invalid_input`. What comes too late is dropped, and so is what
+   * a later one overtakes while an earlier one is on its way. */
   readonly progress: (message: string, fraction?: number) => void
   /** Adds to the tokens that the result will account for, once the step has come to its end. Throws `invalid_input` unless it is a whole number from 0. */
   readonly useTokens: (count: number) => void

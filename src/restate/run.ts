@@ -1,8 +1,11 @@
 import * as restate from '@restatedev/restate-sdk'
+import { systemClock } from '../base/clock.js'
 import { InvalidInputError, messageOf, type StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue, type Schema } from '../work/values.js'
+import { pause } from './attach.js'
+import { neverAborted } from './connection.js'
 import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
 import { refusalIn } from './wire.js'
@@ -71,6 +74,24 @@ export async function runIn<Scope extends RunScope>(
   } finally {
     scope?.stop(over)
   }
+}
+
+/** For how long the engine is listened to, in milliseconds: what it has to say comes with the attempt. */
+const heardMs = 20
+
+/**
+ * What becomes of a run whose code is not here. Rejects, which is no refusal: a worker that has it may be asked next. But a
+ * cancel is heard by whoever has the run, for nobody may ever have its code.
+ */
+export async function runAbsent(ctx: restate.WorkflowContext, missing: string): Promise<Ran> {
+  // Resolved by nobody; an awakeable leaves nothing in the journal that other code would stumble over.
+  const cancelled = ctx.awakeable().promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  const heard = await Promise.race([cancelled, pause(systemClock, heardMs, neverAborted)])
+  if (heard instanceof restate.CancelledError) return { type: 'cancelled', fencingToken: 0 }
+  throw new Error(missing)
 }
 
 /** Writes the end of a run, and hears the one that stands. */
