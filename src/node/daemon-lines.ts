@@ -25,5 +25,5 @@ export const daemonEnded = defineLine<
 
 export const daemonDropped = defineLine<OfDaemon & { readonly signal: string; readonly error: string }>(
   'warn',
-  'what happened to a daemon could not be told to its node',
+  'an event of a daemon could not be delivered to its node',
 )

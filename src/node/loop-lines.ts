@@ -13,12 +13,12 @@ export const actionsDropped = defineLine<{ readonly dropped: number; readonly fi
 
 export const commitRefused = defineLine<{ readonly event: string; readonly kind: string; readonly error: string }>(
   'warn',
-  'what an operator asked of a node was refused',
+  'a request of an operator was refused',
 )
 
 export const transitionRefused = defineLine<{ readonly from: string; readonly to: string }>(
   'warn',
-  'a transition was observed that does not follow from where the node stands',
+  'an observed transition does not fit the state of the node',
 )
 
 export const recordLost = defineLine<{ readonly chain: string; readonly error: string; readonly cause: ErrorDetails }>(
@@ -28,7 +28,7 @@ export const recordLost = defineLine<{ readonly chain: string; readonly error: s
 
 export const checkpointLost = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'what a node must not forget did not become durable',
+  'a checkpoint of a node did not become durable',
 )
 
 export const loopFailed = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(

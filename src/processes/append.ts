@@ -10,7 +10,7 @@ import { fold, type StoredProcess } from './record.js'
 import type { ProcessId } from './scalars.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
 
-/** The move of the chart by which a process comes to a status. */
+/** The move in the process chart that leads to each terminal status. */
 export const endMoves = {
   completed: 'complete',
   failed: 'fail',
@@ -19,9 +19,9 @@ export const endMoves = {
 } as const satisfies Record<TerminalProcessStatus, EndMove['type']>
 
 /**
- * Appends an event (P-21): the process is known, the lease holds it, the type is not reserved, the key is new or names the
- * same event, the type is declared, has the key it needs and a payload that fits, its selectors find what they look for,
- * and the status allows it; in this order. Nothing is written when one of them is not so.
+ * Appends an event (P-21). The checks run in this order: the process is known; the lease holds it; the type is not
+ * reserved; the key is new or names the same event; the type is declared, has the key it needs and a fitting payload,
+ * and its selectors find their values; the status allows it. If any check fails, nothing is written.
  */
 export function appendCommand(
   processId: ProcessId,
@@ -56,7 +56,7 @@ export function appendCommand(
   }
 }
 
-/** The entry is there: nothing is written, unless its process was left behind by it (P-25). */
+/** The entry already exists, so nothing is written, unless the process status was never updated from it (P-25). */
 function replayed(process: StoredProcess, entry: LogEntry, request: AppendRequest): Decided<AppendResult> {
   const { id: processId } = process.registered
   if (entry.eventType !== request.eventType || !isSameJson(entry.payload, request.payload)) {
@@ -78,7 +78,7 @@ function declaredType(process: StoredProcess, eventType: string): CompiledEventT
   return type
 }
 
-/** Raises `process.already_terminal` where the chart says no. */
+/** Raises `process.already_terminal` or `process.completion_unauthorized` if the chart refuses the move. */
 function checkStatus(
   process: StoredProcess,
   eventType: string,
@@ -107,7 +107,7 @@ function resultOf({ registered, wakeTarget }: StoredProcess, entry: LogEntry, is
   return { event, ...(wakeDelivery !== undefined && { wakeDelivery }), replayed: isReplay }
 }
 
-/** Keys of what the registry writes by itself are not for others: one of them taken would be in its way. */
+/** Refuses keys that the registry itself writes: a caller that took one would block the registry's own event. */
 function checkKey(processId: ProcessId, key: string, eventType: string): void {
   const prefix = `process:${processId}:`
   if (!key.startsWith(prefix)) return

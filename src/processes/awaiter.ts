@@ -11,22 +11,25 @@ import { takeId, takeName, takeSequence, type ProcessId } from './scalars.js'
 import { longestPollMs, SharedWait, type WaitBounds } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 
-/** What an {@link Awaiter} reads. */
+/** The store methods that an {@link Awaiter} reads from. */
 export type AwaitedStore = Pick<ProcessStore, 'getTerminal' | 'firstEventAfter' | 'eventsAfter' | 'writers'>
 
-/** How an {@link Awaiter} is made. */
+/** Options of an {@link Awaiter}. */
 export interface AwaiterOptions {
   readonly store: AwaitedStore
-  /** Tells of changes; without it every wait polls. */
+  /** Notifies of changes. Without it, every wait polls. */
   readonly hub?: ProcessHub
   readonly clock: Clock
-  /** The longest sleep between two reads, in milliseconds; default 1000. Longer ones learn later of other hosts' writes. */
+  /**
+   * The longest pause between two reads, in milliseconds. Default 1,000. The longer it is, the later the writes of
+   * other hosts are noticed.
+   */
   readonly longestPollMs?: number
 }
 
-/** How an event is waited for. */
+/** Options of a wait for an event. */
 export interface EventWaitBounds extends WaitBounds {
-  /** True: rejects with `process.already_terminal` once the process has ended without such an event. */
+  /** If true, the wait rejects with `process.already_terminal` once the process has ended without such an event. */
   readonly stopOnTerminal?: boolean
 }
 
@@ -39,11 +42,12 @@ const boundsSchema = optionsSchema<WaitBounds>(boundsFields)
 const eventBoundsSchema = optionsSchema<EventWaitBounds>({ ...boundsFields, stopOnTerminal: v.optional(v.boolean()) })
 
 /**
- * Waits for what happens to processes, on nothing but their store: narrow reads, woken by the hub if there is one.
+ * Waits for changes of processes. It needs only their store, which it reads narrowly, and is woken by the hub if there
+ * is one.
  *
- * Who waits for the same thing shares one read and one timer. A hub that is told of every change (`writers: 'this_hub'`)
- * makes polling needless; otherwise others may write behind its back, and the wait looks again after 25, 50, … up to 1,000
- * milliseconds. Every wait takes a signal and a time limit, which say nothing about the process: it goes on.
+ * Waits for the same thing share one read and one timer. If the hub hears of every change (`writers: 'this_hub'`),
+ * there is no polling. Otherwise others may write without notice, so the wait reads again after 25, 50, … up to 1,000
+ * milliseconds. Every wait takes a signal and a timeout. They end only the wait: the process goes on.
  *
  *     const output = await awaiter.awaitTerminal('order-42', { timeoutMs: 60_000 })
  */
@@ -61,9 +65,9 @@ export class Awaiter implements Disposable {
   }
 
   /**
-   * Resolves with what the process has come to, at once when it has ended; `no_longer_retained` once it was pruned. Rejects
-   * with `process.unknown`, also when it vanishes under the wait, `process.await_timeout`, `process.await_closed`, the
-   * signal's reason, and what the store rejects with.
+   * Resolves with the output of the process, immediately if it has already ended, or with `no_longer_retained` if it
+   * was pruned. Rejects with `process.unknown` (also if the process disappears during the wait),
+   * `process.await_timeout`, `process.await_closed`, the signal's reason, or the error of the store.
    */
   async awaitTerminal(processId: ProcessId, bounds: WaitBounds = {}): Promise<AwaitOutput | NoLongerRetained> {
     const id = takeId(processId)
@@ -72,8 +76,8 @@ export class Awaiter implements Disposable {
   }
 
   /**
-   * Resolves with the first event of a type behind the cursor, one that is there already at once. Rejects like
-   * {@link Awaiter.awaitTerminal}. The end of the process ends the wait only with `stopOnTerminal`.
+   * Resolves with the first event of the type after the cursor, immediately if it is already there. Rejects like {@link
+   * Awaiter.awaitTerminal}. The end of the process ends the wait only if `stopOnTerminal` is set.
    */
   async awaitEvent(
     processId: ProcessId,
@@ -85,15 +89,15 @@ export class Awaiter implements Disposable {
     const type = takeName(eventType, 'event type')
     const cursor = takeSequence(afterSequence, 'cursor')
     const { stopOnTerminal = false, ...taken } = decode(eventBoundsSchema, bounds, 'bounds of a wait')
-    // Ids and types may hold blanks, but no line breaks.
+    // Ids and types may contain spaces, but no line breaks.
     const key = [id, type, cursor, stopOnTerminal].join('\n')
     const read = (): Promise<ProcessEvent | undefined> => this.#readEvent(id, type, cursor, stopOnTerminal)
     return this.#wait(this.#events, key, id, read, taken)
   }
 
   /**
-   * Resolves with everything behind the cursor once there is anything, and with nothing when there is none and the process
-   * has ended. Rejects like {@link Awaiter.awaitTerminal}.
+   * Resolves with all events after the cursor as soon as there is one, or with an empty list if there is none and the
+   * process has ended. Rejects like {@link Awaiter.awaitTerminal}.
    */
   async awaitMore(
     processId: ProcessId,
@@ -106,7 +110,7 @@ export class Awaiter implements Disposable {
     return this.#wait(this.#logs, [id, cursor].join('\n'), id, () => this.#readMore(id, cursor), taken)
   }
 
-  /** How many different things somebody waits for. */
+  /** The number of distinct things being waited for. */
   get size(): number {
     return this.#terminal.size + this.#events.size + this.#logs.size
   }
@@ -165,7 +169,7 @@ export class Awaiter implements Disposable {
 
   async #readMore(processId: ProcessId, cursor: number): Promise<readonly ProcessEvent[] | undefined> {
     const { store } = this.#options
-    // Asked first: what came before the end is then found for certain.
+    // Read before the events, so that every event before the end is certain to be found.
     const terminal = await store.getTerminal(processId)
     const events = await store.eventsAfter(processId, cursor)
     return events.length > 0 || terminal.state === 'ended' ? events : undefined
@@ -178,7 +182,7 @@ export class Awaiter implements Disposable {
     stopOnTerminal: boolean,
   ): Promise<ProcessEvent | undefined> {
     const { store } = this.#options
-    // Asked first: an event of before the end is then found for certain.
+    // Read before the event, so that an event before the end is certain to be found.
     const terminal = stopOnTerminal ? await store.getTerminal(processId) : undefined
     const event = await store.firstEventAfter(processId, eventType, cursor)
     if (event === undefined && terminal?.state === 'ended') {

@@ -8,8 +8,8 @@ import type { ProcessId } from './scalars.js'
 import type { ClaimAndStartOutcome, StartRequest } from './store.js'
 
 /**
- * Claims a process and says that an execution begins, in one change: the claim, and the start under the lease that it
- * gives. A start that is refused leaves the lease as it was (P-254).
+ * Claims a process and records that an execution starts, in one change: the claim, then the start under the new lease.
+ * If the start is refused, the lease stays as it was (P-254).
  */
 export function claimAndStartCommand(
   processId: ProcessId,
@@ -34,7 +34,7 @@ export function claimAndStartCommand(
       const begun = startCommand(processId, started, lease).decide({ ...rows, lease: held }, context)
       return {
         ...begun,
-        // A process that is given up instead gives its lease back.
+        // If the start ends the process as abandoned instead, its own lease write wins and releases the lease.
         writes: { lease: held, ...begun.writes },
         result: { outcome: 'started', lease, record: begun.result },
       }

@@ -3,20 +3,22 @@ import type { LeaseOwner, ProcessLease } from './lease.js'
 import type { ProcessId } from './scalars.js'
 import type { ProcessStore } from './store.js'
 
-/** A lease that was acquired, and the holder before it when that one is dead for certain. */
+/** An acquired lease, and the previous holder if it is known to be dead. */
 export interface Claim {
   readonly lease: ProcessLease
   readonly deadHolder: ProcessLease | undefined
 }
 
-/** Claims a process, past a holder that is dead for certain; `undefined` while somebody else may be at work. */
+/**
+ * Claims a process, even from a holder that is known to be dead. `undefined` if another holder may still be working.
+ */
 export async function claim(
   store: ProcessStore,
   processId: ProcessId,
   owner: LeaseOwner,
   ttlMs: number,
 ): Promise<Claim | undefined> {
-  // Read before: an expired lease is simply replaced, and nobody could tell any more whose it was.
+  // Read before claiming: an expired lease is simply replaced, and its previous holder would then be unknown.
   const observed = await store.getLease(processId)
   const deadHolder = observed !== undefined && store.isHolderDead(observed, owner) ? observed : undefined
   const claimed = await store.claimLease(processId, owner, ttlMs)
@@ -26,7 +28,7 @@ export async function claim(
   return reclaimed.outcome === 'acquired' ? { lease: reclaimed.lease, deadHolder } : undefined
 }
 
-/** True for the refusal of a write whose lease somebody else has taken over. */
+/** True if a write was refused because another holder has taken over the lease. */
 export function isSuperseded(error: unknown): boolean {
   return StatewardError.is(error, 'process.lease_superseded')
 }

@@ -16,67 +16,69 @@ import type { ProcessId } from './scalars.js'
  * memory, on the journal and in SQL alike.
  */
 
-/** What a store has of one process when a command is decided; all of it read under the lock that the writes are made under. */
+/**
+ * The stored rows of one process that a command is decided on, all read under the lock that the writes are made under.
+ */
 export interface ProcessRows {
   readonly process: StoredProcess | undefined
-  /** Of a process that was pruned, while that is remembered. */
+  /** Set if the process was pruned and its tombstone still exists. */
   readonly tombstone: Tombstone | undefined
   readonly lease: StoredLease | undefined
-  /** The entry of its log under the key that the command names. */
+  /** The log entry under the key that the command names. */
   readonly keyed: LogEntry | undefined
   /** The grant of the scope that the command names. */
   readonly grant: HandleGrant | undefined
 }
 
-/** What a store lends to a decision. */
+/** What the store provides to a decision. */
 export interface DecisionContext {
-  /** Epoch milliseconds by the one clock of the store, read within the transaction. */
+  /** Epoch milliseconds by the store's clock, read within the transaction. */
   readonly nowMs: number
-  /** A text that was never used before, for the token of a lease. */
+  /** A unique text for a lease token. */
   newToken(): string
 }
 
-/** What a command makes of its process, to be written as one. */
+/** What a command writes to its process, in one change. */
 export interface ProcessWrites {
-  /** The process was not there before; a tombstone of its id goes. */
+  /** The process is new. If there is a tombstone under its id, it is removed. */
   readonly register?: StoredProcess
-  /** Behind the log, in order. The state is that of `process`. */
+  /** Appended to the log, in order. The new state is that of `process`. */
   readonly entries?: readonly LogEntry[]
-  /** Replaces what is stored of its leases. */
+  /** Replaces the stored lease. */
   readonly lease?: StoredLease
-  /** A sequence that is acknowledged. */
+  /** The sequence of the wake that is acknowledged. */
   readonly ack?: number
   /** Replaces the grant of the same scope. */
   readonly grant?: HandleGrant
-  /** The scope whose grant goes. */
+  /** The scope whose grant is removed. */
   readonly revoke?: string
 }
 
-/** What follows from a command. */
+/** The result of deciding a command. */
 export interface Decided<Result> {
-  /** Absent when nothing changes. */
+  /** Absent if nothing changes. */
   readonly writes?: ProcessWrites
-  /** The process after the writes; there when they change it. */
+  /** The process after the writes. Set if they change it. */
   readonly process?: StoredProcess
   readonly result: Result
-  /** What the caller gets instead of the result, once the writes are durable. */
+  /** Thrown to the caller instead of the result, once the writes are durable. */
   readonly refusal?: Error
   /** What was ignored, for the logger. */
   readonly warning?: string
 }
 
-/** Something to be done to one process. */
+/** A change to one process. */
 export interface ProcessCommand<Result> {
   readonly processId: ProcessId
-  /** The key whose entry is loaded. */
+  /** Loads the log entry under this key. */
   readonly key?: string
-  /** The scope whose grant is loaded. */
+  /** Loads the grant of this scope. */
   readonly scopeId?: string
-  /** Decides by the rows alone; raises the refusal, and nothing is written then. */
+  /** Decides using the rows alone. To refuse, it throws, and nothing is written. */
   decide(rows: ProcessRows, context: DecisionContext): Decided<Result>
 }
 
-/** The process of the rows. Raises `process.unknown`. */
+/** The process in the rows. Raises `process.unknown`. */
 export function known(
   processId: ProcessId,
   { process, tombstone }: Pick<ProcessRows, 'process' | 'tombstone'>,
@@ -85,7 +87,7 @@ export function known(
   throw unknownProcess(processId, tombstone)
 }
 
-/** `process.unknown`, with the time of its pruning while that is remembered. */
+/** `process.unknown`, with the time of pruning if the tombstone still exists. */
 export function unknownProcess(
   processId: ProcessId,
   tombstone: Tombstone | undefined,
@@ -96,7 +98,7 @@ export function unknownProcess(
   })
 }
 
-/** An entry that is about to be appended. */
+/** A log entry to be appended. */
 export interface NewEntry {
   readonly eventType: string
   readonly payload: JsonValue
@@ -104,7 +106,7 @@ export interface NewEntry {
   readonly semantics?: MaterializedSemantics
 }
 
-/** The entry with its place and time, and the process after it. */
+/** The entry with its sequence and time, and the process after it. */
 export function appended(
   process: StoredProcess,
   { eventType, payload, replayKey, semantics }: NewEntry,
@@ -122,7 +124,7 @@ export function appended(
   return { entry, process: { ...process, state: fold(process.state, entry) } }
 }
 
-/** Where a process stands in its chart. */
+/** The state of a process in its chart. */
 export function placeOf({ registered, state }: StoredProcess): ProcessPlace {
   const { status, wait, firstStarted, externalRef, abandonRequest } = state
   return {
@@ -140,12 +142,12 @@ export function placeOf({ registered, state }: StoredProcess): ProcessPlace {
   }
 }
 
-/** What the chart says to a move. */
+/** How the chart answers a move. */
 export function select(process: StoredProcess, move: ProcessMove): Selection {
   return processChart.select(placeOf(process), move)
 }
 
-/** The same if the process were running still: whether it is its status alone that refuses. */
+/** The answer if the process were still running. Tells whether the status alone is the reason for a refusal. */
 export function selectIfRunning(process: StoredProcess, move: ProcessMove): Selection {
   const { value, context } = placeOf(process)
   return processChart.select({ value: { ...value, lifecycle: { running: 'active' } }, context }, move)

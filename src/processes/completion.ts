@@ -21,21 +21,21 @@ const authoritySchema: v.GenericSchema<unknown, CompletionRight> = v.variant('ty
   strictSchema({ type: v.literal('reconciled_abandon') }),
 ])
 
-/** Takes an output. Raises `invalid_input` naming the field, also for one that is too large. */
+/** Checks and copies an output. Raises `invalid_input` naming the field, also if it is too large. */
 export function takeOutput(input: unknown): AwaitOutput {
   const output = take(outputSchema, input, 'await output')
   checkSize(output as unknown as JsonValue, 'await output', '$')
   return output
 }
 
-/** Takes an authority. Raises `invalid_input` naming the field. */
+/** Checks and copies an authority. Raises `invalid_input` naming the field. */
 export function takeAuthority(input: unknown): CompletionRight {
   return take(authoritySchema, input, 'completion authority')
 }
 
 /**
- * Ends a process by an authority of its own, without a lease (P-30). What has ended stays as it is: the answer says whether
- * it ended so, or otherwise.
+ * Ends a process without a lease, on the given authority (P-30). A process that has already ended is not changed: the
+ * result says whether it ended with the same output or a different one.
  */
 export function completeCommand(
   processId: ProcessId,
@@ -57,7 +57,7 @@ export function completeCommand(
   }
 }
 
-/** Ends a process by the one who holds its lease, which is released in the same change (P-31). */
+/** Ends a process under its lease and releases the lease in the same change (P-31). */
 export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutput): ProcessCommand<CompletionOutcome> {
   const { processId } = lease
   const move = endMove(output, 'lease')
@@ -77,13 +77,13 @@ export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutpu
   }
 }
 
-/** By what right a process was ended, as the event of its end says it. */
+/** The authority under which a process was ended, as recorded in its final event. */
 type RecordedAuthority =
   | CompletionRight
   | { readonly type: 'lease'; readonly fencingToken: number }
   | { readonly type: 'attempts_exhausted' }
 
-/** The end of a process that runs, which the chart has allowed. */
+/** Ends a running process. The chart has already allowed it. */
 export function ended(
   process: StoredProcess,
   output: AwaitOutput,
@@ -108,7 +108,9 @@ export function ended(
   return { writes: { entries: [entry] }, process: after, result, ...(warning !== undefined && { warning }) }
 }
 
-/** Whom an end wakes, where its producer has declared that it wakes. No end is lost for a selector that finds nothing. */
+/**
+ * Which session an end wakes, if its event type declares a wake. A selector that finds nothing never prevents the end.
+ */
 function wakeOf(
   { registered, state }: StoredProcess,
   eventType: string,
@@ -125,12 +127,12 @@ function wakeOf(
   }
 }
 
-/** The same decision, which leaves the lease so. */
+/** The same decision, with this lease written as well. */
 export function withLease<Result>(decided: Decided<Result>, lease: StoredLease | undefined): Decided<Result> {
   return lease === undefined ? decided : { ...decided, writes: { ...decided.writes, lease } }
 }
 
-/** A lease without its holder; the fencing token stays. */
+/** A lease without a holder. The fencing token stays. */
 export function released(lease: StoredLease | undefined): StoredLease | undefined {
   return lease && { fencingToken: lease.fencingToken }
 }

@@ -20,14 +20,14 @@ import type { ProcessRunner, RunContext } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import { isPassingFailure } from './store-failure.js'
 
-/** What a {@link DefinitionRunner} is built on. */
+/** Options of a {@link DefinitionRunner}. */
 export interface DefinitionRunnerOptions {
   readonly definitions: Definitions
   readonly awaiter: Awaiter
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Starts a process that another one calls, unless it is there already. */
+  /** Starts a process called by another one, unless it already exists. */
   readonly startChild: (
     definition: ProcessDefinition,
     childId: ProcessId,
@@ -52,13 +52,14 @@ export class DefinitionRunner implements ProcessRunner {
     const { record } = run
     const definition = this.#options.definitions.inEnvironment(record.envRef)
     if (definition === undefined) throw new TypeError(`process ${record.id} was taken without a definition`)
-    // It was never begun, so there is nothing to wind down.
+    // No run has started yet, so there is nothing to wind down.
     if (record.cancelRequested === true && record.firstStarted?.attempt === 1)
       return cancelledBy(await run.store.firstEventAfter(record.id, cancelRequestedType, 0))
     try {
       return await this.#execute(run, definition)
     } catch (thrown) {
-      // What it is told to stop for says what becomes of it; a store that fails says nothing about the process.
+      // If the run was told to stop, the stop cause decides what happens next. A failure of the store says nothing
+      // about the process.
       const isOurs = run.job.signal.aborted || StatewardError.is(thrown, 'process.lease_superseded')
       const isLater = record.disposition === 'rerunnable' && isPassingFailure(thrown)
       if (isOurs || isLater) throw thrown
@@ -121,7 +122,7 @@ function payloadOf({ input }: ProcessRecord): JsonValue {
   return input.type === 'engine' ? input.payload : null
 }
 
-/** What was thrown, as the end of a process. */
+/** A thrown error, as the failure of the process. */
 function failureOf(thrown: unknown): AwaitOutput & { readonly type: 'failure' } {
   const details = errorDetailsOf(thrown)
   const { code = 'process_failed', message } = details

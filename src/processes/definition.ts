@@ -12,53 +12,60 @@ import { digestOf } from './keys.js'
 import type { ExecutionEnvRef } from './registration.js'
 import { longestId, nameSchema, takeName, type ProcessId } from './scalars.js'
 
-/** Schemas by the name of what they check. */
+/** Schemas by name. */
 export type SchemaMap = Readonly<Record<string, Schema>>
 
 declare const noName: unique symbol
-/** No schemas at all. */
+/** An empty schema map. */
 type NoSchemas = { readonly [noName]?: never }
 
-/** Marks definitions, of other copies of the package too. */
+/** Marks definitions, including those made by another installed copy of the package. */
 const brand = Symbol.for('stateward.process_definition')
 
-/** How the processes of a definition run. */
+/** Options of a process definition. */
 export interface ProcessOptions<
   Input extends Schema | undefined,
   Output extends Schema | undefined,
   Events extends SchemaMap,
   Signals extends SchemaMap,
 > {
-  /** What is started with. */
+  /** Schema of the input that a process is started with. */
   readonly input?: Input
-  /** What it comes to. */
+  /** Schema of the result. */
   readonly output?: Output
-  /** Events that a run may emit, by type. */
+  /** Schemas of the events that a run may emit, by type. */
   readonly events?: Events
-  /** Signals that it takes, by name. */
+  /** Schemas of the signals that the process accepts, by name. */
   readonly signals?: Signals
   /**
-   * What may be done when whoever runs it is lost; there is no default. `rerunnable`: anybody runs it again, and is handed
-   * the steps that were done. `owner_bound`: it is run once, and given up when its owner is dead for certain.
+   * What happens if the host that runs the process is lost. There is no default. `rerunnable`: any host runs it again,
+   * and steps that have finished return their recorded results. `owner_bound`: it runs only once, and is abandoned when
+   * its owner is known to be dead.
    */
   readonly disposition: 'rerunnable' | 'owner_bound'
-  /** Names the state of its code: what was started under one version is run by hosts that have this very one. */
+  /** Version of the code. A process started under one version is run only by hosts that have exactly this version. */
   readonly version?: string | number
-  /** How often a rerunnable process may be started; any number unless told. */
+  /** How often a rerunnable process may be started. Unlimited by default. */
   readonly maxAttempts?: number
-  /** How many run at a time on one host, those that wait left out. Default: as many as the host runs of all kinds. */
+  /**
+   * How many processes of this kind run at a time on one host, not counting those that are waiting. Default: the host's
+   * overall limit.
+   */
   readonly concurrency?: number
-  /** Events that wake the session which the process was started for; its end always does. */
+  /** Types of events that wake the session that the process was started for. The end of the process always does. */
   readonly wakes?: readonly (keyof Events & string)[]
 }
 
-/** How an event is emitted. */
+/** Options of `emit`. */
 export interface EmitOptions {
-  /** Names the event among those of the process, in place of its number: a run that starts again may then emit in another order. */
+  /**
+   * Identifies the event within the process, in place of its number. With keys, a run that starts again may emit in a
+   * different order.
+   */
   readonly key?: string
 }
 
-/** What a run of a process is given. Its functions may be taken out of it. */
+/** What a run receives: its input, durable steps and waits. The functions may be destructured. */
 export interface ProcessRunContext<
   Input = unknown,
   Events extends SchemaMap = SchemaMap,
@@ -66,18 +73,18 @@ export interface ProcessRunContext<
 > extends Pick<DurableContext, 'step' | 'sleep' | 'sleepUntil' | 'call'> {
   readonly processId: ProcessId
   readonly input: Input
-  /** The how manyth start this is, from 1. */
+  /** Which start of the process this is, from 1. */
   readonly attempt: number
-  /** Grows with every start: a store outside that refuses lower numbers takes no late write of a lost run. */
+  /** Grows with every start. An external store that refuses lower numbers rejects late writes of a lost run. */
   readonly fencingToken: number
-  /** Aborts when the run is told to stop: cancelled, its lease lost, or its runtime closing. */
+  /** Aborts when the run must stop: it was cancelled, its lease was lost, or its runtime is closing. */
   readonly signal: AbortSignal
   /** Aborts when the runtime begins to close. */
   readonly retiring: AbortSignal
   /**
-   * Waits for a signal, which may have come before: the nth wait for a name takes the next signal that none before it took.
-   * Its schema is that of the definition unless one is given. Rejects with `wait_timed_out`, with `invalid_input` for a
-   * payload that the schema refuses, and with `process.event_undeclared` for a signal that the process does not take.
+   * Waits for a signal, which may have arrived before. The nth wait for a name takes the next signal that no earlier
+   * wait took. The schema defaults to that of the definition. Rejects with `wait_timed_out`, with `invalid_input` for a
+   * payload that the schema refuses, and with `process.event_undeclared` for a signal that the process does not accept.
    */
   readonly waitFor: {
     <Name extends keyof Signals & string>(
@@ -88,8 +95,9 @@ export interface ProcessRunContext<
     <Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
   }
   /**
-   * Writes an event into the log, once: a run that starts again finds its nth event written already. It must then be the
-   * same one, or the call rejects with `process.replay_conflict`, so what changes from run to run comes from a step.
+   * Writes an event to the log exactly once: when a run starts again, its nth event is already there. It must be the
+   * same event, or the call rejects with `process.replay_conflict`. So compute anything that differs between runs in a
+   * step.
    */
   readonly emit: <Type extends keyof Events & string>(
     type: Type,
@@ -98,7 +106,10 @@ export interface ProcessRunContext<
   ) => Promise<ProcessEvent>
 }
 
-/** The function of a definition: is given the input as its schema gives it back, and returns what its schema takes. */
+/**
+ * The function of a definition. It receives the input as parsed by its schema and returns a value that the output
+ * schema accepts.
+ */
 export type DefinedRun<Input, Events extends SchemaMap, Signals extends SchemaMap, Returned> = (
   input: Input,
   context: ProcessRunContext<Input, Events, Signals>,
@@ -107,8 +118,8 @@ export type DefinedRun<Input, Events extends SchemaMap, Signals extends SchemaMa
 type AnyOptions = ProcessOptions<Schema | undefined, Schema | undefined, SchemaMap, SchemaMap>
 
 /**
- * A kind of process with everything about it. A value to be exported, defined by the services that run it and started by
- * others. `Input` is what a caller starts it with, `Output` what its result is.
+ * Everything about one kind of process. Export it as a value: services that run the kind pass it to `define`, others
+ * start it. `Input` is what a caller starts it with, `Output` is its result.
  */
 export interface ProcessDefinition<
   Input = unknown,
@@ -117,16 +128,21 @@ export interface ProcessDefinition<
   Signals extends SchemaMap = SchemaMap,
 > {
   readonly kind: string
-  /** Checks what is started, and what the run is given: a host may find what another has started. */
+  /**
+   * Checks the input at the start and again before a run, because the process may have been started by another host.
+   */
   readonly input?: Schema<Input, unknown>
-  /** Checks what the run returns, and what whoever asks is given. */
+  /** Checks what the run returns, and the result that a caller receives. */
   readonly output?: Schema<unknown, Output>
   readonly events: Events
   readonly signals: Signals
   readonly options: Pick<AnyOptions, 'disposition' | 'maxAttempts' | 'concurrency'>
-  /** Every type that its log may hold beside those of all processes. */
+  /** Every event type that the log may hold in addition to the built-in ones. */
   readonly eventTypes: readonly ProcessEventType[]
-  /** The content address of kind, version and event types: who runs its processes has the same one. */
+  /**
+   * Content address of the kind, version and event types. A host runs the process only if it has a definition with the
+   * same address.
+   */
   readonly envRef: ExecutionEnvRef
   readonly run: (input: unknown, context: ProcessRunContext) => unknown
 }
@@ -152,8 +168,9 @@ const optionsOfDefinition = optionsSchema<AnyOptions>({
 })
 
 /**
- * Defines a kind of process. Schemas may be of any library that speaks Standard Schema; without one, types are those of the
- * function and nothing is checked. Values cross as JSON values and bytes, and nothing crosses as `null`.
+ * Defines a kind of process. Any schema library that implements Standard Schema works. Without a schema, the types come
+ * from the function and nothing is checked. Values are stored as JSON values and bytes; `undefined` is stored as
+ * `null`.
  *
  *     export const publish = defineProcess(
  *       'publish',
@@ -232,14 +249,14 @@ export function defineProcess(
     events: Object.freeze({ ...events }),
     signals: Object.freeze({ ...signals }),
     options: Object.freeze(rest),
-    // A longer list is for its registration to refuse.
+    // A longer list is refused at registration.
     eventTypes: eventTypes.length <= longestId ? sharedEventTypes(eventTypes) : Object.freeze(eventTypes),
     envRef: `process-env:sha256:${digestOf(environment)}`,
     run: run as ProcessDefinition['run'],
   })
 }
 
-/** Raises `invalid_input` for what a schema of one field cannot say. */
+/** Checks rules that span several fields. Raises `invalid_input`. */
 function checkTogether(subject: string, options: AnyOptions): void {
   const { events = {}, signals = {}, wakes = [], disposition, maxAttempts } = options
   const refuse = (field: string, reason: string): never => {
@@ -264,7 +281,7 @@ function eventTypeOf(name: string, doesWake: boolean): ProcessEventType {
   return { name, payloadSchema: {}, semantics }
 }
 
-/** True for what {@link defineProcess} of any installed copy of the package has made. Never throws. */
+/** True for a value made by {@link defineProcess} of any installed copy of the package. Never throws. */
 export function isProcessDefinition(candidate: unknown): candidate is ProcessDefinition {
   try {
     return typeof candidate === 'object' && candidate !== null && brand in candidate

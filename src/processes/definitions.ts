@@ -2,12 +2,15 @@ import type { ProcessDefinition } from './definition.js'
 import { ProcessError } from './errors.js'
 import type { ExecutionEnvRef } from './registration.js'
 
-/** What a host can run: definitions by environment and by kind. */
+/** The definitions that a host can run, by environment and by kind. */
 export class Definitions {
   readonly #byEnvironment = new Map<ExecutionEnvRef, ProcessDefinition>()
   readonly #byKind = new Map<string, ProcessDefinition>()
 
-  /** Several versions of one kind may stand side by side; the kind means the one that came last. Raises `process.kind_defined`. */
+  /**
+   * Several versions of one kind may coexist; the kind alone refers to the last one added. Raises
+   * `process.kind_defined`.
+   */
   add(definition: ProcessDefinition): void {
     const { kind, envRef } = definition
     if (this.#byEnvironment.has(envRef)) throw new ProcessError('process.kind_defined', { kind })

@@ -1,15 +1,15 @@
 import { ProcessError } from './errors.js'
 import type { DurabilityTier } from './store.js'
 
-/** Something that runs of processes keep their state in, beside the store: attachments, environments, triggers. */
+/** Storage outside the process store that runs keep state in, such as attachments, environments or triggers. */
 export interface DurabilityFacet {
   readonly name: string
   readonly tier: DurabilityTier
 }
 
 /**
- * Raises `process.facet_inline` with the first facet that would not outlive a host whose processes do (P-180). A host that
- * is not durable itself asks for nothing.
+ * Raises `process.facet_inline` naming the first facet that does not survive a restart although the processes do
+ * (P-180). Does nothing if the host itself is `inline`.
  */
 export function checkDurability(host: DurabilityTier, facets: readonly DurabilityFacet[]): void {
   if (host === 'inline') return

@@ -6,39 +6,39 @@ import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessId } from './scalars.js'
 
-/** A fault of a worker that nobody awaits. */
+/** A fault in a worker's background activity, where no caller would see it. */
 export interface WorkerFault {
   readonly type: 'row_backend_error' | 'row_run_failed' | 'incomplete_scan'
-  /** Absent for a fault of a whole scan. */
+  /** Absent if the fault concerns a whole scan. */
   readonly processId?: ProcessId
-  /** What was being done. */
+  /** What the worker was doing. */
   readonly operation: string
   readonly message: string
 }
 
 /**
- * Is told of appended events, in time and without promise: the log alone is complete. It is awaited on the way of the
- * append, so it returns fast and leaves slow work to a queue, {@link BoundedQueueSink} for instance.
+ * Receives appended events promptly but without a guarantee; only the log is complete. The append waits for `emit`, so
+ * it must return quickly and leave slow work to a queue such as {@link BoundedQueueSink}.
  */
 export interface ProcessEventSink {
   emit(event: ProcessEvent): void | Promise<void>
-  /** A fault of a worker. Without it such faults are logged. */
+  /** Receives faults of the worker. Without it, they are logged. */
   emitWorkerFault?(fault: WorkerFault): void | Promise<void>
 }
 
-/** What a sink was given and what became of it. */
+/** Counts of what a sink received. */
 export interface SinkCounts {
   readonly emitted: number
-  /** Emits that threw or rejected. */
+  /** Calls of `emit` that threw or rejected. */
   readonly failed: number
-  /** Events that were left out while the sink was stalled for their process. */
+  /** Events dropped while the sink was stalled for their process. */
   readonly dropped: number
 }
 
 /** How long an append waits for its sink, in milliseconds. */
 export const defaultSinkTimeoutMs = 1000
 
-/** What a {@link SinkFeeder} is built on. */
+/** Options of a {@link SinkFeeder}. */
 export interface SinkFeederOptions {
   readonly sink: ProcessEventSink
   readonly clock: Clock
@@ -47,12 +47,12 @@ export interface SinkFeederOptions {
 }
 
 /**
- * Hands events to a sink that cannot harm who appends: what it throws is counted and logged, and one that takes too long is
- * left alone for that process, its events dropped and counted, until it has answered (P-146).
+ * Passes events to a sink without letting it harm the append. Errors are counted and logged. If the sink takes too long
+ * for a process, further events of that process are dropped and counted until it has answered (P-146).
  */
 export class SinkFeeder {
   readonly #options: SinkFeederOptions
-  /** Processes for which an emit takes too long. */
+  /** Processes with an `emit` that is taking too long. */
   readonly #stalled = new Set<ProcessId>()
   #emitted = 0
   #failed = 0
@@ -66,7 +66,7 @@ export class SinkFeeder {
     return { emitted: this.#emitted, failed: this.#failed, dropped: this.#dropped }
   }
 
-  /** Resolves when the sink has taken the event or the time for it is over; never rejects. */
+  /** Resolves when the sink has taken the event or the timeout has passed. Never rejects. */
   async feed(event: ProcessEvent): Promise<void> {
     const { processId } = event
     if (this.#stalled.has(processId)) {
@@ -104,17 +104,17 @@ export class SinkFeeder {
   }
 }
 
-/** How a {@link BoundedQueueSink} hands events on. */
+/** Options of a {@link BoundedQueueSink}. */
 export interface BoundedQueueSinkOptions {
-  /** Events that it holds at most; the oldest go first. Default 1000. */
+  /** The most events it holds. When full, it drops the oldest. Default 1,000. */
   readonly capacity?: number
-  /** Is told of an event that was handed on and failed. */
+  /** Called with the error if delivering an event failed. */
   readonly onError?: (error: unknown, event: ProcessEvent) => void
 }
 
 /**
- * A sink that takes every event at once and hands them on one after another, at the pace of who takes them; what does not
- * fit is dropped, oldest first, and counted.
+ * A sink that accepts every event immediately and delivers them one by one, at the consumer's pace. When the queue is
+ * full, the oldest event is dropped and counted.
  *
  *     const sink = new BoundedQueueSink((event) => socket.send(JSON.stringify(event)))
  */
@@ -132,12 +132,12 @@ export class BoundedQueueSink implements ProcessEventSink {
     this.#onError = options.onError
   }
 
-  /** Events that were dropped to make room. */
+  /** The number of events dropped because the queue was full. */
   get dropped(): number {
     return this.#dropped
   }
 
-  /** Events that wait to be handed on. */
+  /** The number of queued events. */
   get size(): number {
     return this.#queue.size
   }
@@ -147,7 +147,7 @@ export class BoundedQueueSink implements ProcessEventSink {
     this.#delivering ??= silence(this.#run())
   }
 
-  /** Resolves once everything that was emitted so far is handed on or dropped. */
+  /** Resolves once every event emitted so far is delivered or dropped. */
   flush(): Promise<void> {
     if (this.#delivering === undefined) return Promise.resolve()
     this.#idle ??= createDeferred<void>()
@@ -155,7 +155,7 @@ export class BoundedQueueSink implements ProcessEventSink {
   }
 
   async #run(): Promise<void> {
-    // The append that emits does not wait for what is done with the event.
+    // The append must not wait for the delivery.
     await Promise.resolve()
     for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
       try {
@@ -173,7 +173,7 @@ export class BoundedQueueSink implements ProcessEventSink {
     try {
       this.#onError?.(error, event)
     } catch {
-      // It is told of faults; one of its own has nobody else to go to, and the next event is due.
+      // `onError` itself reports faults, so a fault in it has nowhere to go, and the next event is due.
     }
   }
 }

@@ -3,19 +3,19 @@ import { canonicalJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import type { ProcessEventType } from './event-type.js'
 
-/** How many lists are remembered: there is one for each definition, and a few for what is registered without one. */
+/** How many lists are cached: one per definition, and a few for processes registered without one. */
 const mostRemembered = 1000
 
 const byText = new Map<string, readonly ProcessEventType[]>()
 const remembered = new WeakSet<readonly ProcessEventType[]>()
 
 /**
- * The one list that says the same: processes of a definition share it, and with it all that is made of it once, such as its compiled
- * types. The list that is given must have been checked; it is frozen.
+ * Returns the one shared list that equals the given one, so that processes of a definition share it and everything
+ * derived from it, such as compiled types. The given list must be checked already. It is frozen.
  */
 export function sharedEventTypes(list: readonly ProcessEventType[]): readonly ProcessEventType[] {
   if (remembered.has(list)) return list
-  // By the order of the keys too, so that what is shared is what was written.
+  // The text includes the key order, so that the shared list is exactly what was written.
   const text = JSON.stringify(list)
   const known = byText.get(text)
   if (known !== undefined) return known
@@ -26,14 +26,14 @@ export function sharedEventTypes(list: readonly ProcessEventType[]): readonly Pr
   return list
 }
 
-/** Whether it is a list that was checked and shared before, and cannot have changed. */
+/** Whether this is a shared list, which was checked before and cannot have changed. */
 export function isSharedEventTypes(candidate: unknown): boolean {
   return typeof candidate === 'object' && candidate !== null && remembered.has(candidate as readonly ProcessEventType[])
 }
 
 const texts = new WeakMap<readonly ProcessEventType[], string>()
 
-/** What `make` makes of a list as canonical JSON, once per list. */
+/** The canonical JSON of what `make` returns for a list, computed once per list. */
 export function textOfEventTypes(
   list: readonly ProcessEventType[],
   make: (list: readonly ProcessEventType[]) => JsonValue,

@@ -12,24 +12,24 @@ import { terminalProcessStatuses, type TerminalProcessStatus } from './vocabular
 /** How an event ends its process. */
 export interface TerminalSpec {
   readonly state: TerminalProcessStatus
-  /** What the output is made of; only a completion may leave it out, whose payload it then is. */
+  /** Selects the output. Only a completion may omit it: then the output is the payload. */
   readonly awaitOutput?: Selector
 }
 
 /** How an event wakes a session. */
 export interface WakeSpec {
-  /** Whether it does; always unless told. */
+  /** Wakes only if the selected value is truthy. Default: always. */
   readonly when?: Selector
-  /** What the session is given. */
+  /** Selects what the session receives. */
   readonly input: Selector
-  /** What tells two wakes apart. Default `event_identity`: process and sequence. */
+  /** What makes two wakes the same. Default `event_identity`: process and sequence. */
   readonly dedupeKey?:
     | { readonly type: 'event_identity' }
     | { readonly type: 'selector'; readonly selector: Selector }
     | { readonly type: 'const'; readonly key: string }
 }
 
-/** What follows from an event beside its being there. */
+/** What an event does in addition to being recorded. */
 export interface EventSemantics {
   readonly terminal?: TerminalSpec
   readonly wake?: WakeSpec
@@ -42,10 +42,10 @@ export interface ProcessEventType {
   readonly semantics: EventSemantics
 }
 
-/** What an event came to mean when it was appended; stored with it. */
+/** The effects of an event, computed when it was appended and stored with it. */
 export interface MaterializedSemantics {
   readonly terminal?: { readonly state: TerminalProcessStatus; readonly awaitOutput: AwaitOutput }
-  /** `target` is there when the append named one of its own. */
+  /** `target` is set if the append named its own. */
   readonly wake?: { readonly input: JsonValue; readonly dedupeKey: string; readonly target?: SessionScope }
 }
 
@@ -76,7 +76,7 @@ export const eventTypeSchema: v.GenericSchema<unknown, ProcessEventType> = stric
   }),
 })
 
-/** The built-in ends, each with the status it leads to. */
+/** The built-in end types, by the status they lead to. */
 export const terminalEventTypes = {
   completed: 'process.completed',
   failed: 'process.failed',
@@ -84,10 +84,10 @@ export const terminalEventTypes = {
   abandoned: 'process.abandoned',
 } as const satisfies Record<TerminalProcessStatus, string>
 
-/** Asks a process to end; what becomes of that is for its work to say. */
+/** Type of the request to end a process. What follows is decided by its run. */
 export const cancelRequestedType = 'process.cancel_requested'
 
-/** Types that every process has; a producer may declare them otherwise. */
+/** Types that every process has. A producer may override them. */
 export const builtInEventTypes: readonly ProcessEventType[] = [
   { name: cancelRequestedType, payloadSchema: {}, semantics: {} },
   ...Object.entries(terminalEventTypes).map(
@@ -101,7 +101,7 @@ export const builtInEventTypes: readonly ProcessEventType[] = [
   ),
 ]
 
-/** Types that only verbs of the registry write: no producer declares them, and nobody appends them (P-22). */
+/** Types that only the registry writes: no producer may declare them and no caller may append them (P-22). */
 export const lifecycleEventTypes = [
   'process.first_started',
   'process.waiting',
@@ -115,41 +115,44 @@ export type LifecycleEventType = (typeof lifecycleEventTypes)[number]
 
 const lifecycle: ReadonlySet<string> = new Set(lifecycleEventTypes)
 
-/** True for a type that only verbs of the registry write. */
+/** True for a type that only the registry writes. */
 export function isLifecycleEventType(name: string): name is LifecycleEventType {
   return lifecycle.has(name)
 }
 
 const signalPattern = /^signal\.[A-Za-z0-9_-]+$/
 
-/** True for the type of a signal: `signal.` and a name of letters, digits, `_` and `-`. */
+/** True for a signal type: `signal.` and a name of letters, digits, `_` and `-`. */
 export function isSignalType(name: string): boolean {
   return signalPattern.test(name)
 }
 
-/** True for types that are appended once, under a key: ends and requests to cancel. */
+/** True for types that are appended once and need a key: ends and requests to cancel. */
 export function needsKey({ name, semantics }: ProcessEventType): boolean {
   return semantics.terminal !== undefined || name === cancelRequestedType
 }
 
-/** A declared type, its schema and selectors ready to use. */
+/** A declared type with compiled schema and selectors. */
 export interface CompiledEventType {
   readonly declared: ProcessEventType
   readonly check: PayloadCheck
-  /** What an event means. Raises `process.event_payload_invalid` where a selector finds nothing, or what it finds contradicts the type. */
+  /**
+   * The effects of an event. Raises `process.event_payload_invalid` if a selector finds nothing or a value that
+   * contradicts the type.
+   */
   materialize(event: EventAt): MaterializedSemantics
 }
 
-/** An event that is about to be appended, with the sequence that it will get. */
+/** An event to be appended, with the sequence it will get. */
 export interface EventAt {
   readonly processId: ProcessId
   readonly sequence: number
   readonly payload: JsonValue
-  /** Where its wake goes, when not to the target of the process. */
+  /** Where its wake goes, if not to the wake target of the process. */
   readonly wakeTarget: SessionScope | undefined
 }
 
-/** The types of a process by name, built-in ones included; made once per list of types. */
+/** The types of a process by name, including built-in ones. Compiled once per list. */
 export function compiledTypes(declared: readonly ProcessEventType[]): ReadonlyMap<string, CompiledEventType> {
   let types = compiled.get(declared)
   if (types === undefined) {
@@ -183,7 +186,7 @@ function compileType(declared: ProcessEventType): CompiledEventType {
   }
 }
 
-/** What a payload selects does not do; whoever asked says which event it is about. */
+/** A selected value that does not fit. The caller adds which event it is about. */
 class Unfit extends Error {
   readonly path: string
 

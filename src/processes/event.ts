@@ -7,21 +7,21 @@ import { checkSize, jsonSchema, keySchema, naturalSchema, nameSchema, positiveSc
 import type { ProcessId } from './scalars.js'
 import { scopeIdOf, scopeSchema, type CausalRef, type SessionScope } from './scope.js'
 
-/** One event as its process's log holds it; what follows from its place is left out. */
+/** An event as stored in the log of its process. Everything that follows from its position is left out. */
 export interface LogEntry {
-  /** Its place in the log, from 1, without gaps. */
+  /** Position in the log, from 1, without gaps. */
   readonly sequence: number
   readonly eventType: string
   readonly payload: JsonValue
-  /** Unique in the process. */
+  /** Unique within the process. */
   readonly replayKey?: string
-  /** Left out when nothing follows from the event. */
+  /** Absent if the event has no effects. */
   readonly semantics?: MaterializedSemantics
-  /** Epoch milliseconds by the clock of the store. */
+  /** Epoch milliseconds by the store's clock. */
   readonly occurredAtMs: number
 }
 
-/** What made the registry write something. */
+/** What caused the registry to write an event. */
 export interface EventInvocation {
   readonly scope: { readonly sessionId: 'runtime' }
   readonly subject: {
@@ -42,21 +42,21 @@ export interface ProcessEvent {
   readonly payload: JsonValue
   readonly invocation: EventInvocation
   readonly semantics: MaterializedSemantics
-  /** Epoch milliseconds by the clock of the store. */
+  /** Epoch milliseconds by the store's clock. */
   readonly occurredAt: number
 }
 
-/** An event that somebody wants in the log. */
+/** A request to append an event. */
 export interface AppendRequest {
   readonly eventType: string
   readonly payload: JsonValue
-  /** A retry under the same key gets the event that is there. Ends and requests to cancel need one. */
+  /** A retry under the same key returns the existing event. Ends and requests to cancel need a key. */
   readonly replay?: { readonly key: string }
-  /** Where its wake goes; default the target of the process. */
+  /** Where its wake goes. Default: the wake target of the process. */
   readonly wakeTargetScope?: SessionScope
 }
 
-/** A session that is to be woken by an event. */
+/** A wake to be delivered to a session. */
 export interface WakeDelivery {
   readonly wakeId: string
   readonly targetSessionId: string
@@ -71,13 +71,13 @@ export interface WakeDelivery {
   readonly createdAtMs: number
 }
 
-/** What became of an append. */
+/** The result of an append. */
 export interface AppendResult {
-  /** The stored event; of a retry the one that was there. */
+  /** The stored event. For a retry, the existing one. */
   readonly event: ProcessEvent
-  /** There when the event wakes and there is somebody to be woken. */
+  /** Set if the event wakes and has a target. */
   readonly wakeDelivery?: WakeDelivery
-  /** True when the event was there already. */
+  /** True if the event already existed. */
   readonly replayed: boolean
 }
 
@@ -98,7 +98,7 @@ const appendRequestSchema: v.GenericSchema<unknown, AppendRequest> = strictSchem
   wakeTargetScope: v.exactOptional(scopeSchema),
 })
 
-/** Takes a request. Raises `invalid_input` naming the field, also for a payload that is too large. */
+/** Checks and copies a request. Raises `invalid_input` naming the field, also if the payload is too large. */
 export function takeAppendRequest(input: unknown): AppendRequest {
   const request = take(appendRequestSchema, input, 'append request')
   checkSize(request.payload, 'append request', 'payload')
@@ -107,7 +107,7 @@ export function takeAppendRequest(input: unknown): AppendRequest {
 
 const nothing: MaterializedSemantics = Object.freeze({})
 
-/** An entry as the event that callers see. */
+/** The public event of a log entry. */
 export function eventOf(processId: ProcessId, entry: LogEntry): ProcessEvent {
   const { sequence, eventType, payload, replayKey, semantics = nothing, occurredAtMs } = entry
   const invocation: EventInvocation = Object.freeze({
@@ -121,13 +121,13 @@ export function eventOf(processId: ProcessId, entry: LogEntry): ProcessEvent {
 
 const runtimeScope = Object.freeze({ sessionId: 'runtime' } as const)
 
-/** What is known of a process where its wakes are delivered. */
+/** What building a wake delivery needs from the process. */
 export interface WakeSource {
   readonly wakeTarget?: SessionScope
   readonly causedBy?: CausalRef
 }
 
-/** The delivery that an event asks for; `undefined` when it wakes nobody. */
+/** The delivery that an event asks for. `undefined` if it wakes no session. */
 export function wakeDeliveryOf(event: ProcessEvent, { wakeTarget, causedBy }: WakeSource): WakeDelivery | undefined {
   const { wake } = event.semantics
   const target = wake?.target ?? wakeTarget
@@ -149,7 +149,7 @@ export function wakeDeliveryOf(event: ProcessEvent, { wakeTarget, causedBy }: Wa
   })
 }
 
-/** Whether an event wakes somebody, given the target of its process. */
+/** Whether an event wakes a session, given the wake target of its process. */
 export function doesWake({ semantics }: Pick<LogEntry, 'semantics'>, wakeTarget: SessionScope | undefined): boolean {
   return semantics?.wake !== undefined && (semantics.wake.target ?? wakeTarget) !== undefined
 }

@@ -20,7 +20,7 @@ export function grantCommand(
   }
 }
 
-/** Takes a handle away; what is not there is no fault (P-45). */
+/** Revokes a handle. A missing one is no error (P-45). */
 export function revokeCommand(scope: SessionScope, processId: ProcessId): ProcessCommand<void> {
   const scopeId = scopeIdOf(scope)
   return {
@@ -31,7 +31,7 @@ export function revokeCommand(scope: SessionScope, processId: ProcessId): Proces
   }
 }
 
-/** Hands a handle on with its descriptor. Raises `process.grant_missing` when the giver has none (P-46). */
+/** Transfers a handle with its descriptor. Raises `process.grant_missing` if the giver has none (P-46). */
 export function transferCommand(from: SessionScope, to: SessionScope, processId: ProcessId): ProcessCommand<void> {
   const [fromId, toId] = [scopeIdOf(from), scopeIdOf(to)]
   return {

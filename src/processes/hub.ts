@@ -1,9 +1,9 @@
 import { ChangeHub } from '../base/hub.js'
 import type { ProcessId } from './scalars.js'
 
-/** Tells waiters that something about a process has changed, and nothing else. */
+/** Notifies waiters that something about a process has changed. It does not say what. */
 export class ProcessHub extends ChangeHub<ProcessId> {
-  /** How many processes somebody follows; for tests that nothing is left behind. */
+  /** The number of processes being followed. Tests use it to check for leaks. */
   trackedProcesses(): number {
     return this.size
   }

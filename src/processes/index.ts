@@ -1,4 +1,4 @@
-/** The room of processes: who waits for what, across restarts and hosts. */
+/** The processes room: durable waits across restarts and hosts. */
 export * from './public.js'
 export { isProcessDefinition } from './definition.js'
 export { EmbeddedProcessStore } from './embedded/store.js'

@@ -3,7 +3,7 @@ import { strictSchema } from '../base/options.js'
 import type { JsonObject, JsonValue } from '../base/json.js'
 import { idSchema, jsonObjectSchema, jsonSchema, nameSchema } from './scalars.js'
 
-/** A tool call that is ready to be made. */
+/** A prepared tool call. */
 export interface PreparedToolCall {
   readonly callId: string
   readonly toolId: string
@@ -13,7 +13,7 @@ export interface PreparedToolCall {
   readonly prepared: JsonValue
 }
 
-/** What a process is made of. */
+/** What a process executes. */
 export type ProcessInput =
   | { readonly type: 'tool_call'; readonly call: PreparedToolCall }
   | { readonly type: 'engine'; readonly kind: string; readonly payload: JsonValue }
@@ -25,7 +25,7 @@ export type ProcessInput =
     }
   | { readonly type: 'external'; readonly metadata: JsonValue }
 
-/** What it is to people, and what lists are filtered by. */
+/** How a process is displayed, and how lists are filtered. */
 export interface ProcessIdentity {
   readonly kind: string
   readonly label?: string
@@ -61,12 +61,12 @@ export const identitySchema: v.GenericSchema<unknown, ProcessIdentity> = strictS
   definition: v.exactOptional(jsonSchema),
 })
 
-/** Whether what executes the input needs the environment that was captured for it; the others must have none. */
+/** Whether executing the input needs a captured environment. Other inputs must have none. */
 export function needsEnvironment({ type }: ProcessInput): boolean {
   return type === 'tool_call' || type === 'engine'
 }
 
-/** What a process is called when its producer does not say. A label that is no name is left out. */
+/** The default identity of a process. A label that is not a valid name is left out. */
 export function identityOf(input: ProcessInput): ProcessIdentity {
   const label = labelOf(input)
   const isName = typeof label === 'string' && v.is(nameSchema, label)

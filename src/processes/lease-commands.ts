@@ -13,7 +13,7 @@ import {
 } from './lease.js'
 import type { ProcessId } from './scalars.js'
 
-/** Takes the lease of a process, by {@link decideLease}. Its status plays no part (P-40). */
+/** Claims the lease of a process by the rules of {@link decideLease}, whatever its status (P-40). */
 export function claimCommand(processId: ProcessId, request: LeaseRequest, ttlMs: number): ProcessCommand<ClaimOutcome> {
   return {
     processId,
@@ -36,7 +36,7 @@ export function claimCommand(processId: ProcessId, request: LeaseRequest, ttlMs:
   }
 }
 
-/** Makes a lease last longer. Raises `process.lease_superseded` unless it holds the process now (P-42). */
+/** Extends a lease. Raises `process.lease_superseded` unless it is the current lease (P-42). */
 export function renewCommand(lease: ProcessLease, ttlMs: number): ProcessCommand<ProcessLease> {
   return {
     processId: lease.processId,
@@ -49,7 +49,7 @@ export function renewCommand(lease: ProcessLease, ttlMs: number): ProcessCommand
   }
 }
 
-/** The same without refusal: `undefined` for a lease that was lost. */
+/** Extends a lease. Returns `undefined`, instead of raising, if it was lost. */
 export function tryRenewCommand(lease: ProcessLease, ttlMs: number): ProcessCommand<ProcessLease | undefined> {
   return {
     processId: lease.processId,
@@ -57,7 +57,7 @@ export function tryRenewCommand(lease: ProcessLease, ttlMs: number): ProcessComm
   }
 }
 
-/** Frees a process from a lease; one that does not hold it is no fault, and changes nothing (P-43). */
+/** Releases a lease. If it is not the current lease, nothing happens (P-43). */
 export function releaseCommand({ processId, leaseToken }: LeaseCompletion): ProcessCommand<void> {
   return {
     processId,
@@ -87,7 +87,7 @@ function acquired(processId: ProcessId, stored: StoredLease): Decided<ClaimOutco
   }
 }
 
-/** A lease that is held, with another expiry. */
+/** The held lease with a new expiry. */
 function extended({ lease }: ProcessRows, expiresAtMs: number): StoredLease {
   const { fencingToken, holder } = lease as StoredLease
   return { fencingToken, holder: { ...(holder as LeaseHolder), expiresAtMs } }

@@ -4,11 +4,14 @@ import { checkFencing } from '../state/lease.js'
 import { ProcessError } from './errors.js'
 import { idSchema, keySchema, naturalSchema, positiveSchema, type ProcessId } from './scalars.js'
 
-/** Who holds a lease: a stable name, and the one incarnation of it that is alive. Both equal is the same incarnation. */
+/**
+ * The owner of a lease: a stable name and the id of one running incarnation. Two owners with both ids equal are the
+ * same incarnation.
+ */
 export interface LeaseOwner {
   readonly ownerId: string
   readonly incarnationId: string
-  /** What the liveness check of a store may look at; it says nothing to others. Default `opaque`. */
+  /** For the liveness check of the store only. Default `opaque`. */
   readonly liveness?:
     | { readonly type: 'opaque' }
     | {
@@ -20,27 +23,27 @@ export interface LeaseOwner {
       }
 }
 
-/** The right of one owner to work on a process until `expiresAtMs`; every write of its work carries it. */
+/** The right of one owner to work on a process until `expiresAtMs`. Every write of its work carries the lease. */
 export interface ProcessLease {
   readonly schemaVersion: 2
   readonly processId: ProcessId
   readonly owner: LeaseOwner
-  /** One per acquisition; compared for equality alone. */
+  /** New with every acquisition. Only compared for equality. */
   readonly leaseToken: string
-  /** Grows with every acquisition, and survives the release. */
+  /** Grows with every acquisition, and survives a release. */
   readonly fencingToken: number
   readonly claimedAtMs: number
-  /** From then on it is expired. */
+  /** The lease is expired from this instant on (epoch milliseconds). */
   readonly expiresAtMs: number
 }
 
-/** What is stored of the leases of a process: its fencing token, and who holds it if somebody does. */
+/** The stored lease of a process: its fencing token, and the holder if there is one. */
 export interface StoredLease {
   readonly fencingToken: number
   readonly holder?: LeaseHolder
 }
 
-/** Who holds a process. */
+/** The holder of a lease. */
 export interface LeaseHolder {
   readonly owner: LeaseOwner
   readonly leaseToken: string
@@ -48,12 +51,12 @@ export interface LeaseHolder {
   readonly expiresAtMs: number
 }
 
-/** What became of a claim; `busy` carries the live lease that is in the way. */
+/** The result of a claim. `busy` carries the live lease that prevents it. */
 export type ClaimOutcome =
   | { readonly outcome: 'acquired'; readonly lease: ProcessLease }
   | { readonly outcome: 'busy'; readonly holder: ProcessLease }
 
-/** What releases a lease. */
+/** Identifies the lease to release. */
 export interface LeaseCompletion {
   readonly processId: ProcessId
   readonly leaseToken: string
@@ -65,10 +68,10 @@ export interface LeaseTimings {
   readonly renewIntervalMs: number
 }
 
-/** Says whether the holder of a live lease is dead for certain. A store that cannot know says no. */
+/** Whether the holder of a live lease is known to be dead. If the store cannot know, the answer is false. */
 export type LivenessCheck = (holder: ProcessLease, claimant: LeaseOwner) => boolean
 
-/** The check of a store that knows nothing of its clients: only time frees a lease. */
+/** The check of a store that knows nothing about its clients: a lease is freed only when it expires. */
 export const neverDead: LivenessCheck = () => false
 
 /** The shape of a {@link LeaseOwner}. */
@@ -100,7 +103,7 @@ export const leaseSchema: v.GenericSchema<unknown, ProcessLease> = strictSchema(
   expiresAtMs: naturalSchema,
 })
 
-/** The shape of a {@link LeaseCompletion}; a whole lease is one, too. */
+/** The shape of a {@link LeaseCompletion}. A whole lease is accepted, too. */
 export const leaseCompletionSchema: v.GenericSchema<unknown, LeaseCompletion> = v.object({
   processId: idSchema,
   leaseToken: keySchema,
@@ -114,10 +117,13 @@ export const storedLeaseSchema: v.GenericSchema<unknown, StoredLease> = strictSc
   ),
 })
 
-/** The default timings: 30 seconds, renewed every 10. */
+/** The default timings: 30 seconds, renewed every 10 seconds. */
 export const defaultLeaseTimings: LeaseTimings = Object.freeze({ ttlMs: 30_000, renewIntervalMs: 10_000 })
 
-/** Raises `process.lease_timings_invalid` unless a lease outlives two renewals that fail. */
+/**
+ * Raises `process.lease_timings_invalid` unless a lease lasts at least three renewal intervals, so that it survives two
+ * failed renewals.
+ */
 export function checkLeaseTimings({ ttlMs, renewIntervalMs }: LeaseTimings): LeaseTimings {
   const refuse = (field: string, reason: string): never => {
     throw new ProcessError('process.lease_timings_invalid', { field, reason })
@@ -130,15 +136,15 @@ export function checkLeaseTimings({ ttlMs, renewIntervalMs }: LeaseTimings): Lea
   return { ttlMs, renewIntervalMs }
 }
 
-/** Timings by the length of the lease: renewed three times in it. Raises like {@link checkLeaseTimings}. */
+/** Timings for a lease of this length, renewed after each third of it. Raises like {@link checkLeaseTimings}. */
 export function leaseTimingsFromTtl(ttlMs: number): LeaseTimings {
   return checkLeaseTimings({ ttlMs, renewIntervalMs: Math.floor(ttlMs / 3) })
 }
 
-/** What somebody wants of the lease of a process. */
+/** A request for the lease of a process. */
 export type LeaseRequest =
   | { readonly type: 'claim'; readonly owner: LeaseOwner }
-  /** `isDead` says what the store knows of the holder that was observed. */
+  /** `isDead` says whether the observed holder is known to be dead. */
   | {
       readonly type: 'reclaim'
       readonly owner: LeaseOwner
@@ -146,18 +152,18 @@ export type LeaseRequest =
       readonly isDead: LivenessCheck
     }
 
-/** What follows for the lease. */
+/** How a request for a lease is decided. */
 export type LeaseDecision =
-  /** The claimant holds it already: same token and fence, new expiry. */
+  /** The claimant already holds it: token and fencing token stay, the expiry is new. */
   | { readonly type: 'extend'; readonly expiresAtMs: number }
   | { readonly type: 'busy'; readonly holder: ProcessLease }
-  /** A fresh acquisition under this fencing token. */
+  /** A new acquisition with this fencing token. */
   | { readonly type: 'acquire'; readonly fencingToken: number; readonly expiresAtMs: number }
 
 /**
- * Table 2.6 (P-40): what a claim or reclaim leads to. The status of the process plays no part.
+ * Decides a claim or reclaim by table 2.6 (P-40), whatever the status of the process.
  *
- * Raises `process.fencing_overflow` when there is no higher fencing token.
+ * Raises `process.fencing_overflow` if there is no higher fencing token.
  */
 export function decideLease(
   processId: ProcessId,
@@ -181,8 +187,8 @@ export function decideLease(
 }
 
 /**
- * Whether a lease that somebody presents is the one that holds the process now (P-41): token, incarnation and fence are
- * those that are stored, it is not expired, and it is for this process. Each part catches a case that the others miss.
+ * Whether a presented lease is the current one (P-41): its token, incarnation and fencing token match the stored ones,
+ * it is not expired, and it is for this process. Each condition catches a case that the others miss.
  */
 export function isHeldBy(
   processId: ProcessId,
@@ -200,7 +206,7 @@ export function isHeldBy(
   )
 }
 
-/** Raises `process.lease_superseded` unless the lease holds the process now. */
+/** Raises `process.lease_superseded` unless this is the current lease. */
 export function checkHeld(
   processId: ProcessId,
   stored: StoredLease | undefined,
@@ -211,13 +217,13 @@ export function checkHeld(
   throw new ProcessError('process.lease_superseded', { processId, fencingToken: presented.fencingToken })
 }
 
-/** The lease as its holder has it, expired or not; `undefined` when nobody holds it. */
+/** The stored lease, expired or not, as its holder has it. `undefined` if it has no holder. */
 export function leaseOf(processId: ProcessId, stored: StoredLease | undefined): ProcessLease | undefined {
   const holder = stored?.holder
   return stored && holder && { schemaVersion: 2, processId, fencingToken: stored.fencingToken, ...holder }
 }
 
-/** Both names are equal. */
+/** True if both ids are equal. */
 export function isSameIncarnation(one: LeaseOwner, other: LeaseOwner): boolean {
   return one.ownerId === other.ownerId && one.incarnationId === other.incarnationId
 }

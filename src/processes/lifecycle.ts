@@ -48,12 +48,12 @@ const ofStep = { name: nameSchema, ordinal: positiveSchema }
 const resultSchema: v.GenericSchema<unknown, StepResult> = strictSchema({ ...ofStep, result: jsonSchema })
 const errorSchema: v.GenericSchema<unknown, StepResult> = strictSchema({ ...ofStep, error: jsonSchema })
 
-/** Takes a start. Raises `invalid_input` naming the field. */
+/** Checks and copies a start. Raises `invalid_input` naming the field. */
 export function takeStart(input: unknown): StartRequest {
   return take(startRequestSchema, input, 'start')
 }
 
-/** Takes the result of a step. Raises `invalid_input` naming the field, also for one that is too large. */
+/** Checks and copies the result of a step. Raises `invalid_input` naming the field, also if the result is too large. */
 export function takeStep(input: unknown): StepResult {
   const isError = typeof input === 'object' && input !== null && 'error' in input
   const step = take(isError ? errorSchema : resultSchema, input, 'step')
@@ -61,7 +61,7 @@ export function takeStep(input: unknown): StepResult {
   return step
 }
 
-/** Writes the reference to something outside, once (P-33). */
+/** Writes the external reference, once (P-33). */
 export function externalRefCommand(
   processId: ProcessId,
   ref: ExternalRef,
@@ -87,7 +87,7 @@ export function externalRefCommand(
   }
 }
 
-/** Says that an execution begins (P-34). */
+/** Records that an execution starts (P-34). */
 export function startCommand(
   processId: ProcessId,
   { owner, startedAtMs }: StartRequest,
@@ -124,7 +124,7 @@ export function startCommand(
   }
 }
 
-/** It was tried as often as it may be: it ends as given up, and whoever wanted to start it is refused. */
+/** All attempts are used: the process ends as abandoned, and the start is refused. */
 function exhausted(
   process: StoredProcess,
   { owner, attempt }: Started,
@@ -142,7 +142,7 @@ function exhausted(
   }
 }
 
-/** Keeps the result of a step; the first one stays (P-36). */
+/** Records the result of a step. The first result stays (P-36). */
 export function stepCommand(lease: ProcessLease, step: StepResult): ProcessCommand<StepResult> {
   const { processId } = lease
   const replayKey = stepKey(processId, step.name, step.ordinal)
@@ -160,12 +160,12 @@ export function stepCommand(lease: ProcessLease, step: StepResult): ProcessComma
   }
 }
 
-/** The step that an entry holds. */
+/** The step result in a log entry. */
 export function stepOf({ payload }: LogEntry): StepResult {
   return payload as unknown as StepResult
 }
 
-/** Says that a process of the operating system goes on under a new lease (P-37). */
+/** Records that an operating system process continues under a new lease (P-37). */
 export function adoptCommand(lease: ProcessLease, pid: number): ProcessCommand<ProcessRecord> {
   const { processId, fencingToken: fence } = lease
   const replayKey = adoptedKey(processId, fence)
@@ -181,7 +181,7 @@ export function adoptCommand(lease: ProcessLease, pid: number): ProcessCommand<P
   }
 }
 
-/** Asks for a process to be given up; the first request stays (P-35). */
+/** Requests that a process be abandoned. The first request stays (P-35). */
 export function abandonCommand(processId: ProcessId, request: AbandonRequest): ProcessCommand<ProcessRecord> {
   return {
     processId,
@@ -201,7 +201,7 @@ export function abandonCommand(processId: ProcessId, request: AbandonRequest): P
   }
 }
 
-/** Says what a process waits for; another wait replaces one that is there (P-38). */
+/** Sets what a process waits for, replacing an earlier wait (P-38). */
 export function waitCommand(
   processId: ProcessId,
   wait: WaitState,
@@ -220,14 +220,14 @@ export function waitCommand(
       if (rows.keyed === undefined) {
         return logged(process, { eventType: 'process.waiting', payload, replayKey }, nowMs)
       }
-      // An execution that begins again comes by a wait that was entered before.
+      // A restarted execution enters a wait that it entered before.
       if (isSameJson(rows.keyed.payload, payload)) return { result: recordOf(process) }
       throw new ProcessError('process.replay_conflict', { processId, key: replayKey })
     },
   }
 }
 
-/** Says that a process waits no longer; without a wait nothing is written (P-38). */
+/** Clears the wait of a process. Without a wait, nothing is written (P-38). */
 export function clearWaitCommand(processId: ProcessId, lease: ProcessLease | undefined): ProcessCommand<ProcessRecord> {
   return {
     processId,
@@ -242,7 +242,7 @@ export function clearWaitCommand(processId: ProcessId, lease: ProcessLease | und
   }
 }
 
-/** Acknowledges a wake; that there is none is no fault (P-51). */
+/** Acknowledges a wake. A missing one is no error (P-51). */
 export function ackCommand(processId: ProcessId, sequence: number): ProcessCommand<void> {
   return {
     processId,

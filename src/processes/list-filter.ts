@@ -7,11 +7,11 @@ import { idSchema, jsonSchema, nameSchema, naturalSchema, take } from './scalars
 import { originatorIdOf } from './scope.js'
 import { processStatuses, type ProcessStatus } from './vocabulary.js'
 
-/** Which processes are asked for; everything that is said must hold. */
+/** Which processes to list. All given conditions must hold. */
 export interface ProcessListFilter {
   /** Default `running`. */
   readonly status?: ProcessStatus | 'any'
-  /** Equal to that of the identity. */
+  /** Equal to the definition of the identity. */
   readonly definition?: JsonValue
   readonly waiting?: boolean
   /** `host`, or the id of a session's scope. */
@@ -37,23 +37,23 @@ const filterSchema: v.GenericSchema<unknown, ProcessListFilter> = strictSchema({
   createdAtEndMs: v.exactOptional(naturalSchema),
 })
 
-/** Takes a filter. Raises `invalid_input` naming the field. */
+/** Checks and copies a filter. Raises `invalid_input` naming the field. */
 export function takeFilter(input: unknown): ProcessListFilter {
   return take(filterSchema, input, 'process list filter')
 }
 
-/** Whether only what still runs is asked for, or all history. */
+/** Whether the filter asks only for running processes or for all. */
 export function modeOf({ status = 'running' }: ProcessListFilter): 'live' | 'all' {
   return status === 'running' ? 'live' : 'all'
 }
 
-/** Whether the mode alone says which processes are asked for, so that none has to be looked at. */
+/** Whether every process in the mode matches, so that none has to be checked. */
 export function isWholeMode(filter: ProcessListFilter): boolean {
   const { status = 'running', ...more } = filter
   return (status === 'running' || status === 'any') && Object.values(more).every((value) => value === undefined)
 }
 
-/** Whether a process is asked for; what a store finds by its indexes must come to the same (P-62). */
+/** Whether a process matches. A store that uses indexes must give the same answer (P-62). */
 export function matches(filter: ProcessListFilter, { registered, createdAtMs, state }: StoredProcess): boolean {
   const { status = 'running', definition, waiting, originatorId, identityKind, identityLabel } = filter
   const { causedByOccurrenceId, createdAtStartMs, createdAtEndMs } = filter

@@ -7,7 +7,7 @@ import { ownerSchema, type LeaseOwner } from './lease.js'
 import { jsonSchema, naturalSchema, textSchema } from './scalars.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
 
-/** What kind of thing went wrong. */
+/** The classes of failures. */
 export const processFailureClasses = [
   'invalid_request',
   'unavailable',
@@ -20,19 +20,19 @@ export const processFailureClasses = [
 ] as const
 export type ProcessFailureClass = (typeof processFailureClasses)[number]
 
-/** Which of the ways to give up a process was taken. */
+/** The ways in which a process can be abandoned. */
 export const abandonWriters = ['owner_drain', 'sweep', 'reconciled_request', 'engine_gave_up'] as const
 export type AbandonWriter = (typeof abandonWriters)[number]
 
-/** Why a process is taken to be lost for good. */
+/** Why a process is considered lost for good. */
 export interface AbandonEvidence {
   readonly writer: AbandonWriter
-  /** The owner that was found dead or lapsed; absent for what nobody here owned. */
+  /** The owner that was found dead or whose lease lapsed. Absent if the process had no owner here. */
   readonly owner?: LeaseOwner
   readonly epochMs: number
 }
 
-/** What a process has come to. `control` is data of tools that nobody looks into. */
+/** How a process ended. `control` is data of tools that stateward does not interpret. */
 export type AwaitOutput =
   | { readonly type: 'success'; readonly value: JsonValue; readonly control?: JsonValue }
   | {
@@ -51,7 +51,7 @@ export type AwaitOutput =
     }
   | { readonly type: 'abandoned'; readonly evidence: AbandonEvidence; readonly control?: JsonValue }
 
-/** The answer to who asks for a process that was pruned; it is never stored. */
+/** The answer for a process that was pruned. It is never stored. */
 export interface NoLongerRetained {
   readonly type: 'no_longer_retained'
   readonly terminalLabel: TerminalProcessStatus
@@ -84,12 +84,12 @@ export const outputSchema: v.GenericSchema<unknown, AwaitOutput> = v.variant('ty
 const wire = wireCodec(outputSchema)
 const read = storedReader(outputSchema)
 
-/** An output with the names of the wire, as payloads hold it. */
+/** An output with wire names, as stored in payloads. */
 export function encodeOutput(output: AwaitOutput): JsonObject {
   return wire.encode(output) as JsonObject
 }
 
-/** An output that stands in a payload; `undefined` when the value is none. */
+/** Reads an output from a payload. `undefined` if the value is not one. */
 export function readOutput(value: JsonValue): AwaitOutput | undefined {
   try {
     return read(value, 'await output')
@@ -105,12 +105,12 @@ const statusOfType = {
   abandoned: 'abandoned',
 } as const satisfies Record<AwaitOutput['type'], TerminalProcessStatus>
 
-/** How a process with this output ended. */
+/** The terminal status that goes with an output. */
 export function statusOfOutput({ type }: AwaitOutput): TerminalProcessStatus {
   return statusOfType[type]
 }
 
-/** A value that is no output, as the output of a process that ended so. */
+/** Wraps a value that is not an output as the output of a process with this terminal status. */
 export function wrapOutput(status: TerminalProcessStatus, value: JsonValue): AwaitOutput {
   switch (status) {
     case 'completed':

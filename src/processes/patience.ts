@@ -4,17 +4,17 @@ import { abortable, createDeferred } from '../base/promises.js'
 import { isPassingFailure } from './store-failure.js'
 
 /**
- * Asks a store for something that does the same when it is asked for twice, until there is an answer. Rejects with what is no
- * passing failure of the store, and with the reason of the signal, if it is to be another one than is waited for anyway.
+ * Repeats an idempotent request to the store until it is answered. Rejects with any error that is not a passing failure
+ * of the store, and with the reason of the signal (by default the one given to {@link patienceOf}).
  */
 export type Patiently = <Result>(ask: () => Promise<Result>, signal?: AbortSignal) => Promise<Result>
 
-/** Milliseconds before a store is asked again. */
+/** Milliseconds before a request is repeated. */
 const pauseMs = 1000
 
 /**
- * Patience with a store that is away for a while: what only could not be read or written yet is no reason to begin anew. It lasts
- * until the signal aborts, as that of a run does when its lease would run out.
+ * Makes requests survive a store that is unavailable for a while, so that a run need not start again. Requests are
+ * repeated until the signal aborts; that of a run aborts when its lease would expire.
  */
 export function patienceOf(deadlines: DeadlineQueue, lasting: AbortSignal): Patiently {
   return async (ask, signal = lasting) => {

@@ -4,9 +4,9 @@ import type { JsonObject, JsonValue } from '../base/json.js'
 import { optionsSchema } from '../base/options.js'
 import { jsonSchema, naturalSchema } from './scalars.js'
 
-/** The part of JSON Schema that event types may use; `{}` takes anything. */
+/** The part of JSON Schema that event types may use. `{}` accepts everything. */
 export interface PayloadSchema {
-  /** At least one of them fits; everything else beside it is ignored. `oneOf` means the same. */
+  /** At least one alternative must fit. All other keywords next to it are ignored. `oneOf` means the same. */
   readonly anyOf?: readonly PayloadSchema[]
   readonly oneOf?: readonly PayloadSchema[]
   readonly enum?: readonly JsonValue[]
@@ -20,7 +20,7 @@ export interface PayloadSchema {
   readonly items?: PayloadSchema
   readonly required?: readonly string[]
   readonly properties?: Readonly<Record<string, PayloadSchema>>
-  /** Whether there may be others than the declared properties; asked only where some are declared. */
+  /** Whether undeclared properties are allowed. Only checked if `properties` is given. */
   readonly additionalProperties?: boolean | PayloadSchema
 }
 
@@ -31,7 +31,10 @@ const numberSchema = v.custom<number>((input) => typeof input === 'number', 'not
 const nested: v.GenericSchema<unknown, PayloadSchema> = v.lazy(() => payloadSchemaSchema)
 const alternatives = v.optional(v.pipe(v.array(nested), v.minLength(1)))
 
-/** The shape of a {@link PayloadSchema}: a keyword that is not read is refused, because it would promise what is not checked. */
+/**
+ * The shape of a {@link PayloadSchema}. Unknown keywords are refused, because they would promise checks that are not
+ * made.
+ */
 export const payloadSchemaSchema: v.GenericSchema<unknown, PayloadSchema> = optionsSchema<PayloadSchema>({
   anyOf: alternatives,
   oneOf: alternatives,
@@ -49,19 +52,19 @@ export const payloadSchemaSchema: v.GenericSchema<unknown, PayloadSchema> = opti
   additionalProperties: v.optional(v.union([v.boolean(), nested])),
 })
 
-/** What does not fit: where, as a dotted path, and why. */
+/** Where a payload does not fit, as a dotted path, and why. */
 export interface Misfit {
   readonly path: string
   readonly reason: string
 }
 
-/** Says what of a payload does not fit; `undefined` when all of it does. */
+/** Returns the first misfit of a payload, or `undefined`. */
 export type PayloadCheck = (payload: JsonValue) => Misfit | undefined
 
-/** A check at a place; the path is written out only when something is wrong. */
+/** A check at a path. The path is joined into text only if the check fails. */
 type Check = (value: JsonValue, path: readonly string[]) => Misfit | undefined
 
-/** The check of a schema, made once. */
+/** Compiles a schema into a check. */
 export function compilePayloadSchema(schema: PayloadSchema): PayloadCheck {
   const check = compile(schema)
   return (payload) => check(payload, [])
@@ -180,7 +183,7 @@ function isOfType(value: JsonValue, type: JsonType): boolean {
   }
 }
 
-/** Characters as JSON Schema counts them: code points. */
+/** The length in code points, as JSON Schema counts it. */
 function lengthOf(text: string): number {
   let length = 0
   for (const _ of text) length += 1

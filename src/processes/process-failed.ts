@@ -13,14 +13,14 @@ interface Ended<Output> {
 type Of<Type extends AwaitOutput['type']> = Extract<AwaitOutput, { readonly type: Type }>
 
 const messages = {
-  /** It failed; what was thrown, perhaps on another host, is the `cause`. */
+  /** The process failed. The error, possibly thrown on another host, is the `cause`. */
   'process.failed': ({ processId, output }: Ended<Of<'failure'>>) =>
     `process \`${processId}\` failed: ${output.message}`,
   'process.cancelled': ({ processId }: Ended<Of<'cancelled'>>) => `process \`${processId}\` was cancelled`,
-  /** It was given up: the evidence says by whom and why. */
+  /** The process was abandoned. The evidence says by whom and why. */
   'process.abandoned': ({ processId, output }: Ended<Of<'abandoned'>>) =>
     `process \`${processId}\` was given up: ${output.evidence.writer}`,
-  /** It has ended, and what it came to was pruned. */
+  /** The process has ended and its result was pruned. */
   'process.no_longer_retained': ({ processId, output }: Ended<NoLongerRetained>) =>
     `process \`${processId}\` is ${output.terminalLabel}, and no longer retained since ${output.prunedAtMs}`,
 }
@@ -28,7 +28,7 @@ const messages = {
 /** Data of a {@link ProcessFailed}, by code. */
 export type ProcessFailureData = ErrorDataOf<typeof messages>
 
-/** A process has ended without a result: branch on `code`. */
+/** Thrown if a process ended without a result. Branch on `code`. */
 export const ProcessFailed = defineErrors('ProcessFailed', messages)
 
 /** A process has ended without a result. */
@@ -37,7 +37,7 @@ export type ProcessFailed<Code extends keyof ProcessFailureData = keyof ProcessF
   ProcessFailureData[Code]
 >
 
-/** What somebody is told who wanted the result of a process that has none. */
+/** The error for a caller that asks for the result of a process without one. */
 export function failedOf(processId: ProcessId, output: Exclude<AwaitOutput, Of<'success'>> | NoLongerRetained): Error {
   switch (output.type) {
     case 'failure': {

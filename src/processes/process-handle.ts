@@ -7,7 +7,7 @@ import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { LoopShare } from '../base/loop-share.js'
 import { durationSchema, optionsSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
-import { silence } from '../base/promises.js'
+import { abortable, silence } from '../base/promises.js'
 import { checkValue, decodeValue, encodeValue, type InputOf, type Schema } from '../work/values.js'
 import type { SchemaMap } from './definition.js'
 import { ProcessError } from './errors.js'
@@ -22,27 +22,27 @@ import { idSchema, nameSchema, takeId, textSchema, type ProcessId } from './scal
 import type { WorkDriver } from './work-driver.js'
 import type { Awaiter } from './awaiter.js'
 
-/** How long something is waited for. */
+/** Options of a wait for a process. */
 export interface ProcessWaitOptions {
-  /** Ends the wait with its reason; the process goes on. */
+  /** Ends the wait with its reason. The process goes on. */
   readonly signal?: AbortSignal
-  /** Milliseconds after which the wait rejects with `process.await_timeout`; the process goes on. */
+  /** Milliseconds after which the wait rejects with `process.await_timeout`. The process goes on. */
   readonly timeoutMs?: number
 }
 
-/** Which events are followed. */
+/** Which events to follow. */
 export interface ProcessEventsOptions {
-  /** The sequence after which they begin; default 0, the start. */
+  /** Start after this sequence. Default 0, the beginning. */
   readonly after?: number
-  /** True: with the steps of its runs (`process.step`). */
+  /** If true, includes the recorded steps of runs (`process.step`). */
   readonly steps?: boolean
   /** Ends the iteration with its reason. */
   readonly signal?: AbortSignal
 }
 
-/** How a signal is sent. */
+/** Options of `signal`. */
 export interface SignalOptions {
-  /** A signal that is sent again under its id is there once. Default: one of its own for each call. */
+  /** Makes the signal idempotent: sending it again under the same id has no effect. Default: a new id for each call. */
   readonly id?: string
 }
 
@@ -57,19 +57,21 @@ const eventsSchema = optionsSchema<ProcessEventsOptions>({
 })
 const signalOptionsSchema = optionsSchema<SignalOptions>({ id: v.optional(idSchema) })
 
-/** What handles ask of the room. */
+/** What a handle needs from the room. */
 export interface ProcessHandlePort {
   readonly driver: WorkDriver
   readonly awaiter: Awaiter
   readonly ids: IdSource
   readonly logger: Logger
-  /** What callers who ask over and over may take of a turn. */
+  /** Limits how much of a turn callers may use by asking repeatedly. */
   readonly share: LoopShare
-  /** Looks for work, because there may be some now. */
+  /** Aborts with `runtime_closed` once the room is closed. */
+  readonly over: AbortSignal
+  /** Looks for work because there may be some now. */
   drive(reason: string, processId: ProcessId): void
 }
 
-/** What a handle knows of the process. */
+/** What a handle knows from the definition. */
 interface HandleOptions<Output, Signals extends SchemaMap> {
   readonly kind?: string
   readonly output?: Schema<unknown, Output>
@@ -77,9 +79,10 @@ interface HandleOptions<Output, Signals extends SchemaMap> {
 }
 
 /**
- * A process by its id: its result, its events, and the ways to reach it. Holds nothing of the process; drop it at will.
- * Everything rejects with `process.unknown` when nothing is registered under the id, and with `store.unavailable` when the
- * store fails.
+ * A process by its id: its result, its events, and ways to signal or cancel it. A handle holds no resources, so you may
+ * drop it at any time. Every method rejects with `process.unknown` if no process is registered under the id, and with
+ * `store.unavailable` if the store fails. Signals and requests to cancel reject with `runtime_closed` once the
+ * runtime is closed.
  */
 export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaMap> {
   readonly id: ProcessId
@@ -94,28 +97,31 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
   }
 
   /**
-   * What its run has returned, once it has ended. Rejects with {@link ProcessFailed} when it has ended without a result, with
-   * `process.await_timeout`, the signal's reason, `process.await_closed` when the runtime closes first, and `invalid_input`
-   * for a result that the schema of the definition refuses.
+   * Resolves with what the run returned, once the process has ended. Rejects with {@link ProcessFailed} if it ended
+   * without a result, with `process.await_timeout`, the signal's reason, `process.await_closed` if the runtime closes
+   * first, and `invalid_input` if the result does not match the definition's schema.
    */
   result(options: ProcessWaitOptions = {}): Promise<Output> {
     return silence(this.#result(options))
   }
 
-  /** What it has come to, once it has ended; nothing is thrown for a failure. Rejects otherwise like {@link ProcessHandle.result}. */
+  /**
+   * Resolves with how the process ended, without throwing for a failure. Otherwise rejects like {@link
+   * ProcessHandle.result}.
+   */
   async outcome(options: ProcessWaitOptions = {}): Promise<AwaitOutput | NoLongerRetained> {
     const { signal, timeoutMs } = decode(waitSchema, options, 'wait options')
     const bounds = { ...(signal !== undefined && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) }
     return this.#port.driver.awaitTerminal(this.id, bounds)
   }
 
-  /** Its events, those that are there and those to come, each once and in order; ends after the event of its end. */
+  /** Iterates over existing and future events, each once and in order, up to and including the final one. */
   events(options: ProcessEventsOptions = {}): AsyncIterable<ProcessEvent> {
     const taken = decode(eventsSchema, options, 'events options')
     return { [Symbol.asyncIterator]: () => this.#follow(taken, taken.signal) }
   }
 
-  /** The same as a stream of RxJS: each subscriber gets them from the start of the options. */
+  /** The events as an RxJS stream. Each subscriber receives them from the start given in the options. */
   observe(options: ProcessEventsOptions = {}): Observable<ProcessEvent> {
     const taken = decode(eventsSchema, options, 'events options')
     return new GuardedObservable<ProcessEvent>(this.#port.logger, (subscriber) => {
@@ -131,40 +137,43 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
   }
 
   /**
-   * Sends a signal, and resolves with its event once it is durable. Rejects with `process.event_undeclared` for one that the
-   * process does not take, `process.already_terminal` when it has ended, `process.replay_conflict` for another payload
-   * under the same id, and `invalid_input` for a payload that its schema refuses.
+   * Sends a signal and resolves with its event once it is durable. Rejects with `process.event_undeclared` if the
+   * process does not accept this signal, `process.already_terminal` if it has ended, `process.replay_conflict` if the
+   * id was used with another payload, and `invalid_input` if the payload does not match the schema.
    */
   async signal<Name extends keyof Signals & string>(
     name: Name,
     payload: InputOf<Signals[Name]>,
     options: SignalOptions = {},
   ): Promise<ProcessEvent> {
-    const { id = this.#port.ids.uuid() } = decode(signalOptionsSchema, options, 'signal options')
+    const { over, ids, driver } = this.#port
+    over.throwIfAborted()
+    const { id = ids.uuid() } = decode(signalOptionsSchema, options, 'signal options')
     const checkedName = decode(nameSchema, name, 'name of a signal')
     const eventType = `signal.${checkedName}`
     const { signals } = this.#definition
     const schema = signals && ownOf(signals, checkedName)
     if (signals !== undefined && schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.id, eventType })
-    if (schema !== undefined) await checkValue(schema, payload, `signal ${checkedName}`)
+    if (schema !== undefined) await abortable(checkValue(schema, payload, `signal ${checkedName}`), over)
     const request = {
       eventType,
       payload: encodeValue(payload, `signal ${checkedName}`) ?? null,
       replay: { key: signalKey(this.id, checkedName, id) },
     }
-    const { event } = await this.#port.driver.store.appendEvent(this.id, request)
+    const { event } = await driver.store.appendEvent(this.id, request)
     this.#port.drive('signal', this.id)
     return event
   }
 
   /**
-   * Asks the process to end; resolves once that is durable. Its run is told by its signal; one that nobody has begun ends
-   * without being run. What it called goes on.
+   * Asks the process to end. Resolves once the request is durable. A run learns of it through its `signal`; a process
+   * without a run ends without being run. Processes that it called go on.
    */
   async cancel(reason?: string): Promise<'requested' | 'already_ended'> {
+    const { share, driver, over } = this.#port
+    over.throwIfAborted()
     const text = decode(v.optional(textSchema), reason, 'reason')
-    const { share, driver } = this.#port
     const { store } = driver
     if (share.isUsedUp) await share.turn()
     if ((await store.getTerminal(this.id)).state === 'ended') return 'already_ended'
@@ -175,7 +184,7 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     return 'requested'
   }
 
-  /** How it stands: status, what it waits for, who has started it, and its end. */
+  /** The current record: status, what it waits for, who started it, and its outcome. */
   async status(): Promise<ProcessRecord> {
     const { share } = this.#port
     if (share.isUsedUp) await share.turn()
@@ -190,7 +199,7 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     const value = decodeValue(output.value)
     const { output: schema, kind = 'process' } = this.#definition
     if (schema === undefined) return value as Output
-    return (await checkValue(schema, value, `result of ${kind}`)) as Output
+    return (await abortable(checkValue(schema, value, `result of ${kind}`), this.#port.over)) as Output
   }
 
   async *#follow(

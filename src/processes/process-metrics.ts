@@ -4,7 +4,7 @@ import { statusOfOutput } from './output.js'
 import type { ProcessRecord } from './record.js'
 import { faultOf, type RunResult } from './run-result.js'
 
-/** Measures processes that run here. Only made when there is a meter. */
+/** Metrics of processes that run here. Created only if there is a meter. */
 export class ProcessMetrics {
   readonly #started: Measure
   readonly #waited: Measure
@@ -21,15 +21,15 @@ export class ProcessMetrics {
     this.#ended = instruments.counter('stateward.process.ended', '{process}', 'Processes that have ended')
   }
 
-  /** Takes the first run of a process, whose beginning was recorded just now. */
+  /** Records the first run of a process, right after its start was written. */
   started({ identity, createdAtMs, updatedAtMs }: ProcessRecord): void {
     const attributes = { 'stateward.process.kind': identity.kind }
     this.#started(1, attributes)
-    // Both by the clock of the store.
+    // Both times come from the store's clock.
     this.#waited(Math.max(0, updatedAtMs - createdAtMs), attributes)
   }
 
-  /** Takes the end of a run. */
+  /** Records the end of a run. */
   ran(kind: string, { outcome, error }: RunResult, elapsedMs: number): void {
     const type = error && errorTypeIn(error)
     this.#ran(elapsedMs, {
@@ -39,7 +39,7 @@ export class ProcessMetrics {
     })
   }
 
-  /** Takes an end that is durable. */
+  /** Records a durable end. */
   ended({ identity, outcome }: ProcessRecord): void {
     if (outcome === undefined) return
     const error = faultOf(outcome)

@@ -31,7 +31,7 @@ import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 import { isFailureOfStore, isPassingFailure } from './store-failure.js'
 
-/** What runs of processes share. */
+/** Dependencies shared by all runs. */
 export interface RunTools {
   readonly store: ProcessStore
   readonly awaiter: Awaiter
@@ -41,7 +41,7 @@ export interface RunTools {
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly logger: Logger
-  /** Milliseconds that a run told to stop has to answer. */
+  /** Milliseconds that a run has to finish after it is told to stop. */
   readonly graceMs: number
   readonly report: (fault: WorkerFault) => void
   readonly spans?: ProcessSpans
@@ -52,28 +52,31 @@ export interface RunTools {
 /** A lease that is renewed while its run works. */
 export interface HeldLease extends KeptLease {
   lease: ProcessLease
-  /** Monotonic milliseconds by which it was renewed last: its expiry is an instant of the clock of the store. */
+  /**
+   * When it was last renewed, in monotonic milliseconds. Its expiry is in the store's clock and cannot be compared
+   * here.
+   */
   renewedAtMs: number
-  /** The store could not renew it, and it runs out before the next try. */
+  /** Called if the store failed to renew it and it would expire before the next try. */
   readonly onUnrenewable: () => void
 }
 
-/** What a run begins with. */
+/** What a run starts with. */
 export interface RunStart {
   readonly record: ProcessRecord
   readonly lease: ProcessLease
   readonly slot: Slot
-  /** There when the run looks after what another owner has left; the evidence is for what is lost. */
+  /** Set if the run recovers a process of another owner. The evidence is used if the process is lost. */
   readonly recovery?: { readonly deadHolder: ProcessLease | undefined; readonly evidence: AbandonEvidence }
 }
 
 /**
  * One execution of one process under its lease.
  *
- * It runs as a job, is told to stop when somebody asks to cancel the process, when its lease is lost, or when the worker
- * closes, and its lease is renewed meanwhile. What it has come to is written with the release of the lease in one change,
- * offered until the store takes it. A run that lost its lease writes nothing more: whoever holds the process now is its
- * only writer. A run that could not be run ends nothing; the process is tried again later.
+ * It runs as a job and its lease is renewed meanwhile. It is told to stop when the process is cancelled, when the lease
+ * is lost, or when the worker closes. The outcome is written together with the release of the lease in one change,
+ * retried until the store accepts it. A run that lost its lease writes nothing more: the new holder is the only writer.
+ * If a process could not be run, it does not end but is tried again later.
  */
 export class ProcessRun {
   readonly #tools: RunTools
@@ -85,7 +88,7 @@ export class ProcessRun {
   #end: DurableEnd<AwaitOutput> | undefined
   #isDropped = false
   #isWatchReported = false
-  /** For whoever watches. */
+  /** For spans and metrics. */
   #result: RunResult = { outcome: 'superseded' }
 
   constructor(start: RunStart, tools: RunTools) {
@@ -124,23 +127,24 @@ export class ProcessRun {
     return this.#start.record.id
   }
 
-  /** True for work that nobody may ever do again. */
+  /** True if the process must never be run a second time. */
   get isOwnerBound(): boolean {
     return this.#start.record.disposition === 'owner_bound'
   }
 
-  /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
+  /** Runs the process. Resolves when this worker is done with it, with true if the process has ended. */
   async run(): Promise<boolean> {
     const { keeper, store, deadlines, clock, spans, metrics } = this.#tools
     const { record, recovery } = this.#start
     const kept = keeper.keep(this.#held)
     const watch = (): void => void silence(this.#watchForCancel())
-    // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
+    // The record says that there is no request to cancel yet. On a shared store, reading costs a round trip, so
+    // watching starts a little later and short runs avoid it.
     const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
     const span = spans?.run(record)
     const startedAt = clock.monotonicNow()
     if (recovery === undefined && record.firstStarted?.attempt === 1) metrics?.started(record)
-    // Nothing of it is to begin before it hears of a request that is there already.
+    // An existing request must reach the run before any of its work starts.
     if (record.cancelRequested === true) this.#job.stop('cancelled')
     try {
       const end = await this.#job.run(() => this.#work(span))
@@ -160,14 +164,17 @@ export class ProcessRun {
     return this.#start.record.disposition === 'rerunnable'
   }
 
-  /** Tells it to wind down, and to stop, with a grace of its own if one is given. */
+  /** Tells the run to wind down and to stop, optionally with its own grace period. */
   close(graceMs?: number): void {
     this.#job.windDown()
     this.#job.stop('closing', graceMs)
     this.#end?.hurry()
   }
 
-  /** Waits for the store no longer: what it does not take now, nobody writes. Whoever holds the process next finds it. */
+  /**
+   * Stops waiting for the store. What it has not accepted by now is not written; the next holder of the process takes
+   * over.
+   */
   drop(): void {
     this.#isDropped = true
     this.#end?.[Symbol.dispose]()
@@ -204,7 +211,7 @@ export class ProcessRun {
     }
   }
 
-  /** A store that was away for a while is no reason never to hear of a request again. */
+  /** After a passing failure of the store, watch again, so that a later request is not missed. */
   #watchLater(): void {
     const { deadlines } = this.#tools
     const again = deadlines.after(watchRetryMs, () => void silence(this.#watchForCancel()))
@@ -218,23 +225,24 @@ export class ProcessRun {
     if (stopCause === 'cancelled') return this.#complete(cancelledBy(await this.#request()))
     this.#result = answer.type === 'threw' && stopCause === undefined ? notRun(answer.thrown) : { outcome: 'stopped' }
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
-    // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
+    // For an owner-bound process, releasing the lease would claim that none of its work is still running, which is
+    // unknown if the run did not answer.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
     return false
   }
 
-  /** The request to cancel; one from before the run began may not have been read yet. */
+  /** The request to cancel. If it was made before the run started, it may not have been read yet. */
   async #request(): Promise<ProcessEvent | undefined> {
     if (this.#cancelRequest !== undefined) return this.#cancelRequest
     try {
       return await this.#tools.store.firstEventAfter(this.processId, cancelRequestedType, 0)
     } catch {
-      // It ends all the same; only its reason is not told.
+      // The process ends anyway, only without the reason.
       return undefined
     }
   }
 
-  /** What is left of a process whose owner is dead and that nobody could look after. */
+  /** The outcome of a process whose owner is dead and which could not be recovered. */
   #lost(): AwaitOutput {
     const { recovery } = this.#start
     const epochMs = Math.trunc(this.#tools.clock.wallNow())
@@ -253,7 +261,7 @@ export class ProcessRun {
           const { outcome } = await store.completeWithLease(this.#held.lease, offered)
           if (outcome !== 'superseded') this.#result = endedWith(offered)
         } catch (error) {
-          // An output that is refused says so as the end of its process.
+          // A refused output is reported as the failure of the process.
           const isToldOtherwise = isSuperseded(error) || error instanceof InvalidInputError
           if (!isReported && !isToldOtherwise) this.#report('write its end', messageOf(error))
           isReported ||= !isToldOtherwise
@@ -298,13 +306,13 @@ export class ProcessRun {
   }
 }
 
-/** Milliseconds before a request to cancel is watched for again that the store could not be asked for. */
+/** Milliseconds before watching for a request to cancel resumes after a failure of the store. */
 const watchRetryMs = 1000
 
-/** Why nobody is watched for any more; one for all, because making one is dear. */
+/** The reason for ending a watch. One shared error, because creating one is expensive. */
 const isOver = new ProcessError('process.worker_closed', {})
 
-/** The end of a process that was asked to end and did. */
+/** The outcome of a process that ended after a request to cancel. */
 export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
   const output = { type: 'cancelled', message: 'the process was cancelled' } as const
   return request === undefined ? output : { ...output, raw: request.payload }

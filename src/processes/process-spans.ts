@@ -6,20 +6,20 @@ import type { ProcessRecord } from './record.js'
 import type { RunResult } from './run-result.js'
 import type { ProcessId } from './scalars.js'
 
-/** What a process keeps of the span that it was started in. */
+/** The trace context that a process keeps from the span in which it was started. */
 export interface TraceOfStart {
   readonly traceparent?: string
 }
 
-/** Which process is started. */
+/** The process being started. */
 export interface TracedStart {
   readonly kind: string
   readonly processId: ProcessId
 }
 
 /**
- * The spans of processes. A start is a `PRODUCER` below the span that is active then; each run is a `CONSUMER` with a trace
- * of its own, which may be days later on another host, and links to the start.
+ * The spans of processes. A start is a `PRODUCER` span below the active span. Each run is a `CONSUMER` span in its own
+ * trace, possibly days later on another host, with a link to the start.
  */
 export class ProcessSpans {
   readonly #tracer: Tracer
@@ -30,7 +30,7 @@ export class ProcessSpans {
     this.#guard = createObserverGuard(logger, 'the tracer threw')
   }
 
-  /** Starts a process within a span, which ends when that is durable or refused. */
+  /** Starts a process in a span that ends when the start is durable or refused. */
   async start<Result>(
     { kind, processId }: TracedStart,
     start: (trace: TraceOfStart) => Promise<Result>,
@@ -78,7 +78,7 @@ export class ProcessSpans {
   }
 }
 
-/** Starts a process within a span where there is a tracer. */
+/** Starts a process, in a span if there is a tracer. */
 export function startWithin<Result>(
   spans: ProcessSpans | undefined,
   started: TracedStart,
@@ -87,7 +87,7 @@ export function startWithin<Result>(
   return spans === undefined ? start({}) : spans.start(started, start)
 }
 
-/** Ends the span of a run. One that is told to stop, or to end, is no error. */
+/** Ends the span of a run. Being told to stop or to end is not an error. */
 export function endRunSpan(span: JobSpan | undefined, { outcome, error }: RunResult): void {
   span?.end(outcome, error)
 }

@@ -11,7 +11,7 @@ import { LoopShare } from '../base/loop-share.js'
 import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
 import { guardedObserver } from '../base/observers.js'
-import { createDeferred, silence } from '../base/promises.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import { traceparentSchema } from '../work/trace-context.js'
@@ -44,7 +44,7 @@ import { watch } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
 import { Worker, type DriveReport } from './worker.js'
 
-/** What the door of the processes room is built on. */
+/** Options of {@link Processes}. */
 export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'> {
   readonly store: ProcessStore
   readonly clock: Clock
@@ -57,38 +57,38 @@ export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'>
   readonly inspect?: Inspect
 }
 
-/** How a process is started. */
+/** Options of `start`. */
 export interface StartProcessOptions {
-  /** By which a start is told to be a repeat: starting again under it finds the process. Minted when absent. */
+  /** Makes the start idempotent: starting again under the same id finds the process. Default: a new id. */
   readonly id?: ProcessId
-  /** What it is called in lists. */
+  /** Name displayed in lists. */
   readonly label?: string
-  /** Who starts it; nothing follows from that. Default the host. */
+  /** Who starts the process, for information only. Default: the host. */
   readonly originator?: Originator
-  /** The session that its end wakes, and so do the events that its definition names. */
+  /** The session to wake when the process ends, and on the events that its definition lists in `wakes`. */
   readonly wakeTarget?: SessionScope
   /**
-   * A W3C `traceparent` that the spans of its runs link to. Default: with a tracer that of the span in which the process is
-   * started.
+   * A W3C `traceparent` that the spans of its runs link to. Default: the span in which the process is started, if there
+   * is a tracer.
    */
   readonly traceparent?: string
 }
 
-/** A program that is started as a process. */
+/** A program to start as a process. */
 export interface StartCommandOptions extends Omit<SystemProcessOptions, 'id'> {
-  /** By which a start is told to be a repeat. Minted when absent. */
+  /** Makes the start idempotent. Default: a new id. */
   readonly id?: ProcessId
 }
 
-/** How the processes of a runtime are closed. */
+/** How to close the processes of a runtime. */
 export interface CloseProcessesOptions {
-  /** Milliseconds that runs have to answer once they are told to stop. */
+  /** Milliseconds that runs have to finish after they are told to stop. */
   readonly graceMs: number
-  /** True: what is bound to this host and was started is given up, because the host does not come back. */
+  /** If true, started processes bound to this host are abandoned, because the host will not come back. */
   readonly drain: boolean
 }
 
-/** {@link defineProcess}, or a definition that it has made. */
+/** Takes either the arguments of {@link defineProcess} or a finished definition. */
 type DefineProcess = typeof defineProcess &
   (<Definition extends ProcessDefinition>(definition: Definition) => Definition)
 
@@ -101,17 +101,18 @@ const startSchema = optionsSchema<StartProcessOptions>({
 })
 
 const handlerSchema = functionSchema<WakeHandler>()
+const listenerSchema = functionSchema<(processId: ProcessId) => void>()
 
-/** A copy, for its fields to be checked where they are known. */
+/** Only copies the options. The fields are checked by `systemProcess`. */
 const startCommandSchema = v.pipe(
   v.custom<StartCommandOptions>((input) => typeof input === 'object' && input !== null, 'not an object'),
   v.transform((options) => ({ ...options })),
 )
 
-/** Milliseconds between two looks for what hosts that are gone have left, where several share a store. */
+/** Milliseconds between two scans for work left by lost hosts, if several hosts share a store. */
 const defaultSweepIntervalMs = 5000
 
-/** The four ends, each of which wakes the session that the process was started for. */
+/** The four terminal types, declared so that each wakes the session that the process was started for. */
 const wakingEnds: readonly ProcessEventType[] = Object.entries(terminalEventTypes).map(([state, name]) => {
   const output = { type: 'pointer', pointer: '/await_output' } as const
   const terminal = { state: state as TerminalProcessStatus, awaitOutput: output }
@@ -119,23 +120,27 @@ const wakingEnds: readonly ProcessEventType[] = Object.entries(terminalEventType
 })
 
 /**
- * Who waits for what, across restarts and hosts: starts processes, runs those whose definition is here, and lets anybody wait
- * for them.
+ * Durable processes, across restarts and hosts: starts them, runs those whose definition is on this host, and lets
+ * callers wait for them.
  *
  *     const handle = await runtime.processes.start(publish, article, { id: 'article-7' })
  *     await handle.signal('approval', { approved: true })
  *     const address = await handle.result()
  *
- * Calls reject with `runtime_closed`, with `store.unavailable` when the store fails, and with refusals by `code`.
+ * Calls reject with `runtime_closed`, with `store.unavailable` if the store fails, and with the codes named at each
+ * method.
  */
 export class Processes {
-  /** The full set of verbs, for hosts that execute processes themselves; waiters hear of what is written through it. */
+  /**
+   * The complete store interface, for hosts that execute processes themselves. Waits here notice what is written
+   * through it.
+   */
   readonly store: ProcessStore
-  /** Waits and drives; an engine that executes processes itself is attached here. */
+  /** Waits for processes and drives their work. An engine that executes processes itself attaches here. */
   readonly driver: WorkDriver
   /**
-   * Says how processes of a kind are run, and runs those that are pending: by a definition, or by what `defineProcess` takes.
-   * Gives back the definition. Raises `invalid_input`, `process.kind_defined` and `runtime_closed`.
+   * Defines how processes of a kind are run, and runs pending ones. Takes a definition, or the arguments of
+   * `defineProcess`. Returns the definition. Raises `invalid_input`, `process.kind_defined` and `runtime_closed`.
    */
   readonly define: DefineProcess = ((definition: ProcessDefinition | string, ...rest: unknown[]) => {
     this.#checkOpen()
@@ -154,6 +159,8 @@ export class Processes {
   readonly #spans: ProcessSpans | undefined
   readonly #port: ProcessHandlePort
   readonly #sweepIntervalMs: number | undefined
+  /** Aborts when all is over, for what would otherwise be waited for beyond that. */
+  readonly #over = new AbortController()
   #sweep: Deadline | undefined
   #isClosed = false
 
@@ -221,7 +228,8 @@ export class Processes {
       ids,
       logger,
       share: new LoopShare(clock),
-      // What runs here hears of it by itself.
+      over: this.#over.signal,
+      // A process that is running here learns of the change by itself.
       drive: (reason, processId) => {
         if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
       },
@@ -230,7 +238,7 @@ export class Processes {
     for (const definition of define) this.#add(definition)
   }
 
-  /** Runs what is pending, and delivers wakes that are; called once the store takes calls. */
+  /** Runs pending processes and delivers pending wakes. Called once the store accepts calls. */
   begin(): void {
     this.#drive('open')
     this.#wakes.look()
@@ -238,10 +246,10 @@ export class Processes {
   }
 
   /**
-   * Starts a process of a definition, or of a kind that is defined here, unless it is there already: same id, same input.
-   * Resolves with a handle once it is durable. Rejects with `invalid_input`, with `process.registration_conflict` when something
-   * else was started under the id, with `process.registration_invalid` for an input that is too large or too deep to be
-   * kept, and with `process.kind_unknown`.
+   * Starts a process by its definition, or by the name of a kind defined here. If a process with the same id and the
+   * same input already exists, that one is returned. Resolves with a handle once the start is durable. Rejects with
+   * `invalid_input`, with `process.registration_conflict` if the id was used with something different, with
+   * `process.registration_invalid` if the input is too large or nested too deeply, and with `process.kind_unknown`.
    */
   start<Input, Output, Events extends SchemaMap, Signals extends SchemaMap>(
     definition: ProcessDefinition<Input, Output, Events, Signals>,
@@ -258,33 +266,38 @@ export class Processes {
   }
 
   /**
-   * Starts a program of the operating system as a process, unless it is there already under its id. Resolves with a handle
-   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input`,
-   * `process.registration_conflict`, and `process.registration_invalid` for a command that is too large to be kept.
+   * Starts an operating system program as a process, unless one already exists under its id. Resolves with a handle
+   * once the start is durable. It runs on this host if the runtime has a `systemDirectory`. Rejects with
+   * `invalid_input`, `process.registration_conflict`, and `process.registration_invalid` if the command is too large.
    */
   startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     return silence(this.#startCommand(command))
   }
 
   /**
-   * Starts a process from its whole registration, unless it is there already: for hosts that choose disposition, attempts or
-   * environment process by process. Resolves with a handle once it is durable; it runs on this host when a definition here has its
-   * `envRef`. Rejects with `process.registration_invalid` and `process.registration_conflict`.
+   * Starts a process from a complete registration, unless it already exists: for hosts that choose the disposition,
+   * attempts or environment per process. Resolves with a handle once the start is durable. It runs on this host if a
+   * definition here has its `envRef`. Rejects with `process.registration_invalid` and `process.registration_conflict`.
    */
   register(registration: ProcessRegistration): Promise<ProcessHandle> {
     return silence(this.#register(registration))
   }
 
   /**
-   * Tells the id of every process to which something has happened, once that is durable: whoever wants to know what, reads. What is
-   * written elsewhere, on a store that several hosts share, is not told. What the listener throws is logged once and not felt.
+   * Calls the listener with the id of every process that has changed, once the change is durable. Read the process to
+   * learn what changed. On a store that several hosts share, changes made elsewhere are not reported. If the listener
+   * throws, that is logged once and has no other effect. Raises `invalid_input`.
    */
   onChange(listener: (processId: ProcessId) => void): Disposable {
     const { logger } = this.#options
-    return this.#hub.listen(guardedObserver(listener, logger, 'a listener to changes of processes threw'))
+    const checked = decode(listenerSchema, listener, 'listener to changes')
+    return this.#hub.listen(guardedObserver(checked, logger, 'a listener to changes of processes threw'))
   }
 
-  /** The handle of a process by its id, typed by its definition. Reads nothing: what it does rejects when there is no such process. */
+  /**
+   * Returns the handle of a process by its id, typed by its definition. Reads nothing: the handle's methods reject if
+   * there is no such process.
+   */
   get<Output, Events extends SchemaMap, Signals extends SchemaMap>(
     definition: ProcessDefinition<unknown, Output, Events, Signals>,
     processId: ProcessId,
@@ -294,7 +307,7 @@ export class Processes {
     return new ProcessHandle(processId, definition ?? {}, this.#port)
   }
 
-  /** Processes that the filter asks for, by id; those that have not ended unless it says otherwise. */
+  /** Lists processes that match the filter, ordered by id. By default only those that have not ended. */
   async list(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
     const { share } = this.#port
     if (share.isUsedUp) await share.turn()
@@ -302,43 +315,49 @@ export class Processes {
   }
 
   /**
-   * Takes the wakes of a session from now on, pending ones first, each at least once: one is acknowledged when the handler
-   * resolves, unless with `false`. Dispose it to stop. Raises `invalid_input`.
+   * Handles the wakes of a session from now on, pending ones first, each at least once. A wake is acknowledged when the
+   * handler resolves, unless it resolves with `false`. Dispose the result to stop. Raises `invalid_input`.
    */
   onWake(sessionId: string, handler: WakeHandler): Disposable {
     this.#checkOpen()
     return this.#wakes.handle(takeId(sessionId, 'session id'), decode(handlerSchema, handler, 'wake handler'))
   }
 
-  /** Looks for work once: for whoever writes to the store by other ways. Resolves once there is no more room for it, or no more of it. */
+  /**
+   * Looks for work once, for callers that write to the store in other ways. Resolves when there is no more work, or no
+   * free slot for it.
+   */
   async drive(): Promise<DriveReport> {
     this.#checkOpen()
     return this.driver.claimAndRunPending('asked')
   }
 
-  /** Whether anything runs or waits here. */
+  /** Whether any process is running or waiting here. */
   get isRunning(): boolean {
     return this.#worker.size > 0
   }
 
-  /** Takes every handle and wake target of a session away; its processes go on. */
+  /** Removes every handle and wake target of a session. Its processes go on. */
   async forgetSession(sessionId: string): Promise<void> {
-    // Another name than an id no process could refer to.
+    // No process can refer to a name that is not a valid id.
     if (v.is(idSchema, sessionId)) await this.store.deleteSessionProcessState(sessionId)
   }
 
-  /** Runs nothing new until {@link Processes.release}, and hands over to other hosts what may run again; the rest goes on. */
+  /**
+   * Runs nothing new until {@link Processes.release}, and hands rerunnable processes over to other hosts. The others go
+   * on.
+   */
   hold(): void {
     this.#worker.hold()
   }
 
-  /** Runs what is pending again. */
+  /** Resumes running pending processes. */
   release(): void {
     this.#worker.release()
     this.#drive('release')
   }
 
-  /** Starts nothing any more and tells what runs to stop. What may run again is free for the next host at once. */
+  /** Starts nothing new and tells runs to stop. Rerunnable processes are immediately free for the next host. */
   async close({ graceMs, drain }: CloseProcessesOptions): Promise<void> {
     this.#isClosed = true
     this.#sweep?.[Symbol.dispose]()
@@ -346,6 +365,7 @@ export class Processes {
     if (drain) await this.#drain()
     await this.#closeWakes(graceMs)
     this.#awaiter[Symbol.dispose]()
+    this.#over.abort(closedError())
   }
 
   async #start(
@@ -358,7 +378,8 @@ export class Processes {
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
     await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
-      if (definition.input !== undefined) await checkValue(definition.input, input, subject)
+      if (definition.input !== undefined)
+        await abortable(checkValue(definition.input, input, subject), this.#over.signal)
       const payload = encodeValue(input, subject) ?? null
       this.#worker.offer(
         await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest })),
@@ -399,7 +420,8 @@ export class Processes {
         this.#worker.offer(await this.store.registerProcess(child))
       })
     } catch (refusal) {
-      // Its id says who called it, by what name and with what: the parent has called it before, of another version.
+      // The child id contains the parent, the name and the input, so the conflict means that the parent called it
+      // before, with another version.
       if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal
       this.#drive('call')
     }
@@ -418,7 +440,7 @@ export class Processes {
     if (options.concurrency !== undefined) this.#worker.limit(kind, { limit: options.concurrency })
   }
 
-  /** What goes wrong is told where it happens: by the driver, the worker and its sink. */
+  /** Failures are reported where they happen: by the driver, the worker and its sink. */
   #drive(reason: string): void {
     if (!this.#isClosed) silence(this.driver.claimAndRunPending(reason))
   }
@@ -440,7 +462,7 @@ export class Processes {
     if (deferred.length > 0) logger.warn({ deferred }, 'processes that are bound to this host could not be given up')
   }
 
-  /** A handler that does not come back holds nobody up for longer than a run may. */
+  /** A wake handler that does not return delays closing no longer than a run may. */
   async #closeWakes(graceMs: number): Promise<void> {
     const closed = this.#wakes.close()
     if (graceMs === 0) return
@@ -451,8 +473,12 @@ export class Processes {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+    if (this.#isClosed) throw closedError()
   }
+}
+
+function closedError(): StatewardError {
+  return new StatewardError('runtime_closed', 'the runtime is closed', {})
 }
 
 function registrationOf(
@@ -477,7 +503,7 @@ function registrationOf(
   }
 }
 
-/** Calls that end a process without giving back its record are followed by a look at it. */
+/** Some calls end a process without returning its record, so it is read here. */
 async function measureEnd(
   metrics: ProcessMetrics,
   store: ProcessStore,

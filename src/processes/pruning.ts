@@ -5,27 +5,30 @@ import type { ProcessRecord, StoredProcess } from './record.js'
 import { idSchema, take, takeBound, type ProcessId } from './scalars.js'
 import { isTerminalProcessStatus, terminalProcessStatuses, type TerminalProcessStatus } from './vocabulary.js'
 
-/** How far somebody has read the changes of a store: opaque, and of use in that store alone. `''` is the start. */
+/** How far a reader has read the changes of a store. Opaque, and valid only for that store. `''` is the start. */
 export type ChangeCursor = string
 
-/** What nobody may be deprived of: changes after the cursor have not been read yet; `no_projector` says nobody reads. */
+/**
+ * Protects changes that are not read yet: `up_to` keeps everything after the cursor, `no_projector` says that there is
+ * no reader.
+ */
 export type Watermark = { readonly type: 'up_to'; readonly cursor: ChangeCursor } | { readonly type: 'no_projector' }
 
-/** Changes up to the cursor have been read. */
+/** The watermark for changes read up to the cursor. */
 export function upTo(cursor: ChangeCursor): Watermark {
   return { type: 'up_to', cursor }
 }
 
-/** Nobody reads the changes. */
+/** The watermark if there is no reader of changes. */
 export const noProjector: Watermark = Object.freeze({ type: 'no_projector' })
 
-/** What may be pruned. */
+/** Options of pruning. */
 export interface PruneOptions {
-  /** Narrows what is pruned; `status` is `any` unless told, and what still runs is never pruned. */
+  /** Limits what is pruned. `status` defaults to `any`. A running process is never pruned. */
   readonly filter?: ProcessListFilter
-  /** These alone, found without a look at the others. Default: every process. */
+  /** Prunes only these, without scanning the others. Default: all processes. */
   readonly ids?: readonly ProcessId[]
-  /** Has no default: without it, history that nobody has read yet would be destroyed in silence. */
+  /** Required, because a default could silently destroy history that is not read yet. */
   readonly watermark: Watermark
 }
 
@@ -35,19 +38,19 @@ export interface PruneReport {
   readonly prunedEvents: number
 }
 
-/** What remains of a pruned process, without any of its data. */
+/** What remains of a pruned process. It contains none of its data. */
 export interface Tombstone {
   readonly processId: ProcessId
   readonly terminalLabel: TerminalProcessStatus
   readonly prunedAtMs: number
 }
 
-/** One change of the store: how a process stands now, or that it was pruned. */
+/** One change in the store: the current record of a process, or its tombstone. */
 export type ProcessChange =
   | { readonly type: 'record'; readonly record: ProcessRecord }
   | { readonly type: 'pruned'; readonly tombstone: Tombstone }
 
-/** Changes after a cursor, oldest first, each process once at its last change; the cursor to go on from. */
+/** Changes after a cursor, oldest first, each process once with its last change, and the cursor of the next page. */
 export type ChangePage = readonly [changes: readonly ProcessChange[], nextCursor: ChangeCursor]
 
 const watermarkSchema: v.GenericSchema<unknown, Watermark> = v.variant('type', [
@@ -64,7 +67,7 @@ export const tombstoneSchema: v.GenericSchema<unknown, Tombstone> = strictSchema
 
 const idsSchema = v.array(idSchema, 'not a list')
 
-/** A pruning that was taken. */
+/** Checked options of a pruning. */
 export interface TakenPrune {
   readonly cutoffMs: number
   readonly filter: ProcessListFilter
@@ -72,7 +75,10 @@ export interface TakenPrune {
   readonly watermark: Watermark
 }
 
-/** Takes what somebody wants pruned; a cutoff beyond every instant is none. Raises `invalid_input` naming the field. */
+/**
+ * Checks and copies pruning options. A cutoff beyond the largest instant means no cutoff. Raises `invalid_input` naming
+ * the field.
+ */
 export function takePrune(cutoffMs: unknown, options: unknown): TakenPrune {
   const optionsSchema = strictSchema({
     filter: v.exactOptional(v.unknown()),
@@ -84,24 +90,24 @@ export function takePrune(cutoffMs: unknown, options: unknown): TakenPrune {
   return { cutoffMs: takeBound(cutoffMs, 'prune cutoff'), filter: { status: 'any', ...taken }, ids, watermark }
 }
 
-/** Takes what somebody wants compacted. Raises `invalid_input` naming the field. */
+/** Checks and copies compaction options. Raises `invalid_input` naming the field. */
 export function takeCompaction(options: unknown): Pick<TakenPrune, 'watermark' | 'ids'> {
   const optionsSchema = strictSchema({ ids: v.exactOptional(idsSchema), watermark: watermarkSchema })
   const { ids, watermark } = take(optionsSchema, options, 'compaction options')
   return { ids, watermark }
 }
 
-/** How a process stands beside its record, when it is a question whether it may go. */
+/** What else decides whether a process may be pruned. */
 export interface PruneFacts {
-  /** Whether its last change lies within the watermark. */
+  /** Whether the watermark covers its last change. */
   readonly isRead: boolean
-  /** Whether it has wakes that have a target and were not acknowledged. */
+  /** Whether it has unacknowledged wakes with a target. */
   readonly hasPendingWakes: boolean
 }
 
 /**
- * Whether a process may be pruned (P-55): it has ended, nothing has happened to it since the cutoff, whoever reads the
- * changes has read its last one, and no wake of it waits to be delivered.
+ * Whether a process may be pruned (P-55): it has ended, it has not changed since the cutoff, readers of changes have
+ * read its last change, and it has no pending wakes.
  */
 export function isPrunable(stored: StoredProcess, { cutoffMs, filter }: TakenPrune, facts: PruneFacts): boolean {
   return (
@@ -113,7 +119,7 @@ export function isPrunable(stored: StoredProcess, { cutoffMs, filter }: TakenPru
   )
 }
 
-/** What remains of a process that is pruned now. */
+/** The tombstone of a process that is pruned now. */
 export function tombstoneOf({ registered, state }: StoredProcess, prunedAtMs: number): Tombstone {
   const { status } = state
   if (!isTerminalProcessStatus(status)) throw new TypeError(`process ${registered.id} is ${status}`)

@@ -1,4 +1,4 @@
-/** `stateward/processes`: what processes are, where they live, and what a store of one's own needs. */
+/** `stateward/processes`: processes, their stores, and what you need to write a store. */
 export {
   openProcessStore,
   type EmbeddedProcessStoreOptions,

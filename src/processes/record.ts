@@ -22,23 +22,23 @@ import {
 import type { SessionScope } from './scope.js'
 import { processStatuses, type ProcessStatus } from './vocabulary.js'
 
-/** What a process is outside, for instance a workflow of an engine; written once. */
+/** A reference to the process in an external system, such as a workflow of an engine. Written once. */
 export interface ExternalRef {
   readonly backend: string
   readonly id: string
   readonly metadata?: JsonValue
 }
 
-/** What a process waits for: it is running all the same. */
+/** What a process waits for. Its status stays `running`. */
 export interface WaitState {
-  /** Epoch milliseconds; an execution that begins again gives the stored one. */
+  /** Epoch milliseconds. A restarted execution passes the stored value. */
   readonly sinceMs: number
   readonly kind: WaitKind
 }
 
 /** What an execution waits for. */
 export type WaitKind =
-  /** The nth occurrence of a signal. */
+  /** The nth signal of this name. */
   | {
       readonly type: 'signal'
       readonly name: string
@@ -49,41 +49,41 @@ export type WaitKind =
   | { readonly type: 'timer'; readonly untilMs: number }
   | { readonly type: 'process'; readonly processId: ProcessId }
 
-/** Somebody wants the process given up; that alone ends nothing. */
+/** A request to abandon a process. It does not end the process by itself. */
 export interface AbandonRequest {
   readonly requestedBy: string
   readonly requestedAtMs: number
   readonly reason?: string
 }
 
-/** Who began to execute a process, under which lease, and for the how manyth time. */
+/** Who started executing a process, under which lease, and at which attempt. */
 export interface Started {
   readonly owner: LeaseOwner
   readonly startedAtMs: number
-  /** 0 for what is executed elsewhere, without a lease. */
+  /** 0 if it is executed elsewhere, without a lease. */
   readonly fencingToken: number
   readonly attempt: number
 }
 
-/** What follows from the log of a process, and changes with it. */
+/** The state of a process. It follows from its log. */
 export interface ProcessState {
   readonly status: ProcessStatus
-  /** There when it has ended. */
+  /** Set once the process has ended. */
   readonly outcome?: AwaitOutput
   readonly updatedAtMs: number
-  /** Length of the log. */
+  /** The length of the log. */
   readonly lastSequence: number
   readonly externalRef?: ExternalRef
   readonly firstStarted?: Started
   readonly abandonRequest?: AbandonRequest
-  /** There when somebody has asked it to end. */
+  /** Set once there is a request to cancel. */
   readonly cancelRequested?: true
   readonly wait?: WaitState
-  /** Signals that came, by event type: the nth one ends the nth wait. */
+  /** How many signals arrived, by event type. The nth signal ends the nth wait. */
   readonly signalCounts: Readonly<Record<string, number>>
 }
 
-/** A process as a store holds it: what never changes, what follows from its log, and its edge to a session. */
+/** A process as stored: its constant registration, the state that follows from its log, and its wake target. */
 export interface StoredProcess {
   readonly registered: Registered
   readonly registrationHash: string
@@ -92,16 +92,16 @@ export interface StoredProcess {
   readonly state: ProcessState
 }
 
-/** A process as callers see it. */
+/** A process as returned to callers. */
 export interface ProcessRecord extends Registered, Omit<ProcessState, 'lastSequence' | 'signalCounts'> {
   readonly registrationHash: string
   readonly createdAtMs: number
   readonly wakeTarget?: SessionScope
-  /** Sequence of its last event, 0 when there is none. */
+  /** Sequence of its last event. 0 if there is none. */
   readonly lastSequence: number
 }
 
-/** A running process, or an ended one with what it has come to, in one value. */
+/** The status, with the outcome if the process has ended, in one value. */
 export type StatusView =
   | { readonly state: 'running' }
   | { readonly state: Exclude<ProcessStatus, 'running'>; readonly awaitOutput: AwaitOutput }
@@ -160,7 +160,7 @@ export const stateSchema: v.GenericSchema<unknown, ProcessState> = strictSchema(
   signalCounts: v.record(v.string(), positiveSchema),
 })
 
-/** A value of a lifecycle event, written and read with the names of the wire. */
+/** Codec for a value in a lifecycle event, with wire names. */
 function lifecycleField<Value>(field: string, schema: v.GenericSchema<unknown, Value>) {
   const wire = wireCodec(schema)
   const read = storedReader(schema)
@@ -171,7 +171,7 @@ function lifecycleField<Value>(field: string, schema: v.GenericSchema<unknown, V
   }
 }
 
-/** Payloads of the lifecycle events that records follow from (P-24). */
+/** Payloads of the lifecycle events that change the record (P-24). */
 export const lifecyclePayloads = {
   started: lifecycleField('started', startedSchema),
   wait: lifecycleField('wait', waitSchema),
@@ -179,14 +179,14 @@ export const lifecyclePayloads = {
   request: lifecycleField('request', abandonRequestSchema),
 }
 
-/** The state of a process that was just registered: nothing has happened yet. */
+/** The state of a newly registered process. */
 export function initialState(createdAtMs: number): ProcessState {
   return { status: 'running', updatedAtMs: createdAtMs, lastSequence: 0, signalCounts: {} }
 }
 
 /**
- * The state after one more event. Every change of a state comes of this, in every store, so folding the log over the
- * registration gives what is stored (P-26).
+ * The state after one more event. Every store changes state only through this function, so folding the log over the
+ * registration gives the stored state (P-26).
  */
 export function fold(state: ProcessState, entry: LogEntry): ProcessState {
   const next = { ...state, lastSequence: entry.sequence, updatedAtMs: entry.occurredAtMs }
@@ -215,8 +215,8 @@ export function fold(state: ProcessState, entry: LogEntry): ProcessState {
 }
 
 /**
- * From when on a process can be worked on, in epoch milliseconds; 0 when it waits for nothing that could be missing, or was
- * asked to end, and `undefined` while it has ended or a signal is missing (P-64).
+ * When a process becomes workable, in epoch milliseconds (P-64). 0 if nothing is missing or it was asked to cancel,
+ * `undefined` if it has ended or is waiting for a missing signal.
  */
 export function workableFromMs(state: ProcessState): number | undefined {
   const { status, wait, signalCounts, cancelRequested } = state
@@ -235,7 +235,7 @@ export function workableFromMs(state: ProcessState): number | undefined {
 
 const records = new WeakMap<StoredProcess, ProcessRecord>()
 
-/** A process as callers see it: one frozen object per stored one. */
+/** The public record of a process: one frozen object per stored one. */
 export function recordOf(stored: StoredProcess): ProcessRecord {
   let record = records.get(stored)
   if (record === undefined) {
@@ -247,13 +247,13 @@ export function recordOf(stored: StoredProcess): ProcessRecord {
   return record
 }
 
-/** Status and outcome in one value, as older callers have it. */
+/** Status and outcome in one value, for older callers. */
 export function statusOf({ status, outcome }: Pick<ProcessRecord, 'status' | 'outcome'>): StatusView {
   if (status === 'running' || outcome === undefined) return { state: 'running' }
   return { state: status, awaitOutput: outcome }
 }
 
-/** What identifies a wait among others of its process. */
+/** Identifies a wait within its process. */
 export function waitKeyOf(kind: WaitKind): string {
   switch (kind.type) {
     case 'signal':

@@ -2,34 +2,34 @@ import type { LeaseOwner, ProcessLease } from './lease.js'
 import type { AbandonEvidence } from './output.js'
 import type { ProcessRecord } from './record.js'
 
-/** What a worker does with a process that nobody works on. */
+/** What a worker does with a process that nobody is working on. */
 export type Recovery =
-  /** Nothing, and it does not even claim it. */
+  /** Leave it alone: it is not even claimed. */
   | { readonly action: 'leave' }
-  /** Nothing: it gives the lease back. */
+  /** Release the lease and do nothing. */
   | { readonly action: 'release' }
   | { readonly action: 'run' }
-  /** It was started, and what runs of it is looked after; the evidence is for one that is lost. */
+  /** It was started before: recover what is still running. The evidence is used if it is lost. */
   | { readonly action: 'recover'; readonly evidence: AbandonEvidence }
   | { readonly action: 'abandon'; readonly evidence: AbandonEvidence }
 
-/** What is known beside the record. */
+/** What is known in addition to the record. */
 export interface RecoveryFacts {
   readonly nowMs: number
-  /** The holder before, when it is dead for certain. */
+  /** The previous holder, if it is known to be dead. */
   readonly deadHolder: ProcessLease | undefined
-  /** Somebody here can look after it although it was started by another owner. */
+  /** Whether this worker can recover the process although another owner started it. */
   readonly isRecoverable: boolean
 }
 
-/** Whether a process is worth claiming at all: what is owned outside is claimed only to be given up. */
+/** Whether claiming a process makes sense. Externally owned ones are claimed only to be abandoned. */
 export function isClaimable({ disposition, abandonRequest, status }: ProcessRecord): boolean {
   return status === 'running' && (disposition !== 'externally_owned' || abandonRequest !== undefined)
 }
 
 /**
- * What may be done with a process that was claimed, by what its producer has declared (P-170). Asked of the record as it
- * stands under the lease: an older one may not know yet that somebody has started it.
+ * Decides what to do with a claimed process, depending on its disposition (P-170). Pass the record as read under the
+ * lease: an older one may not show yet that the process was started.
  */
 export function recoveryOf(record: ProcessRecord, { nowMs, deadHolder, isRecoverable }: RecoveryFacts): Recovery {
   const { disposition, abandonRequest, firstStarted, status } = record
@@ -53,7 +53,7 @@ export function recoveryOf(record: ProcessRecord, { nowMs, deadHolder, isRecover
           ? evidenceOf('sweep', deadHolder?.owner ?? firstStarted.owner)
           : evidenceOf('reconciled_request', firstStarted.owner)
       if (isRecoverable) return { action: 'recover', evidence }
-      // That much time has passed is never enough to end it: somebody may still be at work.
+      // Elapsed time alone never justifies ending it: its owner may still be working.
       const isLost = abandonRequest !== undefined || deadHolder !== undefined
       return isLost ? { action: 'abandon', evidence } : { action: 'release' }
     }

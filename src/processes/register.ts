@@ -4,8 +4,8 @@ import { initialState, recordOf, type ProcessRecord, type StoredProcess } from '
 import type { TakenRegistration } from './registration.js'
 
 /**
- * Registers a process, or finds that an equal registration stands (P-2). A pruned id may be registered again: its
- * tombstone goes, and its sequences and fencing tokens begin anew.
+ * Registers a process, or finds an equal registration (P-2). A pruned id may be registered again: its tombstone is
+ * removed, and its sequences and fencing tokens start over.
  */
 export function registerCommand({
   registered,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { types } from 'node:util'
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
@@ -23,39 +23,42 @@ import { checkSize, idSchema, longestId, positiveSchema, take, type ProcessId } 
 import { provenanceSchema, scopeSchema, type Provenance, type SessionScope } from './scope.js'
 import { recoveryDispositions, type RecoveryDisposition } from './vocabulary.js'
 
-/** The content address of an environment that was captured for a process. */
+/** Content address of the environment captured for a process. */
 export type ExecutionEnvRef = string
 
-/** A process that somebody wants to have. */
+/** The description of a process to register. */
 export interface ProcessRegistration {
   readonly id: ProcessId
   readonly input: ProcessInput
-  /** Has no default: who forgets it must not compile, and must not be read back. */
+  /** Required, in code as in stored data: there is no safe default. */
   readonly disposition: RecoveryDisposition
-  /** Default what follows from the input. */
+  /** Default: derived from the input. */
   readonly identity?: ProcessIdentity
-  /** The producer's own types, and built-in ones that it wants otherwise. */
+  /** The producer's own types, and overrides of built-in ones. */
   readonly eventTypes: readonly ProcessEventType[]
   readonly provenance: Provenance
-  /** Required for tool calls and engines, forbidden for the others. */
+  /** Required for tool calls and engines, not allowed for other inputs. */
   readonly envRef?: ExecutionEnvRef
-  /** Who is woken unless an event says otherwise. */
+  /** The session that events wake, unless an event names another. */
   readonly wakeTarget?: SessionScope
-  /** How often a rerunnable process may be started; any number unless told. */
+  /** How often a rerunnable process may be started. Unlimited by default. */
   readonly maxAttempts?: number
   /**
-   * Where its start stands among traces: a W3C `traceparent`, which the spans of its runs link to. No part of what tells a
-   * repeat from another registration; the first one stays.
+   * A W3C `traceparent` that the spans of its runs link to. It is not compared when a registration is repeated: the
+   * first one stays.
    */
   readonly traceparent?: string
 }
 
-/** What a registration comes to and never changes again; the wake target is an edge of its own. */
+/**
+ * The part of a registration that never changes. The wake target is stored separately, because deleting its session
+ * removes it.
+ */
 export interface Registered extends Omit<ProcessRegistration, 'identity' | 'wakeTarget'> {
   readonly identity: ProcessIdentity
 }
 
-/** A registration that was taken. */
+/** A checked registration. */
 export interface TakenRegistration {
   readonly registered: Registered
   readonly wakeTarget: SessionScope | undefined
@@ -67,7 +70,7 @@ const envRefSchema = v.custom<string>(
   'not process-env:sha256: and 64 hexadecimal digits',
 )
 
-/** What processes of one definition hardly have in common. */
+/** Fields that usually differ between processes of one definition. */
 const individual = { id: idSchema, input: inputSchema, traceparent: v.exactOptional(traceparentSchema) }
 
 const common = {
@@ -85,9 +88,9 @@ const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strict
   wakeTarget: v.exactOptional(scopeSchema),
 })
 
-/** What a process has of its own. */
+/** The fields specific to one process. */
 export type IndividualPart = Pick<Registered, 'id' | 'input' | 'traceparent'>
-/** What it has in common with others of its definition: as they are written, these fields come last. */
+/** The fields shared by processes of one definition. They are written last. */
 export type CommonPart = Omit<Registered, keyof IndividualPart>
 
 /** The shape of an {@link IndividualPart}. */
@@ -96,7 +99,7 @@ export const individualSchema: v.GenericSchema<unknown, IndividualPart> = strict
 /** The shape of a {@link CommonPart}, whose first field is `disposition`. */
 export const commonSchema: v.GenericSchema<unknown, CommonPart> = strictSchema({ ...common, identity: identitySchema })
 
-/** The shape of what is {@link Registered}. */
+/** The shape of a {@link Registered}. */
 export const registeredSchema: v.GenericSchema<unknown, Registered> = strictSchema({
   ...individual,
   ...common,
@@ -105,7 +108,7 @@ export const registeredSchema: v.GenericSchema<unknown, Registered> = strictSche
 
 const wire = wireCodec(registrationSchema)
 
-/** Takes a registration. Raises `process.registration_invalid` naming the field. */
+/** Checks and copies a registration. Raises `process.registration_invalid` naming the field. */
 export function takeRegistration(input: unknown): TakenRegistration {
   try {
     const { wakeTarget, ...registration } = takeFields(input)
@@ -123,7 +126,7 @@ export function takeRegistration(input: unknown): TakenRegistration {
   }
 }
 
-/** What comes in, copied and checked; but for a list of event types that was before. */
+/** Copies and checks the fields. A shared list of event types is not checked again. */
 function takeFields(input: unknown): ProcessRegistration {
   const known = sharedListOf(input)
   if (known === undefined) return take(registrationSchema, input, 'registration')
@@ -131,7 +134,7 @@ function takeFields(input: unknown): ProcessRegistration {
 }
 
 function sharedListOf(input: unknown): readonly ProcessEventType[] | undefined {
-  // What is no plain object of plain fields is read once, by the copy.
+  // Anything but a plain object with plain data fields is read once only, while copying it.
   if (typeof input !== 'object' || input === null || types.isProxy(input)) return undefined
   const fields = Object.getOwnPropertyDescriptors(input) as Readonly<Record<string, PropertyDescriptor>>
   const isPlain = Object.getPrototypeOf(input) === Object.prototype && Object.getOwnPropertySymbols(input).length === 0
@@ -140,7 +143,7 @@ function sharedListOf(input: unknown): readonly ProcessEventType[] | undefined {
   return isSharedEventTypes(list) ? (list as readonly ProcessEventType[]) : undefined
 }
 
-/** Raises `process.registration_invalid` for what a schema cannot say; holds for what is read back, too. */
+/** Checks rules that span several fields, also for stored registrations. Raises `process.registration_invalid`. */
 export function checkRegistered({ input, envRef, eventTypes, disposition, maxAttempts }: Registered): void {
   if (needsEnvironment(input) && envRef === undefined) refuse('envRef', `required for ${input.type}`)
   if (!needsEnvironment(input) && envRef !== undefined) refuse('envRef', `${input.type} has no environment`)
@@ -157,7 +160,7 @@ export function checkRegistered({ input, envRef, eventTypes, disposition, maxAtt
   }
 }
 
-/** The registration with other event types in place of its own. */
+/** Returns the registration with its event types replaced. */
 export function withEventTypes(
   registration: ProcessRegistration,
   eventTypes: readonly ProcessEventType[],
@@ -165,7 +168,7 @@ export function withEventTypes(
   return { ...registration, eventTypes }
 }
 
-/** The registration with more event types. */
+/** Returns the registration with event types added. */
 export function withExtraEventTypes(
   registration: ProcessRegistration,
   eventTypes: readonly ProcessEventType[],
@@ -173,7 +176,7 @@ export function withExtraEventTypes(
   return { ...registration, eventTypes: [...registration.eventTypes, ...eventTypes] }
 }
 
-/** Every type that events of the process may have, built-in ones included. */
+/** Every event type of the process, including built-in ones. */
 export function declaredEventTypes(eventTypes: readonly ProcessEventType[]): readonly ProcessEventType[] {
   const own = new Set(eventTypes.map(({ name }) => name))
   return [...eventTypes, ...builtInEventTypes.filter(({ name }) => !own.has(name))]
@@ -184,7 +187,7 @@ function checkSemantics(name: string, { terminal }: ProcessEventType['semantics'
     refuse(`${field}.terminal.awaitOutput`, `required for an end as ${terminal.state}`)
   }
   const builtIn = builtInEventTypes.find((type) => type.name === name)
-  // Ends are written by their names: one that ended nothing would lose the output.
+  // Ends are written under these names. If such a type ended nothing, the output would be lost.
   if (builtIn !== undefined && builtIn.semantics.terminal?.state !== terminal?.state) {
     refuse(`${field}.terminal.state`, `${name} is ${builtIn.semantics.terminal?.state ?? 'no end'}`)
   }
@@ -195,24 +198,22 @@ function refuse(field: string, reason: string): never {
 }
 
 /**
- * What tells a repeat from another registration: `v1:` and the hex SHA-256 of its canonical form, in which the order of keys and of
- * event types plays no part, the id and the trace are left out, and so is a built-in type that was declared as it is anyway.
+ * The hash by which a repeated registration is recognized: `v1:` and the hex SHA-256 of its canonical form. The order
+ * of keys and of event types does not matter. The id, the trace and unchanged built-in types are left out.
  */
 function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
   const { id: _id, traceparent: _traceparent, eventTypes, ...rest } = registered
-  const form = { id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }
-  const fields = new Map(
-    Object.entries(wire.encode(form) as JsonObject).map(([name, part]) => [name, canonicalJson(part)]),
-  )
-  fields.set(eventTypesName, textOfEventTypes(eventTypes, hashedEventTypes))
-  const names = [...fields.keys()].toSorted()
-  const text = `{${names.map((name) => `${JSON.stringify(name)}:${fields.get(name) ?? ''}`).join(',')}}`
-  return `v1:${createHash('sha256').update(text).digest('hex')}`
+  const form = wire.encode({ id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }) as JsonObject
+  const fields = [...Object.keys(form), eventTypesName].sort().map((name) => {
+    const text = name === eventTypesName ? textOfEventTypes(eventTypes, hashedEventTypes) : canonicalJson(form[name])
+    return `"${name}":${text}`
+  })
+  return `v1:${hash('sha256', `{${fields.join(',')}}`)}`
 }
 
 const eventTypesName = snakeCase('eventTypes' satisfies keyof Registered)
 
-/** Event types as the hash has them, with the names of the wire. */
+/** Event types in the form that is hashed, with wire names. */
 function hashedEventTypes(eventTypes: readonly ProcessEventType[]): JsonValue {
   const own = eventTypes
     .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))

@@ -22,30 +22,30 @@ import type { RunContext } from './runner.js'
 import { idSchema, jsonSchema, longestId, nameSchema, naturalSchema, positiveSchema, takeName } from './scalars.js'
 import type { ProcessId } from './scalars.js'
 
-/** What the log of a run asks of the door. */
+/** What the log of a run needs. */
 export interface RunLogTools {
   readonly awaiter: Awaiter
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
   readonly patiently: Patiently
-  /** Starts a process that another one calls, unless it is there already. */
+  /** Starts a process that another one calls, unless it already exists. */
   readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parent: ProcessRecord) => Promise<void>
 }
 
-/** What a wait is for, as it is recorded: what was called is a process by then. */
+/** What a wait is for, as recorded. A call is recorded as the process it started. */
 type WaitRow =
   | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number; readonly whom?: string }
   | { readonly type: 'time'; readonly untilMs: number }
   | { readonly type: 'process'; readonly processId: ProcessId }
 
-/** A wait, and when it was first begun. */
+/** A wait and when it began. */
 interface BegunWait {
   readonly sinceMs: number
   readonly wait: WaitRow
 }
 
-/** How a wait has ended, as it is recorded. Of a signal only its place: its payload is in the log already. */
+/** How a wait ended, as recorded. For a signal only its sequence, because its payload is already in the log. */
 type AnswerRow =
   | { readonly type: 'signal'; readonly sequence: number }
   | { readonly type: 'value'; readonly value: JsonValue }
@@ -75,7 +75,7 @@ const answerSchema: v.GenericSchema<unknown, AnswerRow> = v.variant('type', [
   strictSchema({ type: v.literal('failed'), reason: v.string(), message: v.string() }),
 ])
 
-/** How a row is written into the log, and read back. */
+/** Codec for a row in the log. */
 function formOf<Row>(schema: v.GenericSchema<unknown, Row>) {
   const wire = wireCodec(schema)
   return { write: (row: Row): JsonValue => wire.encode(row), read: storedReader(schema) }
@@ -85,16 +85,17 @@ const stepRow = formOf(stepSchema)
 const waitRow = formOf(waitSchema)
 const answerRow = formOf(answerSchema)
 
-/** Stands before the name of a step that holds the answer to a wait. */
+/** Prefix of the names of steps that hold the answer to a wait. */
 const answerPrefix = 'answer:'
 
 /**
- * Steps and waits of a process, as one of its runs reads and writes them: in its log, under its lease, or not at all (P-200).
+ * The recorded steps and waits of a process, for one of its runs. They are written to its log under its lease if it is
+ * rerunnable (P-200). An owner-bound process runs only once, so its steps are kept in memory only.
  *
- * A wait is a step, and so is its answer once it is taken, so that a run that starts again comes to the same answers: the
- * nth wait for a signal takes the next one that none before it took. While all that the run does is one wait, the record
- * says what for, and nobody need run it before that is there; with several the record says nothing, and whoever finds the
- * process without an owner runs it up to its waits. What is bound to its owner is run once: what it does is kept here alone.
+ * A wait is recorded as a step, and so is its answer once taken, so that a restarted run gets the same answers: the nth
+ * wait for a signal takes the next signal that no earlier wait took. While a single wait is all that the run does, the
+ * record shows it, and the process need not be run until the wait is over. With several waits the record shows none,
+ * and a host that finds the process without an owner runs it again up to its waits.
  */
 export class RunLog implements DurableLog, Disposable {
   readonly #context: RunContext
@@ -103,14 +104,14 @@ export class RunLog implements DurableLog, Disposable {
   readonly #steps = new Map<string, RecordedStep>()
   readonly #waits = new Map<string, BegunWait>()
   readonly #answers = new Map<string, DurableAnswer>()
-  /** By event type, the last signal that was taken, and how many were. */
+  /** The last signal taken and how many were taken, by event type. */
   readonly #taken = new Map<string, { readonly sequence: number; readonly count: number }>()
-  /** What the run waits for now, and what gives the wait up. */
+  /** The waits in progress, and how to abort each. */
   readonly #pending = new Map<string, { readonly begun: BegunWait; readonly left: AbortController }>()
   #isOver = false
-  /** What the record says that the process waits for. */
+  /** The wait that the record shows. */
   #shown: WaitState | undefined
-  /** Changes of that, one after another. */
+  /** Serializes changes of the shown wait. */
   #showing: Promise<unknown> = Promise.resolve()
 
   private constructor(context: RunContext, tools: RunLogTools) {
@@ -120,7 +121,7 @@ export class RunLog implements DurableLog, Disposable {
     this.#shown = context.record.wait
   }
 
-  /** The log with what earlier runs have recorded. */
+  /** Opens the log with what earlier runs have recorded. */
   static async open(context: RunContext, tools: RunLogTools): Promise<RunLog> {
     const log = new RunLog(context, tools)
     const { firstStarted } = context.record
@@ -129,7 +130,7 @@ export class RunLog implements DurableLog, Disposable {
   }
 
   stepOf(key: string): RecordedStep | undefined {
-    // Asked before the step is done: one that could not be recorded is refused in time.
+    // Checked before the step is executed: a name that cannot be recorded is refused in time.
     takeName(placeOf(key).name, 'name of a step')
     return this.#steps.get(key)
   }
@@ -156,7 +157,8 @@ export class RunLog implements DurableLog, Disposable {
   }
 
   async recordWait(key: string, wait: DurableWait): Promise<void> {
-    // First: a record that names one of two waits would keep others from running the process when the other one ends.
+    // Cleared first: a record that shows one of two waits would keep other hosts from running the process when the
+    // other wait ends.
     await this.resume()
     const begun: BegunWait = { sinceMs: this.#nowMs(), wait: await this.#rowOf(key, wait) }
     await this.#keep(key, waitRow.write(begun))
@@ -172,7 +174,7 @@ export class RunLog implements DurableLog, Disposable {
     this.#pending.set(key, { begun, left })
     let answer: DurableAnswer
     try {
-      // The record says so a moment later, when it is known whether the run does anything else.
+      // Shown a moment later, when it is known whether the run does anything else.
       this.#show().catch((failure: unknown) => this.#reportUnshown(failure))
       answer = await this.#await(key, begun.wait, left.signal)
     } catch (failure) {
@@ -183,21 +185,22 @@ export class RunLog implements DurableLog, Disposable {
       this.#pending.delete(key)
     }
     if (this.#isOver) return never()
-    // A run that is told to stop leaves its wait in the record: nobody need run the process before it is over.
+    // A run that was told to stop does not get here, so its wait stays in the record and the process need not be run
+    // before it is over.
     await this.#show()
     return answer
   }
 
   /**
-   * The run has ended. What it still waits for, as the other part of a race, is waited for no longer: its promises stay as
-   * they are, for nobody is there who could be told (P-275).
+   * Ends the waits that the run left behind, such as the losing side of a race. Their promises stay pending, because
+   * nobody is left to receive an answer (P-275).
    */
   [Symbol.dispose](): void {
     this.#isOver = true
     for (const { left } of this.#pending.values()) left.abort(runIsOver)
   }
 
-  /** Takes out of the record that the process waits: the run has something to do. */
+  /** Removes the wait from the record, because the run has work to do. */
   async resume(): Promise<void> {
     await this.#show({ isWorking: true })
   }
@@ -314,7 +317,7 @@ export class RunLog implements DurableLog, Disposable {
     return answer
   }
 
-  /** The clock of the wall may have been behind when the time was up. */
+  /** Checks again after each timer, because the wall clock may have been behind. */
   async #until(untilMs: number, signal: AbortSignal): Promise<void> {
     for (let left = untilMs - this.#nowMs(); left > 0; left = untilMs - this.#nowMs()) {
       const over = createDeferred<void>()
@@ -333,7 +336,7 @@ export class RunLog implements DurableLog, Disposable {
     await this.#tools.patiently(() => context.store.recordStep(context.lease(), { ...placeOf(key), result }))
   }
 
-  /** Lets the record say what the run waits for. */
+  /** Updates the wait that the record shows. */
   #show({ isWorking = false }: { readonly isWorking?: boolean } = {}): Promise<void> {
     const shown = this.#showing.then(() => this.#showNow(isWorking ? undefined : this.#onlyWait()))
     this.#showing = shown.catch(() => {})
@@ -351,7 +354,7 @@ export class RunLog implements DurableLog, Disposable {
     this.#shown = wait
   }
 
-  /** The wait that is all that the run does, where others can tell that it is over. */
+  /** The wait to show: the only thing the run is doing, and one whose end other hosts can recognize. */
   #onlyWait(): WaitState | undefined {
     const [only, ...others] = this.#pending.values()
     if (only === undefined || others.length > 0 || this.#context.job.stepCount > 0) return undefined
@@ -367,7 +370,7 @@ export class RunLog implements DurableLog, Disposable {
       case 'process':
         return wait
       case 'answer': {
-        // Two things can end it, and the record has room for one.
+        // Either a signal or a timeout can end it, and the record has room for only one.
         if (wait.untilMs !== undefined) return undefined
         const eventType = signalType(wait.name)
         const ordinal = (this.#taken.get(eventType)?.count ?? 0) + 1
@@ -394,14 +397,17 @@ export class RunLog implements DurableLog, Disposable {
   }
 }
 
-/** Why nothing is waited for any more; nobody is told, and making one for each wait is dear. */
+/**
+ * The reason for aborting waits of an ended run. One shared error that nobody sees, because creating one per wait is
+ * expensive.
+ */
 const runIsOver = new Error('the run is over')
 
 function never(): Promise<never> {
   return new Promise(() => {})
 }
 
-/** The id of what a process calls under a key; the same in each of its runs. */
+/** The id of the process called under a key. The same in every run. */
 export function childIdOf(parentId: ProcessId, key: string): ProcessId {
   const id = `${parentId}/${key}`
   if (id.length <= longestId) return id
@@ -412,7 +418,7 @@ function signalType(name: string): string {
   return `signal.${name}`
 }
 
-/** Where a key stands in the log: its name, and the how manyth of that name it is. */
+/** The step name and ordinal of a key. */
 function placeOf(key: string): { readonly name: string; readonly ordinal: number } {
   const [name = '', number = '1'] = key.split('#')
   return { name, ordinal: Number(number) }
@@ -430,7 +436,7 @@ function answerOf(row: Exclude<AnswerRow, { type: 'signal' }>): DurableAnswer {
   return row.type === 'value' ? { type: 'answered', value: row.value } : row
 }
 
-/** What a process that was called has come to, as an answer. */
+/** The output of a called process, as an answer. */
 function rowOfOutput(output: AwaitOutput | NoLongerRetained | undefined): Exclude<AnswerRow, { type: 'signal' }> {
   switch (output?.type) {
     case 'success':

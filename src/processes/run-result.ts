@@ -4,37 +4,37 @@ import type { SpanError } from '../work/job-span.js'
 import { statusOfOutput, type AwaitOutput } from './output.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
 
-/** What has become of a run. */
+/** How a run ended. */
 export type RunOutcome =
-  /** It has ended its process so. */
+  /** The process ended with this status. */
   | TerminalProcessStatus
-  /** It was told to stop, and the process goes on later. */
+  /** The run was told to stop. The process continues later. */
   | 'stopped'
-  /** Somebody else holds the process, or has ended it. */
+  /** Another holder has the process, or has ended it. */
   | 'superseded'
-  /** It could not be run, and is tried again. */
+  /** The process could not be run and is tried again. */
   | 'not_run'
 
-/** How a run came to its end, for whoever watches. */
+/** How a run ended, for spans and metrics. */
 export interface RunResult {
   readonly outcome: RunOutcome
-  /** There when that is a fault. */
+  /** Set if the outcome is a fault. */
   readonly error?: SpanError
 }
 
-/** A run that has ended its process. */
+/** The result of a run that ended its process. */
 export function endedWith(output: AwaitOutput): RunResult {
   const error = faultOf(output)
   return { outcome: statusOfOutput(output), ...(error !== undefined && { error }) }
 }
 
-/** A run that could not be run. */
+/** The result of a run that could not execute its process. */
 export function notRun(thrown: unknown): RunResult {
   const cause = errorDetailsOf(thrown)
   return { outcome: 'not_run', error: { message: cause.message, cause } }
 }
 
-/** What went wrong, where an end says so. */
+/** The error in an outcome, if there is one. */
 export function faultOf(output: AwaitOutput): SpanError | undefined {
   switch (output.type) {
     case 'failure': {

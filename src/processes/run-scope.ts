@@ -21,7 +21,7 @@ import { nameSchema, type ProcessId } from './scalars.js'
 
 const emitSchema = optionsSchema<EmitOptions>({ key: v.optional(nameSchema) })
 
-/** What the scope of a run is built on. */
+/** Options of a {@link RunScope}. */
 export interface RunScopeOptions {
   readonly run: RunContext
   readonly definition: ProcessDefinition
@@ -29,18 +29,18 @@ export interface RunScopeOptions {
   readonly durable: DurableContext
   readonly log: RunLog
   readonly patiently: Patiently
-  /** Told of definitions that the run calls by value: they need not be defined here. */
+  /** Called with definitions that the run calls by value, which need not be defined here. */
   readonly onCalled: (definition: ProcessDefinition) => void
 }
 
-/** What one run of a process is given. A promise of it that the run lets go of harms nobody when it rejects. */
+/** The context of one run of a process. Its promises never cause an unhandled rejection. */
 export class RunScope implements ProcessRunContext {
   readonly processId: ProcessId
   readonly input: unknown
   readonly attempt: number
   readonly fencingToken: number
   readonly #options: RunScopeOptions
-  /** Events that the run has emitted. */
+  /** The number of events emitted without a key. */
   #emitted = 0
 
   constructor(options: RunScopeOptions) {
@@ -70,7 +70,7 @@ export class RunScope implements ProcessRunContext {
       await log.resume()
       return work(scope)
     }
-    // What is no function is refused there.
+    // `durable.step` refuses anything that is not a function.
     return silence(durable.step(name, typeof work === 'function' ? resumed : work, options))
   }
 
@@ -98,7 +98,7 @@ export class RunScope implements ProcessRunContext {
 
   async #emit(eventType: string, payload: unknown, options: EmitOptions): Promise<ProcessEvent> {
     const { run, definition, log, patiently } = this.#options
-    const schema = ownOf(definition.events, eventType)
+    const schema = ownOf(definition.events, decode(nameSchema, eventType, 'type of an event'))
     if (schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
     const { key } = decode(emitSchema, options, 'emit options')
@@ -114,7 +114,7 @@ export class RunScope implements ProcessRunContext {
   }
 }
 
-/** What a map holds under a name of its own. */
+/** An own property of a schema map. */
 export function ownOf(schemas: SchemaMap, name: string): Schema | undefined {
   return Object.hasOwn(schemas, name) ? schemas[name] : undefined
 }

@@ -8,12 +8,12 @@ import type { ProcessStore } from './store.js'
 /** Why a run is told to stop. */
 export type StopCause = 'cancelled' | 'lease_lost' | 'store_failed' | 'closing'
 
-/** What a run of a process is given. */
+/** The context in which a runner executes a process. */
 export interface RunContext {
   readonly record: ProcessRecord
-  /** The lease that every write of the run carries, as it was last renewed. */
+  /** The current lease. Every write of the run carries it. */
   lease(): ProcessLease
-  /** Where it runs: its signal, and waits during which it gives its slot back. */
+  /** The job of the run: its abort signal, and waits during which it gives its slot to others. */
   readonly job: Job<StopCause>
   /** The request to cancel, once there is one. */
   cancelRequest(): ProcessEvent | undefined
@@ -21,30 +21,30 @@ export interface RunContext {
 }
 
 /**
- * Knows how to execute processes: the port between the worker, which knows about leases and ends, and what is run.
+ * Executes processes. This is the port between the worker, which handles leases and outcomes, and the code that is run.
  */
 export interface ProcessRunner {
-  /** Whether it has what this process runs in; one that it has not is left to others. */
+  /** Whether it can run this process. Otherwise the process is left to other hosts. */
   canRun(record: ProcessRecord): boolean
   /**
-   * Executes a process. Resolves with what it has come to. Throwing says that it could not be run here, which ends nothing:
-   * it is tried again later.
+   * Executes a process. Resolves with its outcome. If it throws, the process could not be run here: it does not end and
+   * is tried again later.
    */
   run(context: RunContext): Promise<AwaitOutput>
   /**
-   * Whether it can look after this process, which is bound to an owner and was started, when nobody works on it. Without
-   * it such a process is given up once its owner is dead for certain, or when that was asked for.
+   * Whether it can recover this owner-bound process, which was started and which nobody is working on. Otherwise such a
+   * process is abandoned once its owner is known to be dead, or on request.
    */
   canRecover?(record: ProcessRecord): boolean
   /**
-   * Looks after a process that is bound to an owner and that nobody works on any more. `deadHolder` is there when who held
-   * it last is dead for certain. Resolves with what it has come to, or with `undefined` when it is lost. Throwing ends
-   * nothing.
+   * Recovers an owner-bound process that nobody is working on any more. `deadHolder` is set if the last holder is known
+   * to be dead. Resolves with the outcome, or with `undefined` if the process is lost. If it throws, the process does
+   * not end.
    */
   recover?(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined>
   /**
-   * Ends what is left of a process that it could recover and that is given up instead. Resolves with what it had come to
-   * before, if it had. Throwing ends nothing.
+   * Ends what is left of a process that could be recovered but is abandoned instead. Resolves with the process's own
+   * outcome if it had already reached one. If it throws, the process does not end.
    */
   reap?(record: ProcessRecord, store: ProcessStore): Promise<AwaitOutput | undefined>
 }

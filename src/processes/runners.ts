@@ -1,7 +1,7 @@
 import type { ProcessRecord } from './record.js'
 import type { ProcessRunner } from './runner.js'
 
-/** One runner made of several: the first one that can run a process does. */
+/** Combines several runners: the first one that can run a process runs it. */
 export function combineRunners(...runners: readonly ProcessRunner[]): ProcessRunner {
   const runnerOf = (record: ProcessRecord): ProcessRunner => {
     const found = runners.find((runner) => runner.canRun(record))

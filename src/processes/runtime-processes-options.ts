@@ -9,49 +9,54 @@ import type { ProcessStore } from './store.js'
 import { storeMethods } from './watched-store.js'
 import type { WakeHandler } from './wakes.js'
 
-/** The processes of a runtime; every field has a default. */
+/** Options for the processes of a runtime. Every field has a default. */
 export interface RuntimeProcessesOptions {
-  /** What this host runs; see `defineProcess`. */
+  /** The definitions that this host runs; see `defineProcess`. */
   readonly define?: readonly ProcessDefinition[]
-  /** Where processes live. Default: with the rest of the runtime, in its directory or in memory. */
+  /** Where processes are stored. Default: with the rest of the runtime, in its directory or in memory. */
   readonly store?: ProcessStore
-  /** How many processes run at a time, those that wait left out. Default 64. */
+  /** How many processes run at a time, not counting those that are waiting. Default 64. */
   readonly concurrency?: number
-  /** The stable name of this host among those that share a store: draining gives up what was bound to it. Default: `host`,
-   * and a name of its own for each runtime on a store that several hosts share. */
+  /**
+   * The stable name of this host among those that share a store. Draining abandons the processes bound to it. Default:
+   * `host`, or a new name for each runtime on a store that several hosts share.
+   */
   readonly owner?: string
-  /** Is told of appended events. */
+  /** Receives appended events. */
   readonly sink?: ProcessEventSink
   /** Milliseconds that an append waits for the sink. Default 1,000. */
   readonly sinkTimeoutMs?: number
-  /** True: the sink is given ends and lifecycle events as well. */
+  /** If true, the sink also receives ends and lifecycle events. */
   readonly emitLifecycle?: boolean
-  /** How long a lease lasts, and how often it is renewed. Default 30 and 10 seconds. */
+  /** How long a lease lasts and how often it is renewed. Default: 30 and 10 seconds. */
   readonly timings?: LeaseTimings
   /**
-   * Milliseconds between two looks for work that nobody has told of: of hosts that are gone. Default 5,000 for a store that
-   * several hosts share, and none for one that this host has alone.
+   * Milliseconds between two scans for work that this host was not notified of, such as that of lost hosts. Default
+   * 5,000 for a store that several hosts share, and never for a store with a single host.
    */
   readonly sweepIntervalMs?: number
-  /** Milliseconds after which something is tried again that could not be run. Default 5,000. */
+  /** Milliseconds before retrying something that could not be run. Default 5,000. */
   readonly retryDelayMs?: number
-  /** The longest sleep between two looks of a wait, where others write too. Default 1,000. */
+  /** The longest pause between two reads of a wait, if others write to the store. Default 1,000. */
   readonly longestPollMs?: number
   /**
-   * Where programs leave their output and their exits: a folder of this host. With it this host runs programs as processes
-   * (`startCommand`); without it, it leaves them to others.
+   * A directory on this host for the output and exit reports of programs. With it, this host runs programs as processes
+   * (`startCommand`). Without it, they are left to other hosts.
    */
   readonly systemDirectory?: string
   /**
-   * What runs keep their state in beside the store, with how durable that is: one that is `inline` is refused with
-   * `process.facet_inline` where processes are durable.
+   * Storage outside the process store that runs keep state in. If processes are durable, a facet that is `inline` is
+   * refused with `process.facet_inline`.
    */
   readonly facets?: readonly DurabilityFacet[]
-  /** Takes wakes that no `onWake` takes. Default: the session of the runtime, where they end as operations. */
+  /**
+   * Handles wakes that no `onWake` handler takes. Default: the runtime's session, where each wake becomes an operation
+   * that ends at once.
+   */
   readonly onWake?: WakeHandler
 }
 
-/** Names of claims are made of it. */
+/** Shorter than other ids, because the names of claims start with it. */
 const longestOwner = 128
 
 const definitionSchema = v.custom<ProcessDefinition>(

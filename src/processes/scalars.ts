@@ -5,19 +5,19 @@ import { copyJson } from '../base/json-copy.js'
 import type { JsonObject, JsonValue } from '../base/json.js'
 import { textOf } from '../base/options.js'
 
-/** Identifies a process; chosen by its producer, and the one thing by which a registration is told to be a repeat (P-1). */
+/** Identifies a process. Chosen by its producer, and the only thing that identifies a repeated registration (P-1). */
 export type ProcessId = string
 
 /** The longest id or name, in characters. */
 export const longestId = 256
 
-/** The longest replay key: an id, a name, a signal id and the words between. */
+/** The longest replay key, in characters: an id, a name, a signal id and the words between. */
 export const longestKey = 1024
 
-/** The largest input, event payload and output, in bytes of UTF-8 of its JSON; the same in every store (P-8). */
+/** The largest input, event payload and output, in bytes of its JSON in UTF-8. The same in every store (P-8). */
 export const largestValueBytes = 2 ** 20
 
-/** Ids are compared by bytes, in memory as in SQL, so they are printable ASCII. */
+/** Ids are printable ASCII, so that memory and SQL compare them alike, by bytes. */
 function printable(longest: number, what: string): v.GenericSchema<unknown, string> {
   return v.custom<string>(
     (input) => typeof input === 'string' && isPrintable(input, longest),
@@ -40,25 +40,25 @@ export const nameSchema = printable(longestId, 'a name')
 /** Accepts a replay key. */
 export const keySchema = printable(longestKey, 'a key')
 
-/** Accepts text for people. */
+/** Accepts display text of at most 65,536 characters. */
 export const textSchema = v.custom<string>(
   (input) => typeof input === 'string' && input.length <= 65_536,
   ({ input }) => `not text of at most 65536 characters: ${textOf(input)}`,
 )
 
-/** Accepts an instant in epoch milliseconds, a sequence or a count; 0 is one. */
+/** Accepts an instant in epoch milliseconds, a sequence or a count, from 0. */
 export const naturalSchema = v.custom<number>(
   (input) => Number.isSafeInteger(input) && (input as number) >= 0,
   ({ input }) => `not a whole number from 0: ${textOf(input)}`,
 )
 
-/** Accepts a number of something that there is at least once. */
+/** Accepts a whole number from 1. */
 export const positiveSchema = v.custom<number>(
   (input) => Number.isSafeInteger(input) && (input as number) >= 1,
   ({ input }) => `not a whole number from 1: ${textOf(input)}`,
 )
 
-/** Accepts any JSON value; the door has taken a copy of the whole before. */
+/** Accepts any JSON value. The whole input was copied before, so this value is JSON already. */
 export const jsonSchema = v.custom<JsonValue>((input) => input !== undefined, 'missing')
 
 /** Accepts a JSON object. */
@@ -68,38 +68,36 @@ export const jsonObjectSchema = v.custom<JsonObject>(
 )
 
 /**
- * What comes in at a door, as a frozen copy that fits the schema. Raises `invalid_input` naming the field; nothing else,
- * whatever the input is made of.
+ * Copies an input, checks it and freezes the copy. Raises `invalid_input` naming the field, and nothing else, whatever
+ * the input is.
  */
 export function take<Value>(schema: v.GenericSchema<unknown, Value>, input: unknown, subject: string): Value {
   return decode(schema, copyJson(input, subject), subject)
 }
 
-/** Takes an id, of a process unless told. Raises `invalid_input`. */
+/** Checks an id, by default of a process. Raises `invalid_input`. */
 export function takeId(input: unknown, subject = 'process id'): string {
   if (typeof input === 'string' && isPrintable(input, longestId)) return input
   return decode(idSchema, input, subject)
 }
 
-/** Takes a name. Raises `invalid_input`. */
+/** Checks a name. Raises `invalid_input`. */
 export function takeName(input: unknown, subject: string): string {
   return decode(nameSchema, input, subject)
 }
 
-/** Takes a cursor: a sequence, 0 for the start. Raises `invalid_input`. */
+/** Checks a cursor: a sequence, or 0 for the start. Raises `invalid_input`. */
 export function takeSequence(input: unknown, subject: string): number {
   return decode(naturalSchema, input, subject)
 }
 
-/**
- * Takes a bound. One beyond what a store can hold is no bound, in every store alike (P-7). Raises `invalid_input`.
- */
+/** Checks a bound. In every store, one beyond the largest safe integer means no bound (P-7). Raises `invalid_input`. */
 export function takeBound(input: unknown, subject: string): number {
   if (typeof input === 'number' && input > Number.MAX_SAFE_INTEGER) return Number.MAX_SAFE_INTEGER
   return decode(naturalSchema, input, subject)
 }
 
-/** Raises `invalid_input` for a value that is larger than {@link largestValueBytes}. */
+/** Raises `invalid_input` if a value is larger than {@link largestValueBytes}. */
 export function checkSize(value: JsonValue, subject: string, field: string): void {
   const bytes = Buffer.byteLength(JSON.stringify(value))
   if (bytes <= largestValueBytes) return

@@ -2,31 +2,34 @@ import * as v from 'valibot'
 import { strictSchema } from '../base/options.js'
 import { idSchema, positiveSchema } from './scalars.js'
 
-/** A session, or one agent frame of it. An empty frame id counts as none. */
+/** A session, or one agent frame of it. An empty frame id means no frame. */
 export interface SessionScope {
   readonly sessionId: string
   readonly agentFrameId?: string
 }
 
-/** Who started a process; nothing follows from it. */
+/** Who started a process, for information only. */
 export type Originator = { readonly type: 'host' } | { readonly type: 'session'; readonly scope: SessionScope }
 
-/** What made somebody do something. */
+/** What caused something. */
 export type CausalRef =
   | { readonly type: 'turn' | 'effect' | 'tool_call' | 'trigger_occurrence' | 'session_node'; readonly id: string }
   | { readonly type: 'process'; readonly processId: string }
   | { readonly type: 'process_event'; readonly processId: string; readonly sequence: number }
 
-/** Where a process comes from: lineage alone, no visibility, wake or cleanup follows from it. */
+/** Where a process comes from, for information only: visibility, wakes and cleanup do not depend on it. */
 export interface Provenance {
   readonly originator: Originator
   readonly causedBy?: CausalRef
 }
 
-/** Stands between session and frame in the id of a scope. */
+/** Separates session and frame in a scope id. */
 const frameMark = '/frame:'
 
-/** The shape of a {@link SessionScope}. A session that is named like a frame of another one would share its handles. */
+/**
+ * The shape of a {@link SessionScope}. A session id may not look like a frame of another session, or the two would
+ * share handles.
+ */
 export const scopeSchema: v.GenericSchema<unknown, SessionScope> = strictSchema({
   sessionId: v.pipe(
     idSchema,
@@ -56,12 +59,12 @@ export const provenanceSchema: v.GenericSchema<unknown, Provenance> = strictSche
   causedBy: v.exactOptional(causalRefSchema),
 })
 
-/** The id of a scope: `session:<session>`, with `/frame:<frame>` for a frame. */
+/** The id of a scope: `session:<session>`, followed by `/frame:<frame>` for a frame. */
 export function scopeIdOf({ sessionId, agentFrameId = '' }: SessionScope): string {
   return agentFrameId === '' ? `session:${sessionId}` : `session:${sessionId}${frameMark}${agentFrameId}`
 }
 
-/** The id of who started a process: `host`, or that of the session's scope. */
+/** The id of an originator: `host`, or the scope id of the session. */
 export function originatorIdOf(originator: Originator): string {
   return originator.type === 'host' ? 'host' : scopeIdOf(originator.scope)
 }

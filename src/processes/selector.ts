@@ -2,16 +2,16 @@ import * as v from 'valibot'
 import type { JsonObject, JsonValue } from '../base/json.js'
 import { jsonSchema } from './scalars.js'
 
-/** What is taken of a payload. */
+/** Selects a value from a payload. */
 export type Selector =
-  /** All of it. */
+  /** The whole payload. */
   | { readonly type: 'payload' }
-  /** What a JSON Pointer (RFC 6901) leads to; an error where it leads to nothing. */
+  /** The value at a JSON Pointer (RFC 6901). An error if there is none. */
   | { readonly type: 'pointer'; readonly pointer: string }
   | { readonly type: 'const'; readonly value: JsonValue }
-  /** A text in which each `{name}` is replaced by what its field selects; an unknown name stays. */
+  /** Text in which each `{name}` is replaced by the value that its field selects. Unknown names stay as they are. */
   | { readonly type: 'template'; readonly template: string; readonly fields: Readonly<Record<string, Selector>> }
-  /** Whether the pointer leads to something. */
+  /** Whether the JSON Pointer leads to a value. */
   | { readonly type: 'present'; readonly pointer: string }
 
 const pointerSchema = v.custom<string>(
@@ -30,10 +30,10 @@ export const selectorSchema: v.GenericSchema<unknown, Selector> = v.variant('typ
   v.strictObject({ type: v.literal('present'), pointer: pointerSchema }),
 ])
 
-/** What a selector does to a payload; raises {@link NothingSelected}. */
+/** Applies a selector to a payload. Raises {@link NothingSelected}. */
 export type Select = (payload: JsonValue) => JsonValue
 
-/** A pointer that leads to nothing; whoever asked says which event it is about. */
+/** A pointer that leads to no value. The caller adds which event it is about. */
 export class NothingSelected extends Error {
   readonly pointer: string
 
@@ -43,7 +43,7 @@ export class NothingSelected extends Error {
   }
 }
 
-/** A selector as a function, its pointers read once. */
+/** Compiles a selector into a function, parsing its pointers once. */
 export function compileSelector(selector: Selector): Select {
   switch (selector.type) {
     case 'payload':
@@ -64,7 +64,7 @@ export function compileSelector(selector: Selector): Select {
     }
     case 'template': {
       const fields = new Map(Object.entries(selector.fields).map(([name, field]) => [name, compileSelector(field)]))
-      // In one pass: what was put in is never taken for a name.
+      // In one pass, so that inserted text is never taken for a name.
       return (payload) =>
         selector.template.replaceAll(/\{([^{}]*)\}/g, (text, name: string) => {
           const select = fields.get(name)
@@ -74,12 +74,12 @@ export function compileSelector(selector: Selector): Select {
   }
 }
 
-/** A value as text: a string as it is, everything else as JSON. */
+/** A value as text: strings as they are, everything else as JSON. */
 export function textOfValue(value: JsonValue): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Null and false are not; text, arrays and objects are when there is something in them; every number is, 0 too. */
+/** False for null, false, and empty text, arrays and objects. True for everything else, including 0. */
 export function isTruthy(value: JsonValue): boolean {
   if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0
   return value !== null && value !== false && value !== ''

@@ -4,46 +4,46 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import type { HubSubscription } from '../base/hub.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 
-/** Milliseconds after which a wait looks again for the first time when nothing tells it of a change. */
+/** Milliseconds before the first repeated read of a wait, if nothing notifies it of changes. */
 export const shortestPollMs = 25
-/** The longest that a wait sleeps between two looks, in milliseconds. */
+/** The longest pause between two reads of a wait, in milliseconds. */
 export const longestPollMs = 1000
 
-/** How long to sleep after a sleep of this length has brought nothing: 25, 50, 100, 200, 400, 800, 1000, 1000, … (P-150). */
+/** The pause after one of this length brought no answer: 25, 50, 100, 200, 400, 800, 1000, 1000, … (P-150). */
 export function nextPollMs(milliseconds: number, longestMs: number = longestPollMs): number {
   return Math.min(2 * milliseconds, longestMs)
 }
 
 /** Limits of one wait. */
 export interface WaitBounds {
-  /** Gives the wait up with its reason. */
+  /** Ends the wait with the signal's reason. */
   readonly signal?: AbortSignal
-  /** Milliseconds after which the wait gives up; 0 looks exactly once. */
+  /** Milliseconds after which the wait gives up. 0 reads exactly once. */
   readonly timeoutMs?: number
-  /** True: the wait does not keep the program running. */
+  /** If true, the wait does not keep the program running. */
   readonly unref?: boolean
 }
 
-/** What a {@link SharedWait} is built on. */
+/** Options of a {@link SharedWait}. */
 export interface SharedWaitOptions<Answer> {
-  /** Looks once; `undefined` when there is no answer yet. An answer holds for all who wait, whenever they asked. */
+  /** Reads once. `undefined` means no answer yet. An answer is valid for all waiters, whenever they joined. */
   readonly read: () => Promise<Answer | undefined>
-  /** Tells of changes. Taken out before the first look. */
+  /** Notifies of changes. It is opened before the first read. */
   readonly subscription: HubSubscription | undefined
-  /** True when nobody changes anything without the subscription telling of it: then nothing is polled. */
+  /** True if the subscription reports every change. Then nothing is polled. */
   readonly isComplete: boolean
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly longestPollMs: number
-  /** What a wait rejects with whose time is over. */
+  /** Creates the error of a wait that timed out. */
   readonly timeoutError: (timeoutMs: number) => Error
-  /** Nobody waits any more. */
+  /** Called when the last waiter has left. */
   readonly onEmpty: () => void
 }
 
-/** One who waits. */
+/** One waiting caller. */
 interface Waiter<Answer> extends Deferred<Answer> {
-  /** The first read that counts for this waiter: older ones were begun before it asked. */
+  /** The first read that counts for this waiter. Earlier ones began before it joined. */
   readonly firstRead: number
   readonly looksOnce: boolean
   readonly unref: boolean
@@ -52,12 +52,12 @@ interface Waiter<Answer> extends Deferred<Answer> {
 }
 
 /**
- * All who wait for the same thing: one subscription, one read and one timer, however many they are.
+ * All waits for the same thing, sharing one subscription, one read and one timer.
  *
- * It looks, and when there is no answer it sleeps until the subscription ticks, its timer fires or somebody joins; then it
- * looks again. A read serves those alone who asked before it began: what is written after that would be missed otherwise
- * (P-153). When the subscription is closed under it, it goes on with the timer alone. Without waiters it ends, and leaves no
- * timer, listener or subscription behind.
+ * It reads, and if there is no answer, it sleeps until the subscription ticks, the timer fires or another waiter joins;
+ * then it reads again. A read counts only for waiters that joined before it began, because it could miss what was
+ * written later (P-153). If the subscription is closed, the wait goes on with the timer alone. When the last waiter
+ * leaves, no timer, listener or subscription remains.
  */
 export class SharedWait<Answer> {
   readonly #options: SharedWaitOptions<Answer>
@@ -66,9 +66,9 @@ export class SharedWait<Answer> {
   #isReading = false
   #pollMs = shortestPollMs
   #isSubscribed: boolean
-  /** Set while a tick is listened for: one listener stays until it is called. */
+  /** True while waiting for a tick: a listener stays until it is called. */
   #isListening = false
-  /** A change was told of since the last read began. */
+  /** A change was reported after the last read began. */
   #isTicked = false
   #timer: TimeoutHandle
   #hasEnded = false
@@ -78,7 +78,7 @@ export class SharedWait<Answer> {
     this.#isSubscribed = options.subscription !== undefined
   }
 
-  /** Waits as one more. Rejects with the signal's reason, with what a read throws, and when the time is over. */
+  /** Adds a waiter. Rejects with the signal's reason, with the error of a read, or when the time is up. */
   join({ signal, timeoutMs, unref = false }: WaitBounds): Promise<Answer> {
     const waiter: Waiter<Answer> = {
       ...createDeferred<Answer>(),
@@ -120,7 +120,7 @@ export class SharedWait<Answer> {
     this.#options.onEmpty()
   }
 
-  /** Begins a read unless one is under way; that one is followed by another if it came too early for somebody. */
+  /** Starts a read unless one is running. If a waiter joined too late for the running one, another follows. */
   #look(): void {
     if (this.#isReading || this.#hasEnded) return
     this.#isReading = true
@@ -157,7 +157,7 @@ export class SharedWait<Answer> {
     for (const waiter of this.#waiters) if (waiter.firstRead <= number) yield waiter
   }
 
-  /** Listens for the next tick. */
+  /** Waits for the next tick. */
   #listen(): void {
     const { subscription } = this.#options
     if (this.#isListening || !this.#isSubscribed || subscription === undefined) return
@@ -169,7 +169,7 @@ export class SharedWait<Answer> {
     const tick = await subscription.changed()
     this.#isListening = false
     if (this.#hasEnded) return
-    // A closed subscription would tick for ever: from here on only the timer wakes, at the pace that it has.
+    // A closed subscription would tick forever, so from here on only the timer wakes, at its current pace.
     if (tick === 'closed') this.#isSubscribed = false
     else this.#pollMs = shortestPollMs
     this.#isTicked = true
@@ -195,7 +195,7 @@ export class SharedWait<Answer> {
   }
 }
 
-/** Lets the program end before the timer fires, where its clock knows how. */
+/** Lets the program exit before the timer fires, if the clock supports it. */
 function unreferenced(timer: TimeoutHandle): void {
   if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function')
     timer.unref()

@@ -72,13 +72,13 @@ import type {
 } from './store.js'
 
 /**
- * What stores have in common: the doors and the commands of every verb that changes one process. A store adds how a
- * command is run on its rows, and how it reads.
+ * The common part of stores: checks of input, and the command of every method that changes one process. A subclass adds
+ * how commands are run on its rows, and all reads.
  */
 export abstract class TransactingStore implements ProcessStore {
   abstract readonly name: string
   abstract readonly writers: StoreWriters
-  /** What the store knows of the holders of leases. */
+  /** Tells which lease holders are known to be dead. */
   readonly isHolderDead: LivenessCheck
 
   constructor(isHolderDead: LivenessCheck = neverDead) {
@@ -88,7 +88,7 @@ export abstract class TransactingStore implements ProcessStore {
   /** Runs a command in one transaction under the lock of its process. */
   protected abstract run<Result>(command: ProcessCommand<Result>): Promise<Result>
 
-  /** Runs commands in one transaction, in this order; one refusal refuses all. */
+  /** Runs commands in one transaction, in order. If one is refused, all are. */
   protected abstract runAll<Result>(commands: readonly ProcessCommand<Result>[]): Promise<readonly Result[]>
 
   abstract durabilityTier(): DurabilityTier
@@ -224,7 +224,7 @@ export abstract class TransactingStore implements ProcessStore {
     return taken.length === 0 ? [] : this.renewAll(taken, ttl)
   }
 
-  /** Renews what is held still; a store that can do so at once replaces it. */
+  /** Renews the leases that are still held. A store that can do this in one statement overrides it. */
   protected async renewAll(leases: readonly ProcessLease[], ttlMs: number): Promise<readonly ProcessLease[]> {
     const renewed = await this.runAll(leases.map((lease) => tryRenewCommand(lease, ttlMs)))
     return renewed.filter((lease) => lease !== undefined)
@@ -237,14 +237,14 @@ export abstract class TransactingStore implements ProcessStore {
 
 const writeOptionFields: ReadonlySet<string> = new Set(['lease'])
 
-/** Takes the lease of a write, if it carries one. Raises `invalid_input` naming the field. */
+/** Checks the lease of a write, if there is one. Raises `invalid_input` naming the field. */
 export function takeLease(options: WriteOptions | undefined): ProcessLease | undefined {
   if (options === undefined) return undefined
   checkFields('write options', options, writeOptionFields)
   return options.lease === undefined ? undefined : take(leaseSchema, options.lease, 'lease')
 }
 
-/** Takes a scope. Raises `invalid_input` naming the field. */
+/** Checks and copies a scope. Raises `invalid_input` naming the field. */
 export function takeScope(input: unknown): SessionScope {
   return take(scopeSchema, input, 'session scope')
 }

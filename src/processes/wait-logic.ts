@@ -5,30 +5,30 @@ import type { AwaitOutput, NoLongerRetained } from './output.js'
 import type { ProcessId } from './scalars.js'
 import type { WaitBounds } from './shared-wait.js'
 
-/** Whatever waits for processes: an `Awaiter`, or the `WorkDriver` of `runtime.processes`. */
+/** Anything that waits for processes: an `Awaiter`, or the `WorkDriver` of `runtime.processes`. */
 export type ProcessWaits = Pick<Awaiter, 'awaitTerminal' | 'awaitEvent'>
 
-/** What {@link processEnd} is given. */
+/** Input of {@link processEnd}. */
 export interface ProcessEndInput extends Pick<WaitBounds, 'timeoutMs'> {
   readonly processId: ProcessId
 }
 
-/** What {@link processEvent} is given. */
+/** Input of {@link processEvent}. */
 export interface ProcessEventInput extends Pick<EventWaitBounds, 'timeoutMs' | 'stopOnTerminal'> {
   readonly processId: ProcessId
   readonly eventType: string
-  /** Default 0: from the start. */
+  /** Start after this sequence. Default 0, the beginning. */
   readonly after?: number
 }
 
-/** For machines that wait for the end of a process; stopping the actor ends the wait. */
+/** Actor logic for machines that waits for the end of a process. Stopping the actor ends the wait. */
 export function processEnd(waits: ProcessWaits): PromiseActorLogic<AwaitOutput | NoLongerRetained, ProcessEndInput> {
   return fromPromise(({ input: { processId, ...bounds }, signal }) =>
     waits.awaitTerminal(processId, { ...bounds, signal }),
   )
 }
 
-/** For machines that wait for an event of a process; stopping the actor ends the wait. */
+/** Actor logic for machines that waits for an event of a process. Stopping the actor ends the wait. */
 export function processEvent(waits: ProcessWaits): PromiseActorLogic<ProcessEvent, ProcessEventInput> {
   return fromPromise(({ input: { processId, eventType, after = 0, ...bounds }, signal }) =>
     waits.awaitEvent(processId, eventType, after, { ...bounds, signal }),

@@ -6,38 +6,38 @@ import type { WakeDelivery } from './event.js'
 import type { ProcessStore, WakePosition } from './store.js'
 
 /**
- * Takes a wake for its session, at least once. The wake is acknowledged when it resolves, unless with `false`: then there is
- * nobody to be woken, and the wake is kept.
+ * Handles a wake for a session, at least once. The wake is acknowledged when the handler resolves, unless it resolves
+ * with `false`: then there is nothing to wake yet, and the wake is kept.
  */
 export type WakeHandler = (delivery: WakeDelivery) => unknown
 
-/** What wakes are delivered with. */
+/** Options of {@link Wakes}. */
 export interface WakesOptions {
   readonly store: ProcessStore
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Takes the wakes of sessions that nobody else takes them for. */
+  /** Handles the wakes of sessions without a handler. */
   readonly fallback: WakeHandler | undefined
 }
 
-/** Milliseconds before a wake is offered again that could not be delivered. */
+/** Milliseconds before a wake that could not be delivered is offered again. */
 const retryMs = 5000
-/** How many wakes are read at a time, and are on their way to one session. */
+/** How many wakes are read at a time, and may be in delivery to one session. */
 const mostAtOnce = 100
 
-/** The wakes that are on their way to one session. */
+/** The wakes in delivery to one session. */
 interface Line {
   readonly keys: Set<string>
   last: Promise<void>
-  /** There were more than it takes. */
+  /** There were more wakes than it can hold. */
   isOverfull: boolean
-  /** Some were not taken: nothing is gained by looking at once for more. */
+  /** Some wakes were not taken, so it makes no sense to look for more right away. */
   isStuck: boolean
 }
 
 /**
- * Delivers wakes to sessions, those of earlier processes included: at least once, each session's in the order of the
- * store, and no session waits for the handler of another (P-204).
+ * Delivers wakes to sessions, including those left from earlier: at least once, in the store's order within a session,
+ * and without one session waiting for the handler of another (P-204).
  */
 export class Wakes implements Disposable {
   readonly #options: WakesOptions
@@ -52,7 +52,7 @@ export class Wakes implements Disposable {
     this.#options = options
   }
 
-  /** Takes the wakes of a session from now on, pending ones first; the last handler counts. */
+  /** Sets the handler for a session's wakes, replacing an earlier one. Pending wakes are delivered first. */
   handle(sessionId: string, handler: WakeHandler): Disposable {
     this.#handlers.set(sessionId, handler)
     this.look()
@@ -63,14 +63,14 @@ export class Wakes implements Disposable {
     }
   }
 
-  /** Looks for pending wakes; calls that come meanwhile become one more look. */
+  /** Looks for pending wakes. Calls during a look are combined into one more look. */
   look(): void {
     if (this.#isClosed) return
     this.#isDue = true
     this.#looking ??= silence(this.#lookWhileDue())
   }
 
-  /** Offers nothing more; resolves when no handler is at work. */
+  /** Stops delivering. Resolves when no handler is running. */
   async close(): Promise<void> {
     this[Symbol.dispose]()
     await this.#looking
@@ -132,7 +132,7 @@ export class Wakes implements Disposable {
     if (line.isOverfull && !line.isStuck) this.look()
   }
 
-  /** Whether it was taken. Never rejects. */
+  /** Whether the wake was taken. Never rejects. */
   async #offer(delivery: WakeDelivery, handler: WakeHandler): Promise<boolean> {
     const { processId, sequence, targetSessionId } = delivery
     if (this.#isClosed) return false

@@ -22,11 +22,11 @@ export type StoreMethod = Exclude<
   'durabilityTier' | 'isHolderDead'
 >
 
-/** What watchers learn of a call that succeeded. */
+/** What a successful call means for watchers. */
 export interface MethodEffect {
-  /** The argument that names the process whose waiters are woken. */
+  /** The argument that identifies the process whose waiters are woken. */
   readonly bumps?: 'process' | 'registration' | 'lease'
-  /** `event`: the sink is given the appended event; `lifecycle`: the events written with it, where that was asked for. */
+  /** `event`: the sink receives the appended event. `lifecycle`: it receives the events written with it, if enabled. */
   readonly emits?: 'event' | 'lifecycle'
 }
 
@@ -34,7 +34,7 @@ const quiet: MethodEffect = {}
 const bumps: MethodEffect = { bumps: 'process' }
 const transition: MethodEffect = { bumps: 'process', emits: 'lifecycle' }
 
-/** What follows for watchers from each method of a store (P-140): one that is not named here does not compile. */
+/** The effect of each store method for watchers (P-140). A method missing here is a compile error. */
 export const methodEffects: Readonly<Record<StoreMethod, MethodEffect>> = {
   registerProcess: { bumps: 'registration' },
   setExternalRef: transition,
@@ -81,23 +81,23 @@ export const methodEffects: Readonly<Record<StoreMethod, MethodEffect>> = {
   getLease: quiet,
 }
 
-/** The methods of the port, `durabilityTier` and `isHolderDead` among them. */
+/** The methods of the store interface, including `durabilityTier` and `isHolderDead`. */
 export const storeMethods: readonly (keyof ProcessStore)[] = [
   ...(Object.keys(methodEffects) as StoreMethod[]),
   'durabilityTier',
   'isHolderDead',
 ]
 
-/** How a store is watched. */
+/** Options of {@link watch}. */
 export interface WatchOptions {
   readonly sink?: ProcessEventSink
-  /** Milliseconds that an append waits for the sink; default 1000. */
+  /** Milliseconds that an append waits for the sink. Default 1,000. */
   readonly sinkTimeoutMs?: number
-  /** True: the sink is also given ends and lifecycle events. Default false: ends are learned by waiting for them. */
+  /** If true, the sink also receives ends and lifecycle events. Default false: wait for ends instead. */
   readonly emitLifecycle?: boolean
-  /** Told of each end that was written through it, with the record where the call gives it. Must not throw. */
+  /** Called for each end written through the wrapper, with the record if the call returned it. Must not throw. */
   readonly onEnd?: (processId: ProcessId, record: ProcessRecord | undefined) => void
-  /** Told when something was written that may wake a session. Must not throw. */
+  /** Called after a write that may wake a session. Must not throw. */
   readonly onWake?: () => void
   readonly clock?: Clock
   readonly logger?: Logger
@@ -105,27 +105,27 @@ export interface WatchOptions {
 
 /** A watched store. */
 export interface Watched {
-  /** The same store, whose changes are told of. */
+  /** The wrapped store. Its changes are reported. */
   readonly store: ProcessStore
   readonly hub: ProcessHub
-  /** What the sink was given; zeros without one. */
+  /** Counts of what the sink received. Zeros without a sink. */
   readonly sinkCounts: () => SinkCounts
 }
 
 type Call = (...args: readonly unknown[]) => Promise<unknown>
 
 /**
- * Wraps a store so that waiters hear of every change and a sink is given every appended event.
+ * Wraps a store so that waiters notice every change and a sink receives every appended event.
  *
- * Each call is handed on as it is, result and error untouched. Only after it has succeeded is the hub told, and then the
- * sink, in the order in which the events of a process were appended. A store that alone writes has its hub already; another
- * gets a new one, which does not hear of what is written through another wrapper.
+ * Each call is passed on unchanged, with its result or error. Only after it has succeeded is the hub notified, then the
+ * sink, in the order in which the events of a process were appended. A store that is the sole writer already has a hub.
+ * Another store gets a new one, which does not notice writes made through another wrapper.
  */
 export function watch(inner: ProcessStore, options: WatchOptions = {}): Watched {
   const hub = inner.hub ?? new ProcessHub()
   const watcher = new Watcher(inner, hub, options)
   const methods = Object.entries(methodEffects).map(([name, effect]) => {
-    // The shape of each method is that of the inner store, which it is handed on to.
+    // Each method has the same signature as that of the inner store.
     const call = (inner[name as StoreMethod] as Call).bind(inner)
     return [name, watcher.wrap(call, effect)] as const
   })
@@ -142,7 +142,7 @@ export function watch(inner: ProcessStore, options: WatchOptions = {}): Watched 
 
 const noCounts: SinkCounts = Object.freeze({ emitted: 0, failed: 0, dropped: 0 })
 
-/** Tells hub and sink of calls that have succeeded. */
+/** Notifies hub and sink of successful calls. */
 class Watcher {
   readonly #store: ProcessStore
   readonly #hub: ProcessHub
@@ -151,7 +151,7 @@ class Watcher {
   readonly #onEnd: WatchOptions['onEnd']
   readonly #onWake: (() => void) | undefined
   readonly #logger: Logger
-  /** Per process, the last write whose events are on their way to the sink; later ones queue behind it. */
+  /** The last write per process whose events are being sent to the sink. Later ones queue behind it. */
   readonly #last = new Map<ProcessId, Promise<unknown>>()
 
   constructor(store: ProcessStore, hub: ProcessHub, options: WatchOptions) {
@@ -177,7 +177,7 @@ class Watcher {
       try {
         result = await call(...args)
       } catch (refusal) {
-        // The one refusal that comes with a change: the process has ended.
+        // The only refusal that also writes: the process has ended.
         if (StatewardError.is(refusal, 'process.attempts_exhausted')) this.#gaveUp(processIdOf(from, args[0]))
         throw refusal
       }
@@ -208,7 +208,10 @@ class Watcher {
     }
   }
 
-  /** The sequence of its last event; `undefined` when that cannot be told: then the call itself says why, or nobody does. */
+  /**
+   * The sequence of its last event. `undefined` if it cannot be read; an error of the store then shows in the call
+   * itself, if at all.
+   */
   async #lastOf(processId: ProcessId): Promise<number | undefined> {
     try {
       const [last] = await this.#store.recentEvents(processId, 1)
@@ -218,7 +221,7 @@ class Watcher {
     }
   }
 
-  /** Feeds what a call has written. That it cannot be read says nothing about the call, which has succeeded. */
+  /** Sends the sink what a call has written. If that cannot be read, the call has still succeeded. */
   async #feedAfter(processId: ProcessId, sequence: number, feeder: SinkFeeder): Promise<void> {
     try {
       for (const event of await this.#store.eventsAfter(processId, sequence)) {
@@ -244,12 +247,12 @@ class Watcher {
     if (isEnd) this.#onEnd?.(processId, record)
   }
 
-  /** Ends are learned by waiting for them; the sink gets them only where that was asked for. */
+  /** By default, the sink does not receive ends: they are learned by waiting. */
   #mayEmit({ semantics }: ProcessEvent): boolean {
     return this.#emitsLifecycle || semantics.terminal === undefined
   }
 
-  /** Runs writes of one process one after another, so that their events are emitted in the order of the log. */
+  /** Serializes the writes of a process, so that their events are emitted in the order of the log. */
   #inOrder<Result>(processId: ProcessId, write: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(processId) ?? Promise.resolve()
     const written = before.then(write, write)
@@ -261,18 +264,18 @@ class Watcher {
   }
 }
 
-/** Whether what a call has written may wake somebody: an event, or the end of a process that was started for a session. */
+/** Whether a call may have written a wake: an event with one, or a change of a process with a wake target. */
 function mayWake(result: unknown): boolean {
   const { wakeDelivery, record } = (result ?? {}) as Partial<AppendResult & CompletionOutcome>
   return wakeDelivery !== undefined || record?.wakeTarget !== undefined
 }
 
-/** Whether a lifecycle verb has written it, and it is for others to see. */
+/** Whether a lifecycle method has written the event, and it is public. */
 function isTransition({ eventType, semantics }: ProcessEvent): boolean {
   return semantics.terminal !== undefined || (isLifecycleEventType(eventType) && eventType !== 'process.step')
 }
 
-/** The process that a call has changed. The call has succeeded, so its first argument was checked. */
+/** The process that a call has changed. Its first argument is valid, because the call has succeeded. */
 function processIdOf(from: NonNullable<MethodEffect['bumps']>, argument: unknown): ProcessId {
   switch (from) {
     case 'process':

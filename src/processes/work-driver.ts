@@ -13,20 +13,20 @@ import type { WaitBounds } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 import type { DriveReport } from './worker.js'
 
-/** Drives pending work once. */
+/** Runs pending work once. */
 export interface RunHandle {
   claimAndRunPending(): Promise<DriveReport>
 }
 
 /**
- * The wait of an engine that executes processes itself: its own durable promise. It is asked once per wait, for processes
- * that have not ended; what it answers is the answer, and what it fails with is the failure.
+ * The durable wait of an engine that executes processes itself. It is called once per wait, for processes that have not
+ * ended. Its answer or failure is passed on unchanged.
  */
 export interface ProcessAttach {
   awaitTerminal(processId: ProcessId, bounds: { readonly signal?: AbortSignal }): Promise<AwaitOutput>
 }
 
-/** What a {@link WorkDriver} is built on. */
+/** Options of a {@link WorkDriver}. */
 export interface WorkDriverOptions {
   /** The watched store. */
   readonly store: ProcessStore
@@ -38,10 +38,10 @@ export interface WorkDriverOptions {
 }
 
 /**
- * Waits for processes and drives their work, whoever executes them.
+ * Waits for processes and drives their work, whichever part executes them.
  *
- * Where an engine executes them it owns the wait; else the awaiter does. There is no loop in here: what has not ended is the
- * queue, and whoever starts something, or opens a session, drives it.
+ * If an engine executes them, it does the waiting, otherwise the awaiter. There is no loop here: the processes that
+ * have not ended are the queue, and whatever starts a process or opens a session drives it.
  */
 export class WorkDriver {
   readonly store: ProcessStore
@@ -55,14 +55,14 @@ export class WorkDriver {
     this.#options = options
   }
 
-  /** Leaves waits to an engine from now on. */
+  /** From now on, the engine does the waiting. */
   attach(attach: ProcessAttach): void {
     this.#attach = attach
   }
 
   /**
-   * Resolves with what the process has come to. Rejects with `process.unknown`, with what the store or the engine fails
-   * with, with `process.await_timeout`, and with the signal's reason, also when the engine does not heed it.
+   * Resolves with the output of the process. Rejects with `process.unknown`, with the failure of the store or the
+   * engine, with `process.await_timeout`, and with the signal's reason, even if the engine ignores the signal.
    */
   async awaitTerminal(processId: ProcessId, bounds: WaitBounds = {}): Promise<AwaitOutput | NoLongerRetained> {
     const attach = this.#attach
@@ -74,7 +74,7 @@ export class WorkDriver {
     return this.#attached(attach, id, bounds)
   }
 
-  /** Like {@link Awaiter.awaitEvent}: no engine knows of events. */
+  /** Like {@link Awaiter.awaitEvent}, also if an engine is attached: engines do not wait for events. */
   awaitEvent(
     processId: ProcessId,
     eventType: string,
@@ -84,7 +84,7 @@ export class WorkDriver {
     return this.#options.awaiter.awaitEvent(processId, eventType, afterSequence, bounds)
   }
 
-  /** Drives pending work once; `reason` says in the log what for. What it rejects with is logged, too. */
+  /** Runs pending work once. `reason` is for the log. A rejection is logged, too. */
   async claimAndRunPending(reason: string): Promise<DriveReport> {
     try {
       return await this.#options.runs.claimAndRunPending()
@@ -94,7 +94,7 @@ export class WorkDriver {
     }
   }
 
-  /** The engine's wait within the caller's bounds, whether it keeps to them or not. */
+  /** Waits with the engine, within the caller's limits even if the engine ignores them. */
   async #attached(attach: ProcessAttach, processId: ProcessId, bounds: WaitBounds): Promise<AwaitOutput> {
     const { signal, timeoutMs } = bounds
     const { clock } = this.#options

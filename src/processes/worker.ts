@@ -34,19 +34,19 @@ import { isFailureOfStore } from './store-failure.js'
 
 /** Why a process was not taken. */
 export type Disposition =
-  /** Somebody else is at work, or this worker already is. */
+  /** Another holder is working on it, or this worker already is. */
   | { readonly type: 'busy' }
-  /** It was pruned meanwhile. */
+  /** It was pruned in the meantime. */
   | { readonly type: 'absent' }
-  /** It has ended meanwhile. */
+  /** It has ended in the meantime. */
   | { readonly type: 'settled_by_peer' }
-  /** It was ended here, without being run. */
+  /** It was ended here without being run. */
   | { readonly type: 'already_applied' }
   | { readonly type: 'lease_lost' }
   | { readonly type: 'externally_owned' }
-  /** Bound to an owner that may still be at work. */
+  /** Bound to an owner that may still be working. */
   | { readonly type: 'owner_bound' }
-  /** What it runs in is not here. */
+  /** This host cannot run it. */
   | { readonly type: 'kind_unknown' }
   | { readonly type: 'backend_error'; readonly operation: string }
 
@@ -56,9 +56,9 @@ export interface Deferral {
   readonly disposition: Disposition
 }
 
-/** What a drive has done: handed over, not ended. */
+/** What a scan has done. Admitted processes have started, but not ended. */
 export interface DriveReport {
-  /** `coalesced`: a scan was under way, and another follows it. */
+  /** `coalesced`: a scan was already running, and another one follows it. */
   readonly intake: 'scanned' | 'coalesced'
   readonly admitted: readonly ProcessId[]
   readonly deferred: readonly Deferral[]
@@ -66,56 +66,56 @@ export interface DriveReport {
 
 /** What draining has done. */
 export interface DrainReport {
-  /** In the order in which they were given up. */
+  /** In the order in which they were abandoned. */
   readonly abandoned: readonly ProcessId[]
   readonly deferred: readonly Deferral[]
 }
 
-/** What a {@link Worker} is built on. */
+/** Options of a {@link Worker}. */
 export interface WorkerOptions {
-  /** A watched store, so that its waiters hear of what is written. */
+  /** A watched store, so that its waiters notice the worker's writes. */
   readonly store: ProcessStore
   readonly awaiter: Awaiter
   readonly runner: ProcessRunner
-  /** The stable name of this worker; `firstStarted` records it. */
+  /** The stable name of this worker, recorded in `firstStarted`. */
   readonly owner: LeaseOwner
   readonly clock: Clock
   readonly ids: IdSource
   readonly jobs: JobList
   readonly logger: Logger
   readonly sink?: ProcessEventSink
-  /** How many processes run at a time, those that wait left out; default 64. */
+  /** How many processes run at a time, not counting those that are waiting. Default 64. */
   readonly concurrency?: number
-  /** Limits of single kinds. */
+  /** Limits of individual kinds. */
   readonly limits?: Readonly<Record<string, KindLimits>>
   readonly timings?: LeaseTimings
-  /** Milliseconds that a run told to stop has to answer; default 5,000. */
+  /** Milliseconds that a run has to finish after it is told to stop. Default 5,000. */
   readonly graceMs?: number
-  /** Milliseconds after which something is tried again that could not be run; default 5,000. */
+  /** Milliseconds before retrying something that could not be run. Default 5,000. */
   readonly retryDelayMs?: number
   readonly spans?: ProcessSpans
   readonly metrics?: ProcessMetrics
   readonly inspect?: Inspect
 }
 
-/** Rows that one page of a scan holds at most. */
+/** The most rows in one page of a scan. */
 const largestPage = 256
-/** Processes that are remembered until there is room for them; with more, the store is asked for them. */
+/** How many offered processes are remembered until there is a free slot. With more, the store is scanned for them. */
 const mostOffered = 1024
-/** Milliseconds before a page is asked for again: three tries. */
+/** Milliseconds before reading a page again: three tries in all. */
 const pageRetriesMs = [10, 20]
-/** Milliseconds beyond the grace of the closing that a store has to take the ends that runs have come to. */
+/** Milliseconds beyond the grace period that closing waits for the store to accept the outcomes of runs. */
 const storeGraceMs = 1000
-/** Milliseconds before a timer is asked for again that is over by the clock of this host alone. */
+/** Milliseconds before checking a timer again that is due by this host's clock but not by the store's. */
 const shortestTimerMs = 25
 
 /**
- * Claims processes that nobody works on and runs them.
+ * Claims processes that nobody is working on, and runs them.
  *
- * Rows that have not ended are the queue; a drive looks through them, page by page, as long as there are free slots, and
- * goes on by itself when one frees. Drives that come while one is under way become one more scan. Each claim is made under
- * an owner of its own, so that a second sweep of the same worker meets its first run as anybody else would; what to do is
- * decided on the record as it stands under the lease. A run that waits gives its slot to others.
+ * The rows that have not ended are the queue. A scan goes through them page by page while there are free slots, and
+ * continues when a slot is freed. Scans requested during a scan are combined into one more. Each claim has its own
+ * owner id, so that a second scan by the same worker finds its first run busy, as any other worker would. What to do is
+ * decided on the record as read under the lease. A run that waits gives its slot to others.
  *
  *     const worker = new Worker({ store, awaiter, runner, owner, ... })
  *     await worker.claimAndRunPending()
@@ -128,14 +128,14 @@ export class Worker {
   readonly #timings: LeaseTimings
   readonly #tools: RunTools
   readonly #runs = new Map<ProcessId, ProcessRun>()
-  /** What runs here, or is about to: nobody need look at it again. */
+  /** Processes that are running or about to run here. Scans skip them. */
   readonly #taken = new Set<ProcessId>()
-  /** Processes that were offered while there was no room, by kind, and how many. */
+  /** Processes offered while there was no free slot, by kind, and their number. */
   readonly #offered = new Map<string, ProcessRecord[]>()
   #offeredCount = 0
   #scanning: Promise<void> | undefined
   #isRescanDue = false
-  /** Something was passed over because its kind was full: another look follows as soon as something frees. */
+  /** A process was skipped because its kind was full, so another scan follows as soon as a slot is freed. */
   #isRoomWanted = false
   #room: Deferred<void> | undefined
   #idle: Deferred<void> | undefined
@@ -176,19 +176,19 @@ export class Worker {
     }
   }
 
-  /** How many processes it has claimed and not let go of. */
+  /** The number of processes claimed and not yet let go. */
   get size(): number {
     return this.#taken.size
   }
 
-  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  /** Whether the worker has claimed the process, or is about to, and has not let it go. */
   isAtWorkOn(processId: ProcessId): boolean {
     return this.#taken.has(processId)
   }
 
   /**
-   * Claims and starts what nobody works on. Resolves once a scan has handed over what there was room for; the rest follows
-   * when slots free. Rejects with `process.worker_closed`.
+   * Claims and starts processes that nobody is working on. Resolves once a scan has started as many as there were slots
+   * for. The rest follows when slots are freed. Rejects with `process.worker_closed`.
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
@@ -205,38 +205,39 @@ export class Worker {
   }
 
   /**
-   * Takes a process that was just registered, as soon as there is room for it: nobody looks through all the others to find
-   * it. When too many wait for room a scan finds it.
+   * Runs a process that was just registered as soon as there is a free slot, without scanning for it. If too many are
+   * waiting for slots, a scan finds it.
    */
   offer(record: ProcessRecord): void {
     if (this.#isClosed) return
-    // While a scan waits for room, those that it has to come to are first; and whether a wait is over is known to the store.
+    // If a scan is waiting for a slot, the processes it has yet to reach go first. And only the store knows whether a
+    // wait is over.
     if (this.#scanning !== undefined || record.wait !== undefined) this.#drive()
     else silence(this.#admit(record, (full) => this.#remember(full)))
   }
 
-  /** Limits a kind from now on; what runs goes on. */
+  /** Limits a kind from now on. Current runs continue. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
   }
 
   /**
-   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
-   * once. What is bound to this host goes on.
+   * Claims nothing until {@link Worker.release}, and hands over rerunnable processes: their runs are told to stop, and
+   * other hosts may take them immediately. Owner-bound ones continue.
    */
   hold(graceMs?: number): void {
     this.#isHeld = true
-    // What is pending when it claims again is found by a scan.
+    // A scan finds them when the worker claims again.
     this.#forgetOffered()
     for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
   }
 
-  /** Claims again. */
+  /** Resumes claiming. */
   release(): void {
     this.#isHeld = false
   }
 
-  /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
+  /** Resolves once no run and no scan is in progress. For tests, and for hosts that wind down. */
   async idle(): Promise<void> {
     while (this.#taken.size > 0 || this.#scanning !== undefined) {
       this.#idle ??= createDeferred<void>()
@@ -245,8 +246,8 @@ export class Worker {
   }
 
   /**
-   * Gives up what this worker has started and nobody else may run: the lever of a host that will not come back. What others
-   * started, what has not started, and what can be run again stays.
+   * Abandons the owner-bound processes that this worker has started, for a host that will not come back. Those started
+   * by others, those not yet started and rerunnable ones stay.
    */
   async drainOwnerBoundWork(): Promise<DrainReport> {
     const { store, owner } = this.#options
@@ -262,9 +263,9 @@ export class Worker {
   }
 
   /**
-   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over, and the store has
-   * taken what it came to; a store that cannot is waited for a second more. What can be run again is free for others at
-   * once. `graceMs` counts in place of the grace of the options.
+   * Accepts nothing more and tells runs to stop. Resolves once they have finished or their grace period is over, and
+   * the store has accepted their outcomes; a failing store is given one more second. Rerunnable processes are free for
+   * other hosts immediately. `graceMs` replaces the grace period of the options.
    */
   async close(graceMs?: number): Promise<void> {
     this.#isClosed = true
@@ -295,17 +296,17 @@ export class Worker {
 
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
-    // It comes to them, too.
+    // The scan reaches them as well.
     this.#forgetOffered()
     let cursor: WorkCursor | undefined
     do {
-      // A worker that is full fetches no page: nobody would work on it.
+      // With no free slot, fetching a page would be useless.
       while (this.#slots.taken >= concurrency && !this.#isClosed) {
         handedOver.resolve()
         this.#room ??= createDeferred<void>()
         await this.#room.promise
         this.#room = undefined
-        // What ends together frees its slots together, and one page is for all of them.
+        // Runs that end together free their slots together, so that one page serves them all.
         await nextTurn()
       }
       if (this.#isClosed) return
@@ -338,7 +339,10 @@ export class Worker {
     return undefined
   }
 
-  /** Claims a process and starts what has to be done; `undefined` when it was handed over. `onFull` is told that there is no room. */
+  /**
+   * Claims a process and starts what has to be done. `undefined` if it was started. `onFull` is called if there is no
+   * free slot.
+   */
   async #admit(
     record: ProcessRecord,
     onFull: (record: ProcessRecord) => void = () => (this.#isRoomWanted = true),
@@ -384,8 +388,8 @@ export class Worker {
   }
 
   /**
-   * Claims what may run again and starts it, in one change: it is run whatever has happened to it, unless it has ended. What
-   * a dead owner holds is left to the sweep that takes it over.
+   * Claims a rerunnable process and starts it, in one change: it is run whatever has happened to it, unless it has
+   * ended. A process held by a dead owner is left to the takeover that follows.
    */
   async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
     const { store, clock, owner } = this.#options
@@ -424,7 +428,7 @@ export class Worker {
       await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
       return this.#letGo(id, slot, disposition)
     }
-    // What may run again is run whatever has happened to it, unless it has ended, which its start finds out.
+    // A rerunnable process is run whatever has happened to it. If it has ended, its start is refused.
     const record = found.disposition === 'rerunnable' ? found : await store.getProcess(id)
     if (record === undefined) return release({ type: 'absent' })
     const recovery = recoveryOf(record, { nowMs, deadHolder, isRecoverable: runner.canRecover?.(record) ?? false })
@@ -461,7 +465,7 @@ export class Worker {
     const { processId } = run
     this.#runs.set(processId, run)
     silence(this.#follow(run))
-    // It was claimed while that was decided.
+    // The worker was closed or held while this was being decided.
     if (this.#isClosed || (this.#isHeld && run.isRerunnable)) run.close()
   }
 
@@ -478,7 +482,10 @@ export class Worker {
     }
   }
 
-  /** Where nobody else writes the lease is one of ours that could not be released: it runs out by itself, and nobody tells. */
+  /**
+   * If this host is the only writer, the lease is one of its own that could not be released. It expires without
+   * notification, so look again later.
+   */
   #leaveHeld(id: ProcessId, slot: Slot): Disposition {
     if (this.#options.store.writers !== 'many') this.#driveLater()
     return this.#letGo(id, slot, { type: 'busy' })
@@ -506,7 +513,7 @@ export class Worker {
       if (record === undefined) return await release({ type: 'absent' })
       if (record.status !== 'running') return await release({ type: 'settled_by_peer' })
       const evidence = { writer: 'owner_drain', owner, epochMs: Math.trunc(clock.wallNow()) } as const
-      // What runs on without its owner is ended first.
+      // First end what is still running without its owner.
       const isLeft = runner.canRun(record) && runner.canRecover?.(record) === true
       const own = isLeft ? await runner.reap?.(record, store) : undefined
       const { outcome } = await store.completeWithLease(lease, own ?? { type: 'abandoned', evidence })
@@ -520,7 +527,10 @@ export class Worker {
     }
   }
 
-  /** Renews leases in one change; a store that fails stops only work whose lease would run out before the next try. */
+  /**
+   * Renews leases in one change. If the store fails, only runs whose lease would expire before the next try are
+   * stopped.
+   */
   async #renew(held: readonly HeldLease[]): Promise<readonly HeldLease[]> {
     const { store, clock } = this.#options
     const { ttlMs, renewIntervalMs } = this.#timings
@@ -545,7 +555,7 @@ export class Worker {
     }
   }
 
-  /** An owner of its own for every claim. */
+  /** A new owner id for each claim. */
   #claimant(): LeaseOwner {
     const { owner, ids } = this.#options
     const incarnationId = ids.uuid()
@@ -560,7 +570,7 @@ export class Worker {
     } else if (this.#scanning === undefined) this.#admitOffered()
   }
 
-  /** Keeps a process for which there is no room, unless a scan is due anyway. */
+  /** Remembers a process for which there is no free slot, unless a scan is due anyway. */
   #remember(record: ProcessRecord): void {
     if (this.#isRoomWanted || this.#offeredCount >= mostOffered) {
       this.#isRoomWanted = true
@@ -578,7 +588,7 @@ export class Worker {
     this.#offeredCount = 0
   }
 
-  /** Takes what was offered, as far as there is room now, kind after kind. */
+  /** Starts remembered processes while there are free slots, one kind after another. */
   #admitOffered(): void {
     for (const [kind, records] of this.#offered) {
       if (this.#isClosed) return
@@ -587,13 +597,13 @@ export class Worker {
       const record = records.shift() as ProcessRecord
       this.#offeredCount -= 1
       this.#offered.delete(kind)
-      // Whoever had a turn is behind the others, and is come to again in this loop.
+      // Moved to the end of the map, so this loop reaches the kind again after the others.
       if (records.length > 0) this.#offered.set(kind, records)
       silence(this.#admitInto(slot, record))
     }
   }
 
-  /** Looks again, by itself. */
+  /** Scans again. */
   #drive(): void {
     if (this.#isClosed) return
     this.claimAndRunPending().catch((error: unknown) =>
@@ -601,7 +611,7 @@ export class Worker {
     )
   }
 
-  /** Looks again after a while: something could not be run, or not ended, and is free for another try. */
+  /** Scans again after a while, because something could not be run or ended and may be retried. */
   #driveLater(): void {
     if (this.#isClosed || this.#retry !== undefined) return
     this.#retry = this.#deadlines.after(this.#options.retryDelayMs ?? 5000, () => {
@@ -610,7 +620,7 @@ export class Worker {
     })
   }
 
-  /** Looks again when the next timer of a process is due. */
+  /** Scans again when the next timer of a process is due. */
   async #armTimer(): Promise<void> {
     const { store, clock } = this.#options
     let dueAtMs: number | undefined
@@ -624,7 +634,7 @@ export class Worker {
     this.#timer?.[Symbol.dispose]()
     this.#timer = undefined
     if (dueAtMs === undefined) return
-    // A timer that is over here and not yet by the clock of the store would be asked for without end.
+    // A timer that is due by this host's clock but not yet by the store's would be checked in a busy loop.
     const left = dueAtMs - clock.wallNow()
     const delay = left > 0 ? left : shortestTimerMs
     this.#timer = this.#deadlines.after(delay, () => this.#drive())

@@ -288,7 +288,7 @@ export const refusalMessages = {
   /** A time or the end of another task ends the wait for it, and nothing else does. */
   wait_ends_otherwise: ({ runId, key }: OfDurable) => `this does not end the wait of run ${runId} for ${key}`,
   /** The attempt waits already, or goes on already. */
-  waiting_unchanged: ({ runId }: OfRun) => `run ${runId} does so already`,
+  waiting_unchanged: ({ runId }: OfRun) => `run ${runId} is in that state already`,
   question_already_answered: ({ taskId, name }: { readonly taskId: TaskId; readonly name: string }) =>
     `question ${name} of task ${taskId} is answered already`,
   /** Nobody will ask any more. */

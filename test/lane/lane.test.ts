@@ -285,14 +285,14 @@ describe('a lane without a journal', () => {
     const lane = await Lane.open({ streamFor: () => undefined, clock: hurried() })
     const tally = new Tally('tally', what === 'answers' ? 1000 : 0)
     lane.attach(tally)
-    let hadTurn = false
-    setTimeout(() => (hadTurn = true))
+    const timer = { hadTurn: false }
+    setTimeout(() => (timer.hadTurn = true))
     let calls = 0
-    while (!hadTurn && calls < 1000) {
+    while (!timer.hadTurn && calls < 1000) {
       calls += 1
       await tally.add(lane, 1).catch(() => {})
     }
-    expect(hadTurn).toBe(true)
+    expect(timer.hadTurn).toBe(true)
     expect(tally.sum).toBe(what === 'answers' ? calls : 0)
   })
 

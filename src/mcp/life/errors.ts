@@ -6,7 +6,7 @@ const messages = {
   // A server had tools before the door was attached to it.
   mcp_attached_too_late: () => 'attach the door before the first tool is registered on the server',
   // The principal of a request could not be told.
-  mcp_principal_failed: () => 'the principal of the request could not be told',
+  mcp_principal_failed: () => 'the principal of the request could not be determined',
   // The service does not allow it.
   mcp_not_authorized: ({ action }: { readonly action: string }) => `not allowed: ${action}`,
   // There is no such task for whoever asks.

@@ -25,7 +25,7 @@ const defineEvent = eventDefiner<ProcessTables, ProcessTables>()
 const defineCommand = commandDefiner<ProcessTables>()
 const defineRow = rowDefiner<ProcessTables, ProcessTables>()
 
-/** One thing that can happen: what was decided elsewhere becomes an event as it is. */
+/** Defines a command that was already decided elsewhere and becomes an event unchanged. */
 function defineFact<const Type extends string, const Fields extends Entries>(
   type: Type,
   fields: Fields,
@@ -137,20 +137,20 @@ const tombstonesCompacted = defineFact('tombstones_compacted', { processIds: v.a
   for (const processId of event.processIds) draft.put(tables.tombstones, processId, undefined)
 })
 
-/** The highest change number there was: it is given out once, whatever was forgotten meanwhile. */
+/** The highest change number ever used, so that no number is reused after pruning. */
 const changesRow = defineRow('changes', {
   fields: { last: naturalSchema },
   capture: ({ changes }) => [{ last: changes.committed }],
   restore: (draft, { last }) => draft.tables.changes.restore(last),
 })
 
-/** What is read back shares its event types with others that say the same, as what is registered does. */
+/** Makes a stored registration share its event types with equal lists, like a new one. */
 function withSharedTypes(registered: Registered): Registered {
   const eventTypes = sharedEventTypes(registered.eventTypes)
   return eventTypes === registered.eventTypes ? registered : deepFreeze({ ...registered, eventTypes })
 }
 
-/** A process without what follows from its log. */
+/** A process without the state that follows from its log. */
 const processRow = defineRow('process', {
   fields: { ...storedEntries, updatedAtMs: naturalSchema, change: positiveSchema },
   *capture({ processes }) {
@@ -172,7 +172,7 @@ const processRow = defineRow('process', {
   },
 })
 
-/** The log of a process, from which its state follows. */
+/** The log of a process. The state is rebuilt from it. */
 const logRow = defineRow('log', {
   fields: { processId: idSchema, entries: v.array(logEntrySchema), acked: v.array(naturalSchema) },
   lists: ['entries', 'acked'],
@@ -185,7 +185,7 @@ const logRow = defineRow('log', {
     const { tables } = draft
     const row = knownRow(draft, processId, 'log')
     if (tables.logs.latest(processId) !== undefined) throw corrupt('log', `${processId} twice`)
-    // Before the entries: what is acknowledged wakes nobody.
+    // Before the entries, because an acknowledged event no longer wakes.
     for (const sequence of acked) acknowledge(draft, processId, sequence)
     const { updatedAtMs } = row.stored.state
     const state = { ...foldAll(draft, row, entries, 'log'), updatedAtMs }
@@ -233,13 +233,13 @@ const tombstoneRow = defineRow('tombstone', {
 
 const facts = [registeredFact, changedFact, sessionDetached, processesPruned, tombstonesCompacted] as const
 
-/** What the stream of the store is told to do; all of it was decided before. */
+/** The commands of the store's stream. All of them are already decided. */
 export type StoreCommand = CommandOf<(typeof facts)[number]['command']>
 
-/** What is journalled. */
+/** The journalled events of the store. */
 export type StoreEvent = EventOf<(typeof facts)[number]['event']>
 
-/** All that can happen in the store, and all that it remembers. */
+/** The commands, events and snapshot rows of the store. */
 export const processCatalogue = new Catalogue<ProcessTables, ProcessTables, StoreEvent, StoreCommand>({
   subject: 'process',
   commands: facts.map(({ command }) => command),
@@ -253,7 +253,7 @@ function appendEntries(draft: ProcessDraft, row: ProcessRow, entries: readonly L
   draft.put(draft.tables.processes, stored.registered.id, new ProcessRow(stored, nextChange(draft)))
 }
 
-/** Appends the entries to the log and gives the state behind them. */
+/** Appends the entries to the log and returns the process with the resulting state. */
 function foldAll(draft: ProcessDraft, { stored }: ProcessRow, entries: readonly LogEntry[], field: string) {
   const log = logOf(draft, stored.registered.id)
   let { state } = stored

@@ -5,11 +5,11 @@ import type { LogEntry } from '../event.js'
 const none: readonly number[] = []
 
 /**
- * The log of one process, with what decisions under way have appended at its end: they see it, readers do not before it is
- * committed. Entries stand at their sequence, so every read costs what it returns.
+ * The log of one process. Entries of decisions in progress stand at its end: later decisions see them, readers only
+ * after they are committed. Entries are indexed by sequence, so a read costs only what it returns.
  */
 export class ProcessLog {
-  /** What is committed, then what is not yet. */
+  /** Committed entries, followed by uncommitted ones. */
   readonly #entries: LogEntry[] = []
   readonly #byKey = new Map<string, LogEntry>()
   /** Sequences by event type, in order. */
@@ -17,12 +17,12 @@ export class ProcessLog {
   readonly #acked = new Set<number>()
   #committed = 0
 
-  /** Length of what is committed. */
+  /** The number of committed entries. */
   get committed(): number {
     return this.#committed
   }
 
-  /** Appends an entry, which is frozen from now on; entries are committed in order and undone newest first. */
+  /** Appends an entry and freezes it. Entries are committed in order and undone newest first. */
   append(entry: LogEntry): PendingWrite {
     const { sequence, eventType, replayKey } = deepFreeze(entry)
     this.#entries.push(entry)
@@ -52,12 +52,12 @@ export class ProcessLog {
     return sequence > this.#committed ? undefined : this.#entries[sequence - 1]
   }
 
-  /** Committed entries behind a sequence, in order. */
+  /** Committed entries after a sequence, in order. */
   after(sequence: number): LogEntry[] {
     return this.#entries.slice(Math.min(sequence, this.#committed), this.#committed)
   }
 
-  /** Committed sequences of a type behind a sequence, in order. */
+  /** Committed sequences of a type after a sequence, in order. */
   *ofTypeAfter(eventType: string, sequence: number): Iterable<number> {
     const sequences = this.#byType.get(eventType) ?? none
     for (let index = countThrough(sequences, sequence); index < sequences.length; index++) {
@@ -67,12 +67,12 @@ export class ProcessLog {
     }
   }
 
-  /** How many committed entries of a type there are up to a sequence, inclusive. */
+  /** The number of committed entries of a type up to and including a sequence. */
   countThrough(eventType: string, sequence: number): number {
     return countThrough(this.#byType.get(eventType) ?? none, Math.min(sequence, this.#committed))
   }
 
-  /** Remembers that a wake was acknowledged. */
+  /** Records that a wake was acknowledged. */
   ack(sequence: number): void {
     this.#acked.add(sequence)
   }
@@ -81,13 +81,13 @@ export class ProcessLog {
     return this.#acked.has(sequence)
   }
 
-  /** Every acknowledged sequence, in order. */
+  /** All acknowledged sequences, in order. */
   acked(): number[] {
     return [...this.#acked].toSorted((one, other) => one - other)
   }
 }
 
-/** How many of ascending numbers are not above a bound. */
+/** How many of the ascending numbers are at most `bound`. */
 function countThrough(sequences: readonly number[], bound: number): number {
   let low = 0
   let high = sequences.length

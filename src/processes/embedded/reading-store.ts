@@ -15,10 +15,10 @@ import { takeScope, TransactingStore } from '../transacting-store.js'
 import type { ProcessLog } from './log.js'
 import { ProcessTables, type ProcessRow } from './tables.js'
 
-/** How the embedded store answers: from what is committed, and at the cost of what it returns. */
+/** The reads of the embedded store. They see committed data only, and cost only what they return. */
 export abstract class ReadingStore extends TransactingStore {
   protected readonly tables = new ProcessTables()
-  /** Epoch milliseconds by the clock of the store. */
+  /** Epoch milliseconds by the store's clock. */
   protected readonly nowMs: () => number
 
   constructor({ isHolderDead, nowMs }: { readonly isHolderDead: LivenessCheck; readonly nowMs: () => number }) {
@@ -158,7 +158,7 @@ export abstract class ReadingStore extends TransactingStore {
       if (id > through) break
       if (except?.has(id) === true) continue
       const { stored } = processes.get(id) as ProcessRow
-      // The clock may have gone back since its timer was due.
+      // The clock may have been set back after the timer became due.
       if ((workableFromMs(stored.state) ?? Infinity) > nowMs) continue
       if (records.length === most) return { records, next: writeWork(through, records.at(-1)?.id ?? after) }
       records.push(recordOf(stored))
@@ -219,7 +219,7 @@ export abstract class ReadingStore extends TransactingStore {
   }
 }
 
-/** Comes after every id. */
+/** Sorts after every id. */
 const lastId = '\x7f'
 
 function writeChange(change: number): ChangeCursor {
@@ -245,7 +245,7 @@ function takePosition(after: unknown): WakePosition {
   return { processId: takeId(processId), sequence: takeSequence(sequence, 'sequence of a wake') }
 }
 
-/** The number of the change that a cursor stands behind. Raises `process.cursor_invalid`. */
+/** The change number of a cursor. Raises `process.cursor_invalid`. */
 export function changeIn({ changes }: Pick<ProcessTables, 'changes'>, cursor: unknown): number {
   if (cursor === '') return 0
   const digits = typeof cursor === 'string' ? /^embedded:(\d{1,16})$/.exec(cursor)?.[1] : undefined

@@ -33,23 +33,23 @@ import { processCatalogue, type StoreCommand, type StoreEvent } from './catalogu
 import { changeIn, ReadingStore } from './reading-store.js'
 import type { ProcessTables } from './tables.js'
 
-/** What an embedded store is built with. */
+/** Options of an embedded store. */
 export interface EmbeddedProcessStoreOptions {
-  /** Default the clock of the process. */
+  /** Default: the system clock. */
   readonly clock?: Clock
-  /** Where tokens of leases come from. Default UUIDs by the clock. */
+  /** Generates lease tokens. Default: UUIDs based on the clock. */
   readonly ids?: IdSource
   readonly logger?: Logger
   /**
-   * Knows holders of leases that are dead for certain, beside those of before the opening. Default none: only time frees
-   * a lease.
+   * Tells which lease holders are known to be dead, in addition to those from before the store was opened. By default
+   * none: a lease is freed only when it expires.
    */
   readonly isHolderDead?: LivenessCheck
 }
 
-/** What an embedded store is opened with. */
+/** Options of `openProcessStore`. */
 export interface OpenProcessStoreOptions extends EmbeddedProcessStoreOptions {
-  /** Where it is durable; without one it lives as long as the process. */
+  /** Makes the store durable. Without it, the store lives in memory. */
   readonly journal?: JournalStore
 }
 
@@ -65,20 +65,20 @@ const openOptionsSchema = optionsSchema<OpenProcessStoreOptions>({
   journal: v.optional(portSchema<JournalStore>(['open'])),
 })
 
-/** How many processes one change prunes, or takes a session from. */
+/** How many processes one change prunes or detaches from a session. */
 const mostAtOnce = 5_000
 
-/** An embedded store with a lane of its own. */
+/** An embedded store with its own lane. */
 export interface OpenedProcessStore extends ProcessStore {
-  /** Writes a snapshot and shortens the journal now instead of when it has grown. */
+  /** Writes a snapshot and shortens the journal now, instead of waiting until it has grown. */
   compact(): Promise<void>
-  /** Lets what is under way settle and releases the journal. */
+  /** Waits for writes in progress and releases the journal. */
   close(): Promise<void>
 }
 
 /**
- * Opens a store in memory, or on a journal of its own; a runtime puts it on the lane that all its rooms share.
- * Rejects with `invalid_input` for a wrong option, and with the errors of the journal and of what it holds.
+ * Opens a store in memory or on its own journal. (A runtime instead puts its store on the lane that all rooms share.)
+ * Rejects with `invalid_input` for a wrong option, and with the errors of the journal and of its contents.
  */
 export async function openProcessStore(options: OpenProcessStoreOptions = {}): Promise<OpenedProcessStore> {
   const { journal, ...rest } = decode(openOptionsSchema, options, 'process store options')
@@ -98,11 +98,11 @@ export async function openProcessStore(options: OpenProcessStoreOptions = {}): P
 }
 
 /**
- * The store that lives in this process, in memory or on the journal of its runtime: the only one that writes, so every
- * change is one decision on the rows in memory, made durable by the lane.
+ * The process store inside this Node process, in memory or on the journal of its runtime. It is the only writer, so
+ * every change is one decision on the rows in memory, which the lane makes durable.
  *
- * A lease that an earlier process held when the directory was opened counts as held by a dead holder (P-44): the lock of
- * the directory proves that nobody else is there.
+ * A lease that was held before the directory was opened counts as held by a dead holder (P-44): the directory lock
+ * proves that no other process is using it.
  */
 export class EmbeddedProcessStore extends ReadingStore {
   /** Name of its stream in the journal. */
@@ -113,7 +113,7 @@ export class EmbeddedProcessStore extends ReadingStore {
   readonly #stream: EventStream<ProcessTables, ProcessTables, StoreEvent, StoreCommand>
   readonly #logger: Logger
   readonly #context: DecisionContext
-  /** Tokens of leases that nobody alive can hold. */
+  /** Tokens of leases whose holders cannot be alive. */
   readonly #dead: Set<string>
   #lane: Lane | undefined
 
@@ -156,14 +156,14 @@ export class EmbeddedProcessStore extends ReadingStore {
     return this.#lane?.isDurable === true ? 'journal' : 'memory'
   }
 
-  /** @internal What the lane is given. */
+  /** @internal The store's stream on the lane. */
   get stream(): LaneStream {
     return this.#stream
   }
 
   /**
-   * Takes calls from now on; attaches itself to the lane unless its journal knew the stream already. Raises
-   * `snapshot_incomplete` when the journal's snapshot ended early.
+   * Starts accepting calls, and attaches the stream to the lane unless its journal already contained it. Raises
+   * `snapshot_incomplete` if the journal's snapshot ended early.
    */
   start(lane: Lane): void {
     this.#stream.start(lane)
@@ -192,7 +192,7 @@ export class EmbeddedProcessStore extends ReadingStore {
 
   override async deleteSessionProcessState(sessionId: string): Promise<SessionDeleteReport> {
     const id = takeId(sessionId, 'session id')
-    // What was asked for before is looked up with what is committed.
+    // Wait until earlier writes are committed, because the lookup reads committed data.
     await this.#lane?.settled()
     return this.#transact((batch) => this.#detach(batch, id))
   }
@@ -330,7 +330,7 @@ export class EmbeddedProcessStore extends ReadingStore {
     }
   }
 
-  /** A failure of the lane is one of this store; what was refused stays as it is. */
+  /** Reports a failure of the lane as a failure of this store. Refusals pass unchanged. */
   #asOwn(cause: Error): Error {
     if (!StatewardError.is(cause) || !cause.code.startsWith('lane_')) return cause
     return new ProcessError('store.unavailable', { store: this.name, reason: messageOf(cause) }, { cause })
@@ -338,8 +338,8 @@ export class EmbeddedProcessStore extends ReadingStore {
 }
 
 /**
- * The process whose waiters an event concerns. Leases and grants concern none, and nobody can still wait for what is
- * pruned (P-140).
+ * The process whose waiters an event concerns. Leases and grants concern no waiter, and nobody can be waiting for a
+ * pruned process (P-140).
  */
 function awaitedIn(event: StoreEvent): ProcessId | undefined {
   switch (event.type) {

@@ -11,44 +11,45 @@ import type { ProcessId } from '../scalars.js'
 import type { WakePosition } from '../store.js'
 import type { ProcessLog } from './log.js'
 
-/** A process, and the number of its last change. Made anew by each change; holds the record that callers see, once one was asked for. */
+/**
+ * A process and the number of its last change. Every change makes a new row. The public record is made on first use.
+ */
 export class ProcessRow {
+  /** Held here as well: indexes compare it again and again. */
+  readonly id: ProcessId
   readonly stored: StoredProcess
   readonly change: number
   #record: ProcessRecord | undefined
 
   constructor(stored: StoredProcess, change: number) {
+    this.id = stored.registered.id
     this.stored = stored
     this.change = change
   }
 
-  get id(): ProcessId {
-    return this.stored.registered.id
-  }
-
-  /** As callers see it: one frozen object per row. */
+  /** The public record: one frozen object per row. */
   get record(): ProcessRecord {
     this.#record ??= recordOf(this.stored)
     return this.#record
   }
 }
 
-/** What remains of a pruned process, and the number of that change. */
+/** The tombstone of a pruned process, and the number of that change. */
 export interface TombstoneRow {
   readonly tombstone: Tombstone
   readonly change: number
 }
 
-/** Everything the store remembers; what hangs on a process goes with it. */
+/** All tables of the store. Deleting a process deletes everything that belongs to it. */
 export class ProcessTables {
   readonly sequence = new SequenceCounter()
-  /** Numbers the changes of processes, for those who follow them. */
+  /** Numbers the changes of processes, for the change feed. */
   readonly changes = new SequenceCounter()
   readonly processes = new Table<ProcessId, ProcessRow>()
-  /** There once something has happened. */
+  /** Created with the first event of a process. */
   readonly logs = new Table<ProcessId, ProcessLog>()
   readonly leases = new Table<ProcessId, StoredLease>()
-  /** By process, in the order of sessions and scopes. */
+  /** By process, ordered by session and scope. */
   readonly grants = new Table<ProcessId, readonly HandleGrant[]>()
   readonly tombstones = new Table<ProcessId, TombstoneRow>()
   readonly indexes = new ProcessIndexes(this)
@@ -64,23 +65,26 @@ const byId = (one: ProcessRow, other: ProcessRow): number => compareText(one.id,
 const byPosition = (one: WakePosition, other: WakePosition): number =>
   compareText(one.processId, other.processId) || one.sequence - other.sequence
 
-/** What is looked up by something else than the id; follows what is committed. */
+/** Lookups by anything other than the id. They follow committed data. */
 export class ProcessIndexes {
   readonly all = new OrderedSet<ProcessRow>(byId)
-  /** What has not ended. */
+  /** Processes that have not ended. */
   readonly live = new OrderedSet<ProcessRow>(byId)
-  /** What has not ended and waits for nothing that is missing; timers that were due when somebody asked are among them. */
+  /**
+   * Processes that have not ended and are not waiting for anything missing, including those whose timers were due at
+   * the last look.
+   */
   readonly workable = new OrderedSet<ProcessId>(compareText)
-  /** What waits for a time, by that time. */
+  /** Processes that wait for a time, by that time. */
   readonly timers = new OrderedSet<At>(byPlace)
-  /** What has ended, by its last update. */
+  /** Ended processes, by last update. */
   readonly ended = new OrderedSet<At>(byPlace)
-  /** Processes and tombstones by their last change. */
+  /** Processes and tombstones, by last change. */
   readonly changes = new OrderedSet<At>(byPlace)
   readonly byWakeSession = new MultiMap<string, ProcessId>()
   readonly byScope = new MultiMap<string, ProcessId>()
   readonly bySession = new MultiMap<string, ProcessId>()
-  /** Events that wake somebody and were not acknowledged. */
+  /** Events whose wakes are not acknowledged. */
   readonly pendingWakes = new OrderedSet<WakePosition>(byPosition)
   readonly #tables: Pick<ProcessTables, 'processes' | 'logs' | 'grants' | 'tombstones'>
 
@@ -91,7 +95,7 @@ export class ProcessIndexes {
     tables.tombstones.listen((id, before, after) => this.#onTombstone(id, before, after))
   }
 
-  /** Makes timers that are due workable. */
+  /** Makes processes with due timers workable. */
   promote(nowMs: number): void {
     for (let due = this.timers.first; due !== undefined && due.at <= nowMs; due = this.timers.first) {
       this.timers.delete(due)
@@ -99,13 +103,13 @@ export class ProcessIndexes {
     }
   }
 
-  /** Whether a process has wakes that were not acknowledged. */
+  /** Whether a process has unacknowledged wakes. */
   hasPendingWakes(processId: ProcessId): boolean {
     for (const wake of this.pendingWakes.after({ processId, sequence: 0 })) return wake.processId === processId
     return false
   }
 
-  /** A wake was acknowledged. */
+  /** Removes an acknowledged wake. */
   onAck(processId: ProcessId, sequence: number): void {
     this.pendingWakes.delete({ processId, sequence })
   }
@@ -113,7 +117,7 @@ export class ProcessIndexes {
   #onProcess(id: ProcessId, before: ProcessRow | undefined, after: ProcessRow | undefined): void {
     if (before !== undefined) this.changes.delete({ at: before.change, id })
     if (after !== undefined) this.changes.add({ at: after.change, id })
-    // A row takes the place of the one before it: lists read them in order, without looking each one up.
+    // The new row replaces the previous one, so that lists read rows in order without looking each one up.
     if (after !== undefined) this.all.add(after)
     else if (before !== undefined) this.all.delete(before)
     if (after?.stored.state.status === 'running') this.live.add(after)

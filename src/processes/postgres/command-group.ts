@@ -8,42 +8,42 @@ import { GroupWrites } from './group-writes.js'
 import type { ProcessReader } from './process-reader.js'
 import type { Statements } from './statements.js'
 
-/** What groups of commands have in common. */
+/** Options shared by all command groups. */
 export interface CommandGroupOptions {
   readonly statements: Statements
   readonly reader: ProcessReader
   readonly newToken: () => string
-  /** Where changes are told, if anywhere. */
+  /** The channel that changes are notified on, if any. */
   readonly channel: string | undefined
 }
 
 /** How a group is run. */
 export interface GroupMode {
-  /** Leaves out processes that another transaction is changing, instead of waiting for it. */
+  /** Leaves out processes that another transaction is changing, instead of waiting for them. */
   readonly skipsLocked?: boolean
-  /** Does all or nothing: the first refusal is that of the group. */
+  /** Runs all commands or none: the first refusal refuses the group. */
   readonly isAtomic?: boolean
 }
 
-/** What became of a command. */
+/** The result of one command. */
 export type Answer<Result = unknown> =
   | { readonly type: 'decided'; readonly decided: Decided<Result> }
   | { readonly type: 'refused'; readonly refusal: unknown }
-  /** Somebody else was changing its process. */
+  /** Left out because another transaction was changing its process. */
   | { readonly type: 'left' }
 
 /**
- * Commands that are run in one transaction, each decided on its own: it sees what those before it in the group did, and one
- * that is refused is no matter to the others.
+ * Commands that run in one transaction. Each is decided separately: it sees the effects of earlier commands in the
+ * group, and a refused command does not affect the others.
  *
- * However often its transaction is tried, it knows itself again in what it wrote: when a commit went unanswered, the next
- * attempt finds out whether it was made, and nothing is done twice.
+ * The transaction may be attempted several times. If the outcome of a commit is unknown, the next attempt looks for the
+ * group's own writes to find out whether it was committed, so nothing is done twice.
  */
 export class CommandGroup<Result> {
   readonly #commands: readonly ProcessCommand<Result>[]
   readonly #options: CommandGroupOptions
   readonly #mode: GroupMode
-  /** Goes into every entry that this group writes. */
+  /** Written into every entry of this group. */
   readonly #name: string
   #last: { readonly answers: readonly Answer<Result>[]; readonly writes: GroupWrites } | undefined
 
@@ -58,7 +58,7 @@ export class CommandGroup<Result> {
   async attempt(transaction: Transaction): Promise<readonly Answer<Result>[]> {
     const { statements } = this.#options
     const rows = await this.#load(transaction)
-    // Asked under the locks: what an earlier attempt was committing then is committed by now, or never.
+    // Checked while holding the locks: by now, a commit of an earlier attempt has either happened or never will.
     if (transaction.mayHaveLanded && this.#last !== undefined && (await this.#hasLanded(transaction))) {
       return this.#last.answers
     }
@@ -69,20 +69,20 @@ export class CommandGroup<Result> {
     return answers
   }
 
-  /** Locks the processes of the group and reads what is decided by. */
+  /** Locks the processes of the group and reads the rows that its commands are decided on. */
   async #load(transaction: Transaction): Promise<GroupRows> {
     const { statements, reader, newToken } = this.#options
-    // In one order whatever the order of the commands is, so that no two groups wait for each other.
+    // Sorted, so that no two groups wait for each other.
     const ids = [...new Set(this.#commands.map(({ processId }) => processId))].sort(compareText)
     const asked = this.#commands.map(({ processId, key, scopeId }, place) => ({ place, processId, key, scopeId }))
-    // One that may have been committing still has to be waited for.
+    // A group whose earlier attempt may have been committing must wait for the locks.
     const skipsLocked = this.#mode.skipsLocked === true && !transaction.mayHaveLanded
-    // Sent together: the server does the second when it has the locks of the first.
+    // Sent together: the server runs the second once it holds the locks of the first.
     const [locked, beside] = await Promise.all([
       transaction.query(skipsLocked ? statements.lockFree : statements.lock, [ids]),
       transaction.query(statements.readBeside, [JSON.stringify(asked)]),
     ])
-    // Held from here on: what is remembered may be forgotten while the others are read.
+    // Kept from here on, because the cache may evict them while the others are read.
     const known = new Map(locked.rows.map((row) => [row['process_id'] as ProcessId, reader.known(row)]))
     const missing = Array.from(known.keys()).filter((id) => known.get(id) === undefined)
     const found = missing.length === 0 ? [] : (await transaction.query(statements.readRegistrations, [missing])).rows
@@ -132,7 +132,7 @@ export class CommandGroup<Result> {
     if (channel !== undefined && writes.told.length > 0) transaction.send(statements.notify, [channel, writes.told])
     if (registering === undefined) return
     if ((await registering).rowCount < registered.length) {
-      // The next attempt finds what was registered, and decides by it.
+      // The next attempt finds the registration and decides on it.
       const cause = 'somebody else has registered a process of the same id'
       throw new StoreError('store.conflict', { attempts: 1, cause, sqlState: '23505' })
     }
@@ -141,7 +141,7 @@ export class CommandGroup<Result> {
     }
   }
 
-  /** Whether what was decided stands: all of it does when one part of it that nobody else can have written does. */
+  /** Whether the previous attempt was committed: one write of it that nobody else can have made proves it. */
   async #hasLanded(transaction: Transaction): Promise<boolean> {
     const { statements } = this.#options
     const isFound = async (statement: SqlStatement, values: readonly SqlValue[]): Promise<boolean> =>
@@ -163,7 +163,7 @@ export class CommandGroup<Result> {
         !(await isFound(statements.findGrant, [revoked.scopeId, revoked.processId]))
       )
     }
-    // Everything else comes to the same when it is done again.
+    // Everything else gives the same result when done again.
     return false
   }
 }

@@ -4,36 +4,36 @@ import type { Decided, ProcessCommand } from '../command.js'
 import type { ProcessId } from '../scalars.js'
 import type { Answer, GroupMode } from './command-group.js'
 
-/** What a {@link CommandQueue} is built on. */
+/** Options of a {@link CommandQueue}. */
 export interface CommandQueueOptions {
-  /** Runs commands in one transaction, and answers each. */
+  /** Runs commands in one transaction and answers each of them. */
   readonly run: (commands: readonly ProcessCommand<unknown>[], mode: GroupMode) => Promise<readonly Answer[]>
-  /** Groups that are under way at a time. */
+  /** The most groups in progress at a time. */
   readonly mostGroups: number
-  /** Commands of one group. */
+  /** The most commands in one group. */
   readonly mostCommands: number
 }
 
-/** A command, and who waits for it. */
+/** A command and its waiting caller. */
 interface Asked extends Deferred<Decided<unknown>> {
   readonly command: ProcessCommand<unknown>
 }
 
 /**
- * Gathers commands that come while transactions run, and runs them together in the next one.
+ * Collects commands that arrive while transactions are running, and runs them together in the next one.
  *
- * Commands of one process are run in the order in which they came. A process that another transaction is changing holds nobody
- * up: its commands leave their group and wait on their own. When a group fails and the store does not, each of its
- * commands is run alone, so that one that cannot be written spoils no other.
+ * Commands of one process run in the order in which they arrived. A process that is locked by another transaction
+ * delays no other: its commands leave the group and wait separately. If a group fails although the store works, each of
+ * its commands is run alone, so that one that cannot be written does not fail the others.
  */
 export class CommandQueue {
   readonly #options: CommandQueueOptions
-  /** What is not under way, by process. */
+  /** Commands not in progress, by process. */
   readonly #waiting = new Map<ProcessId, Asked[]>()
-  /** Of these processes, those of which nothing is under way. */
+  /** Those of these processes that have nothing in progress. */
   readonly #ready = new Set<ProcessId>()
   readonly #busy = new Set<ProcessId>()
-  /** Commands of processes that others were changing, a list for each. */
+  /** Commands of processes that were locked by others, one list per process. */
   readonly #blocked: (readonly Asked[])[] = []
   #groups = 0
   #blockedGroups = 0
@@ -43,7 +43,7 @@ export class CommandQueue {
     this.#options = options
   }
 
-  /** Resolves with what was decided once it is durable. Rejects with the refusal, and with what the store fails with. */
+  /** Resolves with the decision once it is durable. Rejects with the refusal, or with the failure of the store. */
   submit<Result>(command: ProcessCommand<Result>): Promise<Decided<Result>> {
     const asked: Asked = { command, ...createDeferred<Decided<unknown>>() }
     const { processId } = command
@@ -55,7 +55,7 @@ export class CommandQueue {
     return asked.promise as Promise<Decided<Result>>
   }
 
-  /** In the next turn: what is asked in this one goes together. */
+  /** Starts groups in the next turn, so that commands submitted in this one run together. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -67,7 +67,7 @@ export class CommandQueue {
     })
   }
 
-  /** Takes the next commands, whole processes as long as there is room. */
+  /** Takes the next commands, whole processes at a time, up to the limit. */
   #take(): readonly Asked[] {
     const taken: Asked[] = []
     for (const processId of this.#ready) {
@@ -95,7 +95,7 @@ export class CommandQueue {
     this.#release(group.map(({ command }) => command.processId).filter((processId) => !leftOf.has(processId)))
   }
 
-  /** Waits for whoever changes a process. */
+  /** Runs the commands of a locked process, waiting for the lock. */
   async #runBlocked(): Promise<void> {
     const group = this.#blocked.shift() ?? []
     this.#blockedGroups += 1
@@ -112,7 +112,7 @@ export class CommandQueue {
     if (this.#ready.size > 0 || this.#blocked.length > 0) this.#schedule()
   }
 
-  /** Runs commands and tells who waits for them. Resolves with those that were left out. */
+  /** Runs commands and answers their callers. Resolves with those that were left out. */
   async #settle(group: readonly Asked[], mode: GroupMode): Promise<readonly Asked[]> {
     let answers: readonly Answer[]
     try {
@@ -137,7 +137,7 @@ export class CommandQueue {
   }
 }
 
-/** Whether a failure says something about the store and not about one of the commands. */
+/** Whether a failure concerns the store, rather than one of the commands. */
 function isOfAll(failure: unknown): boolean {
   return StatewardError.is(failure, 'store.unavailable') || StatewardError.is(failure, 'store.closed')
 }

@@ -2,9 +2,9 @@ import { ProcessError } from '../errors.js'
 import { takeId } from '../scalars.js'
 import type { ChangePosition } from './statements.js'
 
-/** Where a scan of what is to be done stands. */
+/** The position of a scan for work. */
 export interface WorkPosition {
-  /** What comes next lies behind it. */
+  /** The next page starts after this id. */
   readonly afterId: string
   /** The last id of the scan. */
   readonly boundId: string
@@ -13,14 +13,14 @@ export interface WorkPosition {
 /** The greatest transaction id. */
 const lastXid = 2n ** 64n - 1n
 
-/** A place in the feed of a store as callers hold it. */
+/** Encodes a position in the change feed as a cursor. */
 export function changeCursorOf(storeId: string, { changeXid, processId }: ChangePosition): string {
   return `postgres:${storeId}:${changeXid}:${processId}`
 }
 
 /**
- * The place that a cursor names; before everything for `''`. Raises `process.cursor_invalid`, also for a cursor of another
- * store: its numbers mean nothing here.
+ * Decodes a change cursor; `''` is the start. Raises `process.cursor_invalid`, also for a cursor of another store,
+ * whose numbers mean nothing here.
  */
 export function changePositionOf(storeId: string, cursor: unknown): ChangePosition {
   if (cursor === '') return { changeXid: '0', processId: '' }
@@ -32,12 +32,12 @@ export function changePositionOf(storeId: string, cursor: unknown): ChangePositi
   return { changeXid, processId }
 }
 
-/** A place in a scan as callers hold it. */
+/** Encodes a scan position as a cursor. */
 export function workCursorOf({ afterId, boundId }: WorkPosition): string {
   return `postgres:work:${Buffer.from(JSON.stringify([afterId, boundId])).toString('base64url')}`
 }
 
-/** The place that a cursor names. Raises `process.cursor_invalid`. */
+/** Decodes a scan cursor. Raises `process.cursor_invalid`. */
 export function workPositionOf(cursor: unknown): WorkPosition {
   try {
     const [, text = ''] = (typeof cursor === 'string' && /^postgres:work:([\w-]+)$/.exec(cursor)) || []

@@ -6,23 +6,25 @@ import type { StoredProcess } from '../record.js'
 import type { ProcessId } from '../scalars.js'
 import { entryOf, grantOf, leaseRowOf, tombstoneRowOf } from './rows.js'
 
-/** What was read for a group of commands. */
+/** The rows read for a group of commands. */
 export interface ReadRows {
-  /** Readers of those that are locked; they raise `process.stored_invalid`. */
+  /** Readers of the locked processes. They raise `process.stored_invalid`. */
   readonly processes: ReadonlyMap<ProcessId, () => StoredProcess>
-  /** By the place of a command in its group, what else it is decided by. */
+  /** The other rows that a command is decided on, by its index in the group. */
   readonly besides: ReadonlyMap<number, SqlRow>
   readonly newToken: () => string
 }
 
-/** A process as the next command of the group finds it. */
+/** The rows of a process as the next command of the group finds them. */
 interface Seen extends Pick<ProcessRows, 'process' | 'tombstone' | 'lease'> {
-  /** Entries and grants that commands of the group have written. */
+  /** Entries and grants written by commands of the group. */
   readonly keyed: Map<string, LogEntry>
   readonly grants: Map<string, HandleGrant | undefined>
 }
 
-/** What the commands of a group are decided by: what is stored, and what those before them have made of it. */
+/**
+ * The rows that the commands of a group are decided on: what is stored, changed by the earlier commands of the group.
+ */
 export class GroupRows {
   readonly #read: ReadRows
   readonly #seen = new Map<ProcessId, Seen>()
@@ -32,7 +34,7 @@ export class GroupRows {
   }
 
   /**
-   * The rows of a command by its place in the group; `undefined` when its process is there and not locked. Raises
+   * The rows of the command at an index of the group. `undefined` if its process exists but is not locked. Raises
    * `process.stored_invalid`.
    */
   of(
@@ -57,7 +59,7 @@ export class GroupRows {
     }
   }
 
-  /** What a command has decided is what the next one of its process finds. */
+  /** Applies a decision, so that the next command of the process sees it. */
   follow(processId: ProcessId, { writes, process }: Decided<unknown>): void {
     const seen = this.#seen.get(processId)
     if (seen === undefined || writes === undefined) return

@@ -14,17 +14,17 @@ import {
   type RegistrationRow,
 } from './rows.js'
 
-/** A process, and how much of it is written. */
+/** A process and how much of it must be written. */
 interface Change {
   process: StoredProcess
   isNew: boolean
-  /** What is there already is not sent again: an outcome may be long. */
+  /** A stored outcome is not sent again, because it may be long. */
   hasOutcome: boolean
 }
 
 /**
- * What a group of commands writes: every entry, and of everything that is replaced the last. Rows are in the order of their
- * ids, so that no two groups wait for each other.
+ * The writes of a group of commands: every entry, and the last version of everything that is replaced. Rows are sorted
+ * by id, so that no two groups wait for each other.
  */
 export class GroupWrites {
   readonly entries: (EntryRow & { readonly process_id: ProcessId })[] = []
@@ -33,7 +33,7 @@ export class GroupWrites {
   readonly #leases = new Map<ProcessId, StoredLease>()
   readonly #grants = new Map<string, { readonly scopeId: string; readonly processId: ProcessId; grant?: HandleGrant }>()
 
-  /** Takes over what a command has decided. */
+  /** Adds the writes of a decision. */
   add(processId: ProcessId, { writes, process }: Decided<unknown>): void {
     if (writes === undefined) return
     const { register, entries = [], lease, ack, grant, revoke } = writes
@@ -56,7 +56,7 @@ export class GroupWrites {
     }
   }
 
-  /** Processes that were not there before, and their rows. */
+  /** New processes and their rows. */
   registered(): readonly { readonly process: StoredProcess; readonly row: RegistrationRow }[] {
     return this.#changed(true).map(([processId, { process }]) => {
       const row = {
@@ -71,7 +71,7 @@ export class GroupWrites {
     })
   }
 
-  /** Processes whose state is another. */
+  /** Existing processes whose state changed. */
   changed(): readonly object[] {
     return this.#changed(false).map(([processId, { process, hasOutcome }]) => ({
       process_id: processId,
@@ -84,17 +84,17 @@ export class GroupWrites {
     return inOrder(this.#leases).map(([processId, lease]) => ({ process_id: processId, ...leaseRow(lease) }))
   }
 
-  /** Values of the grants that are there afterwards. */
+  /** Values of the grants that remain at the end. */
   granted(): readonly (readonly [string, ProcessId, string, string])[] {
     return [...this.#grants.values()].flatMap(({ grant }) => (grant === undefined ? [] : [grantValues(grant)]))
   }
 
-  /** Grants that are gone afterwards. */
+  /** Grants that are removed. */
   revoked(): readonly { readonly scopeId: string; readonly processId: ProcessId }[] {
     return [...this.#grants.values()].filter(({ grant }) => grant === undefined)
   }
 
-  /** Processes whose changes others may want to hear of. */
+  /** Processes to notify other hosts of. */
   get told(): readonly ProcessId[] {
     return [...this.#changes.keys()]
   }

@@ -6,24 +6,24 @@ import { idSourceSchema, loggerSchema } from '../../base/ports.js'
 import { PostgresDatabase } from '../../postgres/index.js'
 import type { LivenessCheck } from '../lease.js'
 
-/** How processes are kept on PostgreSQL. */
+/** Options of the PostgreSQL process store. */
 export interface PostgresStoreOptions {
-  /** Where; it stays its owner's and is not closed with the store. */
+  /** The database. It belongs to the caller and is not closed with the store. */
   readonly database: PostgresDatabase
-  /** The schema that the tables are in; `stateward` by default. */
+  /** The schema that holds the tables. Default `stateward`. */
   readonly schema?: string
-  /** Makes the tables when they are not there; true by default. They are looked at in any case. */
+  /** Creates missing tables. Default true. Existing tables are checked in any case. */
   readonly createTables?: boolean
   /**
-   * Tells other hosts at once of every change, by NOTIFY in its transaction; false by default. Commits that notify wait for
-   * each other, all over the database: it buys short waits with throughput.
+   * Notifies other hosts of every change immediately, with NOTIFY in its transaction. Default false. Commits that
+   * notify wait for each other across the whole database, so this trades throughput for shorter waits.
    */
   readonly notify?: boolean
-  /** What is known of the holders of leases; by default nobody is ever taken for dead. */
+  /** Whether the holder of a lease is known to be dead. By default, no holder ever is. */
   readonly isHolderDead?: LivenessCheck
-  /** For the tokens of leases; random by default. */
+  /** Generates lease tokens. Default: random. */
   readonly ids?: IdSource
-  /** Is told of requests that are ignored. */
+  /** Logs requests that are ignored. */
   readonly logger?: Logger
 }
 

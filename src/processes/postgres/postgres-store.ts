@@ -51,16 +51,16 @@ import { deleteSession } from './session-deletion.js'
 import { createStatements, listStatement, pruneStatement, type Statements } from './statements.js'
 import { processTables } from './tables.js'
 
-/** The channel that changes are told on, unless several stores share a database. */
+/** The channel for change notifications. It includes the schema, so that several stores can share a database. */
 const channelOf = (schema: string): string => `${schema}_processes`
 
 /**
  * Processes on PostgreSQL, for any number of hosts.
  *
- * Every change is made under the lock of its process's row, in a transaction that it shares with others that come at the
- * same time; the clock of the server decides what is expired.
- * Deadlocks, serialization failures and lost connections are tried again, and what cannot be done is a {@link StoreError}:
- * `store.unavailable` with `outcome: 'unknown'` says that the answer to a commit was lost and not found out again.
+ * Every change is made under a lock on the row of its process, in a transaction shared with other changes that arrive
+ * at the same time. The server's clock decides which leases are expired. Deadlocks, serialization failures and lost
+ * connections are retried. Other failures are a {@link StoreError}: `store.unavailable` with `outcome: 'unknown'` means
+ * that the answer to a commit was lost and could not be determined afterwards.
  */
 export class PostgresProcessStore extends TransactingStore {
   readonly name = 'postgres'
@@ -97,9 +97,8 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   /**
-   * Opens the store: makes its tables unless told otherwise, and compares them with what they must be. Raises
-   * `invalid_input` for options that do not fit, `store.schema_mismatch` with all that differs, and what the database
-   * raises.
+   * Opens the store: creates its tables by default, and checks them. Raises `invalid_input` for wrong options,
+   * `store.schema_mismatch` with all differences, and the errors of the database.
    */
   static async open(options: PostgresStoreOptions): Promise<PostgresProcessStore> {
     decode(postgresStoreOptionsSchema, options, 'options of the PostgreSQL store')
@@ -115,8 +114,8 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   /**
-   * Hears which processes other hosts change, as far as they open their stores with `notify`. A hint, never a promise:
-   * `onConnect` says that changes may have been missed.
+   * Listens for processes changed by other hosts that open their stores with `notify`. Notifications are hints and may
+   * be lost: `onConnect` is called whenever changes may have been missed.
    */
   listen(onChange: (processId: ProcessId) => void, onConnect: () => void): PostgresListener {
     return new PostgresListener(this.#database, { channel: channelOf(this.#schema), onMessage: onChange, onConnect })
@@ -142,7 +141,7 @@ export class PostgresProcessStore extends TransactingStore {
     return this.#database.transaction((transaction) => group.attempt(transaction))
   }
 
-  /** What a caller is told once it is durable. */
+  /** The result for the caller, once the decision is durable. */
   #told<Result>({ result, refusal, warning }: Decided<Result>): Result {
     if (warning !== undefined) this.#warn(warning)
     if (refusal !== undefined) throw refusal
@@ -220,7 +219,7 @@ export class PostgresProcessStore extends TransactingStore {
     if (row === undefined) return undefined
     const known = this.#reader.known(row)
     if (known !== undefined) return recordOf(this.#reader.process(row, known))
-    // Both in one: it may be pruned and registered anew in between.
+    // Read together, because the process may be pruned and registered again in between.
     const [whole] = (await this.#database.read(this.#statements.readProcess, [id])).rows
     return whole && recordOf(this.#reader.process(whole))
   }
@@ -246,7 +245,7 @@ export class PostgresProcessStore extends TransactingStore {
   async listWork(limit: number, cursor?: WorkCursor, except: ReadonlySet<ProcessId> = new Set()): Promise<WorkPage> {
     const most = takeLimit(limit)
     const from = cursor === undefined ? undefined : workPositionOf(cursor)
-    // One more than is asked for tells whether something follows.
+    // One more than requested, to know whether there is another page.
     const values = [from?.afterId ?? '', most + 1, from?.boundId ?? null, [...except]]
     const { rows } = await this.#database.read(this.#statements.listWork, values)
     const records = rows.slice(0, most).map((row) => recordOf(this.#reader.process(row)))
@@ -310,7 +309,7 @@ export class PostgresProcessStore extends TransactingStore {
     const { haveWakes, countEvents, bury, removeProcesses } = this.#statements
     return this.#database.transaction(async (transaction) => {
       const found = idsOf(await transaction.query(statement, values))
-      // Looked at once they are locked: nothing can come that would wake somebody.
+      // Checked after the rows are locked, so that no new wake can be added.
       const waking = new Set(idsOf(await transaction.query(haveWakes, [found])))
       const pruned = found.filter((id) => !waking.has(id))
       const [counted] = (await transaction.query(countEvents, [pruned])).rows
@@ -333,7 +332,10 @@ export class PostgresProcessStore extends TransactingStore {
     return (await this.#database.write(this.#statements.compactTombstones, values)).rowCount
   }
 
-  /** The feed is ordered by the transactions of one server; raises `store.schema_mismatch` for tables of another one. */
+  /**
+   * The change feed is ordered by one server's transaction ids. Raises `store.schema_mismatch` for tables copied from
+   * another server.
+   */
   async #checkOrigin(): Promise<void> {
     const [found] = (await this.#database.read(this.#statements.foreignChanges)).rows
     if (found === undefined) return
@@ -362,7 +364,7 @@ export class PostgresProcessStore extends TransactingStore {
     return entriesOf(rows).map((entry) => eventOf(processId, entry))
   }
 
-  /** The answer of a statement that has a row whenever its process is there. Raises `process.unknown`. */
+  /** The rows of a statement that returns at least one row if the process exists. Raises `process.unknown`. */
   async #ofProcess(
     processId: ProcessId,
     statement: SqlStatement,
@@ -379,20 +381,20 @@ export class PostgresProcessStore extends TransactingStore {
   }
 }
 
-/** A page has at least one row, so that whoever pages gets on. */
+/** A page has at least one row, so that paging always advances. */
 function takeLimit(limit: unknown): number {
   return Math.min(Math.max(1, takeBound(limit, 'limit')), mostRows)
 }
 
-/** Transactions of commands that are under way at a time: some are made up while the server does the others. */
+/** Transactions in progress at a time: some are prepared while the server executes others. */
 const mostGroups = 4
-/** Commands of one transaction. */
+/** The most commands in one transaction. */
 const mostCommands = 128
 
-/** More than anybody can hold, and less than would overflow when one is added. */
+/** More rows than fit in memory, and no overflow when one is added. */
 const mostRows = 2 ** 31
 
-/** A process without any has one row without a sequence. */
+/** The entries of an answer. A process without any has a single row whose sequence is null. */
 function entriesOf(rows: readonly SqlRow[]): readonly LogEntry[] {
   return rows.filter((row) => row['sequence'] !== null).map(entryOf)
 }

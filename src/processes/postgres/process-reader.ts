@@ -5,9 +5,9 @@ import type { StoredProcess } from '../record.js'
 import type { CommonPart, Registered } from '../registration.js'
 import { processOf, registeredOf } from './rows.js'
 
-/** Characters of registrations that are kept. */
+/** The size of the registration cache, in characters. */
 const keptCharacters = 2 ** 23
-/** And of what registrations have in common. */
+/** The size of the cache for common parts of registrations, in characters. */
 const keptCommonCharacters = 2 ** 20
 
 interface Known {
@@ -16,25 +16,25 @@ interface Known {
 }
 
 /**
- * Reads processes, and remembers their registrations. They never change under their id and hash, so that neither they nor what
- * is made of them is read and checked again with every event.
+ * Reads processes and caches their registrations. A registration never changes under the same id and hash, so it is not
+ * read and checked again with every event.
  */
 export class ProcessReader {
   readonly #registrations = new RecentValues<Known>(keptCharacters)
   readonly #commons = new RecentValues<CommonPart>(keptCommonCharacters)
 
-  /** The registration that goes with a row, where it is remembered. It may be forgotten a moment later. */
+  /** The cached registration of a row. It may be evicted a moment later. */
   known(row: SqlRow): Registered | undefined {
     const found = this.#registrations.get(row['process_id'] as string)
     return found?.hash === row['registration_hash'] ? found?.registered : undefined
   }
 
-  /** A process by a row with its registration, unless that is known. Raises `process.stored_invalid`. */
+  /** Reads a process. The row includes the registration unless it is cached. Raises `process.stored_invalid`. */
   process(row: SqlRow, known: Registered | undefined = this.known(row)): StoredProcess {
     return processOf(row, known ?? this.#read(row))
   }
 
-  /** Remembers a registration that was just written; `size` is about how many characters it has. */
+  /** Caches a registration that was just written. `size` is its approximate length in characters. */
   remember(registered: Registered, hash: string, size: number): void {
     this.#registrations.set(registered.id, { hash, registered }, size)
   }

@@ -53,7 +53,7 @@ const readStatus = storedReader(v.picklist(processStatuses))
 const readOutput = storedReader(outputSchema)
 const readHead = storedReader(strictSchema({ registrationHash: v.string(), createdAtMs: naturalSchema }))
 
-/** Runs a reader; what it refuses is a fault of what is stored. */
+/** Runs a reader, turning what it refuses into `process.stored_invalid`. */
 function reading<Value>(table: string, read: () => Value): Value {
   try {
     return read()
@@ -66,7 +66,7 @@ function reading<Value>(table: string, read: () => Value): Value {
   }
 }
 
-/** JSON text of a column; `undefined` for null. Raises `invalid_input` naming the column. */
+/** Parses the JSON text of a column. `undefined` for null. Raises `invalid_input` naming the column. */
 function parse(row: SqlRow, column: string): JsonValue | undefined {
   const text = row[column]
   if (text === null || text === undefined) return undefined
@@ -77,14 +77,14 @@ function parse(row: SqlRow, column: string): JsonValue | undefined {
   }
 }
 
-/** The columns that are not null, as one object with the names of the wire. */
+/** The non-null columns as one object, with wire names. */
 function present(row: SqlRow, columns: readonly string[]): JsonObject {
   const found: Record<string, JsonValue> = {}
   for (const column of columns) if (row[column] !== null) found[column] = row[column] as JsonValue
   return found
 }
 
-/** What a registration is kept as, and what is looked up of it. */
+/** The stored registration, and its columns for lookups. */
 export interface RegistrationRow {
   readonly registered: string
   readonly originator_id: string
@@ -94,7 +94,7 @@ export interface RegistrationRow {
   readonly caused_by_occurrence_id: string | undefined
 }
 
-/** The row of a registration, but for the id of its process and the time. */
+/** The row of a registration, without the process id and the time. */
 export function registrationRow(registered: Registered): RegistrationRow {
   const { identity, provenance } = registered
   const { originator, causedBy } = provenance
@@ -108,12 +108,12 @@ export function registrationRow(registered: Registered): RegistrationRow {
   }
 }
 
-/** What two definitions that say the same have in common. */
+/** Equal for definitions with equal content. */
 export function definitionHash(definition: JsonValue): string {
   return digestOf(definition)
 }
 
-/** Stands between what a registration has of its own and what it has in common with others. */
+/** Separates the individual part of a registration from the part it shares with others. */
 const beforeCommon = ',"disposition":'
 
 /** Reads a registration. Raises `process.stored_invalid`. */
@@ -129,8 +129,9 @@ export function registeredOf(row: SqlRow, commons: RecentValues<CommonPart>): Re
 }
 
 /**
- * Reads a registration whose common part was read before, as that of most processes was; `undefined` when the text is not
- * plainly made of two parts. If what stands before the mark is a whole object once it is closed, the mark is one of its fields.
+ * Reads a registration whose common part is cached, as it is for most processes. `undefined` if the text does not
+ * clearly have two parts. If the text before the separator is a complete object once closed, the separator is one of
+ * its fields.
  */
 function inParts(text: unknown, commons: RecentValues<CommonPart>): Registered | undefined {
   if (typeof text !== 'string') return undefined
@@ -144,15 +145,15 @@ function inParts(text: unknown, commons: RecentValues<CommonPart>): Registered |
       common = deepFreeze(readCommon(JSON.parse(`{${rest}`), 'registration'))
       commons.set(rest, common, rest.length)
     }
-    // What is frozen stands first: see `deepFreeze`.
+    // Frozen parts come first: see `deepFreeze`.
     return { ...common, ...individual }
   } catch {
-    // Whatever is wrong with it is told by whoever reads it as a whole.
+    // Whatever is wrong is reported when the registration is read as a whole.
     return undefined
   }
 }
 
-/** What changes of a process, with the outcome when `hasOutcome`. */
+/** The changing part of a process, including the outcome if `hasOutcome`. */
 export function stateRow(state: ProcessState, { hasOutcome }: { readonly hasOutcome: boolean }): object {
   const encoded = stateWire.encode(state) as JsonObject
   const { status, outcome, updated_at_ms, last_sequence, ...facets } = encoded
@@ -167,7 +168,7 @@ export function stateRow(state: ProcessState, { hasOutcome }: { readonly hasOutc
   }
 }
 
-/** Reads a process whose registration is known. Raises `process.stored_invalid`. */
+/** Reads a process with a known registration. Raises `process.stored_invalid`. */
 export function processOf(row: SqlRow, registered: Registered): StoredProcess {
   return reading('processes', () => {
     const facets = parse(row, 'facets') as JsonObject
@@ -187,7 +188,7 @@ export function processOf(row: SqlRow, registered: Registered): StoredProcess {
   })
 }
 
-/** Reads the end of a process by its status and outcome alone. Raises `process.stored_invalid`. */
+/** Reads only the status and outcome of a process. Raises `process.stored_invalid`. */
 export function terminalOf(row: SqlRow): TerminalState {
   return reading('processes', () => {
     const status = readStatus(row['status'], 'status')
@@ -196,7 +197,7 @@ export function terminalOf(row: SqlRow): TerminalState {
   })
 }
 
-/** What an entry is kept as, but for the id of its process and who wrote it. */
+/** The columns of a log entry, without the process id and the writer. */
 export interface EntryRow {
   readonly sequence: number
   readonly event_type: string
@@ -233,7 +234,7 @@ export function entryOf(row: SqlRow): LogEntry {
   })
 }
 
-/** What a lease is kept as, but for the id of its process. */
+/** The columns of a lease, without the process id. */
 export interface LeaseRow {
   readonly fencing_token: number
   readonly owner_id: string | null
@@ -260,7 +261,7 @@ export function leaseRow({ fencingToken, holder }: StoredLease): LeaseRow {
   }
 }
 
-/** Reads a lease; `undefined` when the process never had one. Raises `process.stored_invalid`. */
+/** Reads a lease. `undefined` if the process never had one. Raises `process.stored_invalid`. */
 export function leaseRowOf(row: SqlRow): StoredLease | undefined {
   if (row['fencing_token'] === null) return undefined
   return reading('process_leases', () => {
@@ -273,7 +274,7 @@ export function leaseRowOf(row: SqlRow): StoredLease | undefined {
   })
 }
 
-/** What a grant is kept as: all values of its row. */
+/** The values of a grant's row. */
 export function grantValues({
   scopeId,
   processId,
@@ -292,7 +293,7 @@ export function grantOf(row: SqlRow): HandleGrant {
   })
 }
 
-/** Reads what remains of a pruned process. Raises `process.stored_invalid`. */
+/** Reads a tombstone. Raises `process.stored_invalid`. */
 export function tombstoneRowOf(row: SqlRow): Tombstone {
   return reading('process_tombstones', () =>
     deepFreeze(readTombstone(present(row, ['process_id', 'terminal_label', 'pruned_at_ms']), 'tombstone')),

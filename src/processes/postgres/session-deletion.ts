@@ -2,7 +2,7 @@ import type { Transaction } from '../../postgres/index.js'
 import type { SessionDeleteReport } from '../grant.js'
 import type { Statements } from './statements.js'
 
-/** Takes every handle and wake target of a session away, in one transaction. */
+/** Removes every handle and wake target of a session, in one transaction. */
 export async function deleteSession(
   transaction: Transaction,
   statements: Statements,

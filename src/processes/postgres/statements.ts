@@ -2,9 +2,9 @@ import { sql, type SqlStatement, type SqlValue } from '../../postgres/index.js'
 import type { ProcessListFilter } from '../list-filter.js'
 import { definitionHash } from './rows.js'
 
-/** The clock of the server at this moment, not at the beginning of the transaction. */
+/** The server's clock now, not at the start of the transaction. */
 const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
-/** The same for all rows of a statement. */
+/** The server's clock at the start of the statement: the same for all its rows. */
 const sinceStatement = 'floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint'
 
 const stateColumns = `p.process_id, p.registration_hash, p.created_at_ms, p.updated_at_ms, p.status, p.outcome, p.last_sequence,
@@ -14,22 +14,22 @@ const entryColumns = 'e.sequence, e.event_type, e.payload, e.replay_key, e.seman
 const leaseColumns = `l.fencing_token, l.owner_id, l.incarnation_id, l.liveness, l.lease_token, l.claimed_at_ms, l.expires_at_ms`
 const grantColumns = 'g.scope_id, g.process_id, g.session_id, g.descriptor'
 
-/** An event, `e`, that wakes and was not acknowledged. */
+/** An event `e` with an unacknowledged wake. */
 const isUnacknowledged = (schema: string): string => `e.wakes IS NOT NULL
   AND NOT EXISTS (SELECT FROM ${schema}.process_wake_acks a WHERE a.process_id = e.process_id AND a.sequence = e.sequence)`
 
-/** The same where there is somebody to be woken; `p` is its process. */
+/** An event `e` with an unacknowledged wake that has a target. `p` is its process. */
 const isPendingWake = (schema: string): string =>
   `(e.wakes = 'own' OR p.wake_session_id IS NOT NULL) AND ${isUnacknowledged(schema)}`
 
-/** Every statement of the store, for one schema. Values are parameters; the name of the schema was checked. */
+/** All statements of the store for one schema. Values are parameters. The schema name was checked before. */
 export function createStatements(schema: string) {
   const s = `"${schema}"`
   const processes = joined(schema)
-  /** Whether the process is there, and its rows of something, in one answer: one row of nulls when it has none. */
+  /** Tells in one answer whether the process exists and what related rows it has. One row of nulls if it has none. */
   const withProcess = (columns: string, rows: string): SqlStatement =>
     sql(`SELECT ${columns} FROM ${s}.processes p LEFT JOIN LATERAL (${rows}) e ON true WHERE p.process_id = $1`)
-  /** Rows are found one by one, by their key: a plan that reads a whole table may be kept while the table grows. */
+  /** Looks up each row by its key. The server might keep a plan that reads the whole table while the table grows. */
   const eachOne = (rows: string, name: string): string => `LEFT JOIN LATERAL (${rows} LIMIT 1) ${name} ON true`
   const locking = (how: string): string => `
     SELECT p.* FROM unnest($1::text[]) WITH ORDINALITY AS i (id, place)
@@ -38,16 +38,16 @@ export function createStatements(schema: string) {
   return {
     // Commands.
 
-    /** Opens the change of processes: whoever else wants to change them waits. */
+    /** Locks processes for a change. */
     lock: sql(locking('FOR UPDATE')),
-    /** The same without those that somebody else is changing. */
+    /** Locks processes, leaving out those that are locked by another transaction. */
     lockFree: sql(locking('FOR UPDATE SKIP LOCKED')),
     readRegistrations: sql(
       `SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = ANY($1::text[])`,
     ),
     /**
-     * What else commands decide by. A statement of its own: one that waits for a lock sees only the locked row anew, and
-     * everything that it joins as it was before.
+     * Reads the other rows that commands are decided on. It is a separate statement, because one that waits for a lock
+     * sees the new version only of the locked row, and old versions of everything it joins.
      */
     readBeside: sql(`
       SELECT i.place, ${now} AS now_ms, p.is_there, ${leaseColumns}, ${entryColumns}, g.session_id, g.descriptor, g.scope_id,
@@ -58,7 +58,7 @@ export function createStatements(schema: string) {
         ${eachOne(`SELECT * FROM ${s}.process_events e WHERE e.process_id = i."processId" AND e.replay_key = i.key`, 'e')}
         ${eachOne(`SELECT * FROM ${s}.process_grants g WHERE g.process_id = i."processId" AND g.scope_id = i."scopeId"`, 'g')}
         ${eachOne(`SELECT * FROM ${s}.process_tombstones t WHERE t.process_id = i."processId"`, 't')}`),
-    /** Writes nothing of those that somebody else has registered in the meantime. */
+    /** Leaves out processes that another transaction has registered in the meantime. */
     register: sql(`
       WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1::json) AS given (process_id text, registration_hash text, created_at_ms bigint,
@@ -88,8 +88,8 @@ export function createStatements(schema: string) {
       FROM json_to_recordset($1::json) AS given (process_id text, sequence bigint, event_type text, payload text,
         replay_key text, semantics text, occurred_at_ms bigint, wakes text)`),
     /**
-     * Processes that are there. An insertion finds each by its key, however the server would join them to what is given.
-     * The outcome is sent when it is new, and stays what it was otherwise.
+     * Updates existing processes. Written as an insert, so that the server finds each row by its key, whatever plan it
+     * chooses. The outcome is sent only when it is new; otherwise the stored one stays.
      */
     update: sql(`
       INSERT INTO ${s}.processes AS p (process_id, registration_hash, created_at_ms, updated_at_ms, status, outcome,
@@ -110,7 +110,7 @@ export function createStatements(schema: string) {
       ON CONFLICT (process_id) DO UPDATE SET fencing_token = excluded.fencing_token, owner_id = excluded.owner_id,
         incarnation_id = excluded.incarnation_id, liveness = excluded.liveness, lease_token = excluded.lease_token,
         claimed_at_ms = excluded.claimed_at_ms, expires_at_ms = excluded.expires_at_ms`),
-    /** An event that is acknowledged wakes nobody any more: whoever looks for wakes does not come by it. */
+    /** An acknowledged event no longer wakes, so scans for wakes skip it. */
     putAck: sql(`
       WITH a AS (
         INSERT INTO ${s}.process_wake_acks (process_id, sequence) VALUES ($1, $2) ON CONFLICT DO NOTHING
@@ -120,7 +120,7 @@ export function createStatements(schema: string) {
       INSERT INTO ${s}.process_grants (scope_id, process_id, session_id, descriptor) VALUES ($1, $2, $3, $4)
       ON CONFLICT (scope_id, process_id) DO UPDATE SET descriptor = excluded.descriptor`),
     removeGrant: sql(`DELETE FROM ${s}.process_grants WHERE scope_id = $1 AND process_id = $2`),
-    /** Whether a call whose commit went unanswered was committed: by the entry that it wrote, or by its token. */
+    /** Whether a call with an unknown outcome was committed: looks for an entry or a lease token that it wrote. */
     findEntryOfCall: sql(
       `SELECT true AS found FROM ${s}.process_events WHERE process_id = $1 AND sequence = $2 AND written_by = $3::uuid`,
     ),
@@ -134,8 +134,8 @@ export function createStatements(schema: string) {
 
     readLease: sql(`SELECT ${leaseColumns} FROM ${s}.process_leases l WHERE l.process_id = $1`),
     /**
-     * Renews what is held still. The rows are locked in the order of their ids, so that two calls never wait for each
-     * other, and looked at again once they are locked.
+     * Renews the leases that are still held. The rows are locked in the order of their ids, so that two calls never
+     * wait for each other, and checked again after they are locked.
      */
     renewAll: sql(`
       WITH asked AS (
@@ -196,7 +196,7 @@ export function createStatements(schema: string) {
         JOIN ${s}.process_registrations r USING (process_id)
       WHERE (e.process_id, e.sequence) > ($1, $2) AND ${isPendingWake(s)}
       ORDER BY e.process_id, e.sequence LIMIT $3`),
-    /** What can be worked on behind an id and up to another; without the other, up to the greatest that runs now. */
+    /** Workable processes after one id, up to another. Without the second, up to the greatest id now running. */
     listWork: sql(`
       WITH bound AS MATERIALIZED (
         SELECT coalesce($3, (SELECT max(b.process_id) FROM ${s}.processes b WHERE b.status = 'running')) AS bound_id
@@ -209,8 +209,8 @@ export function createStatements(schema: string) {
       `SELECT min(p.workable_from_ms) AS at_ms FROM ${s}.processes p WHERE p.workable_from_ms > 0 AND p.workable_from_ms > ${now}`,
     ),
     /**
-     * Changes of transactions older than any that runs, so that none can appear behind them later. A process that was
-     * pruned and registered again has one row, for the tombstone goes.
+     * Changes made by transactions older than any running one, so that no change can appear before them later. A
+     * process that was pruned and registered again has one row, because its tombstone is removed.
      */
     changesSince: sql(`
       WITH settled AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin), changes AS (
@@ -228,7 +228,7 @@ export function createStatements(schema: string) {
         LEFT JOIN ${s}.process_tombstones t ON NOT c.is_record AND t.process_id = c.process_id
       ORDER BY c.change_xid, c.process_id`),
 
-    /** Transactions of this server are numbered below; changes that are not come from another one. */
+    /** Changes numbered at or above this server's next transaction id: they come from another server. */
     foreignChanges: sql(`
       SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid FROM (
         (SELECT change_xid FROM ${s}.processes ORDER BY change_xid DESC LIMIT 1)
@@ -274,32 +274,32 @@ export function createStatements(schema: string) {
   } satisfies Record<string, SqlStatement>
 }
 
-/** All statements of the store. */
+/** The statements of the store. */
 export type Statements = ReturnType<typeof createStatements>
 
-/** The statement that finds what a filter asks for, and its values. */
+/** The statement for a list filter, and its values. */
 export function listStatement(schema: string, filter: ProcessListFilter): readonly [SqlStatement, readonly SqlValue[]] {
   const { where, values } = conditionsOf(filter, [])
   return [sql(`SELECT ${processColumns} FROM ${joined(schema)} WHERE ${where} ORDER BY p.process_id`), values]
 }
 
-/** What may be pruned but for its wakes, locked in the order of ids. */
+/** Which processes may be pruned, apart from the check for wakes. */
 export interface PruneQuery {
   readonly cutoffMs: number
   readonly filter: ProcessListFilter
-  /** These alone, where they are given. */
+  /** Only these, if given. */
   readonly ids?: readonly string[] | undefined
-  /** The last change that was read, if it is to be heeded. */
+  /** The last change that was read, if the watermark applies. */
   readonly watermark: ChangePosition | undefined
 }
 
-/** A place in the feed of changes. */
+/** A position in the change feed. */
 export interface ChangePosition {
   readonly changeXid: string
   readonly processId: string
 }
 
-/** The statement that locks what may be pruned, and its values. */
+/** The statement that locks what may be pruned, in the order of ids, and its values. */
 export function pruneStatement(
   schema: string,
   { cutoffMs, filter, ids, watermark }: PruneQuery,
@@ -321,7 +321,7 @@ function joined(schema: string): string {
   return `"${schema}".processes p JOIN "${schema}".process_registrations r USING (process_id)`
 }
 
-/** A filter as conditions, whose values follow those that are given. */
+/** Turns a filter into conditions. Their values are appended to the given ones. */
 function conditionsOf(
   filter: ProcessListFilter,
   given: readonly SqlValue[],
@@ -335,7 +335,7 @@ function conditionsOf(
     values.push(value)
     conditions.push(`${condition} $${values.length}`)
   }
-  // Written out, so that the index of what runs is used.
+  // Written as a literal, so that the index of running processes is used.
   if (status === 'running') conditions.push(`p.status = 'running'`)
   else if (status !== 'any') add('p.status =', status)
   add('p.is_waiting =', waiting)

@@ -8,15 +8,15 @@ const optional = <Column extends object>(column: Column) => ({ ...column, isNull
 const belongsToProcess = 'FOREIGN KEY (process_id) REFERENCES {schema}.processes(process_id) ON DELETE CASCADE'
 
 /**
- * Where processes are kept on PostgreSQL. JSON is text, with the names of the wire: it comes back as it was written. Ids
- * are ordered by bytes, as JavaScript orders ASCII. `schema.sql` is the same as statements.
+ * The PostgreSQL tables for processes. JSON is stored as text with wire names, so it comes back exactly as written. Ids
+ * are ordered by bytes, as JavaScript orders ASCII. `schema.sql` contains the same as SQL statements.
  */
 export const processTables: SchemaDefinition = {
   part: 'processes',
   version: 1,
   tables: {
-    // What changes with the log of a process. Its columns say again what is looked for; nothing else is indexed here, for
-    // every event changes the row.
+    // The part of a process that changes with its log. Some columns repeat values for lookups. There are few indexes,
+    // because every event changes the row.
     processes: {
       columns: {
         process_id: id,
@@ -28,11 +28,11 @@ export const processTables: SchemaDefinition = {
         last_sequence: whole,
         facets: text,
         is_waiting: { type: 'boolean' },
-        // From when on it can be worked on; null while it has ended or a signal is missing.
+        // When it becomes workable, in epoch milliseconds. Null if it has ended or a signal is missing.
         workable_from_ms: optional(whole),
         wake_session_id: optional(id),
         wake_frame_id: optional(id),
-        // The transaction of its last change: the feed is ordered by it.
+        // The transaction of its last change. The change feed is ordered by it.
         change_xid: { type: 'xid8' },
       },
       constraints: { processes_pkey: 'PRIMARY KEY (process_id)' },
@@ -44,7 +44,7 @@ export const processTables: SchemaDefinition = {
         processes_changes: { definition: 'USING btree (change_xid, process_id)' },
       },
     },
-    // What never changes, and what lists ask for of it.
+    // The part of a process that never changes, with columns for list filters.
     process_registrations: {
       columns: {
         process_id: id,
@@ -78,9 +78,11 @@ export const processTables: SchemaDefinition = {
         replay_key: optional(id),
         semantics: optional(text),
         occurred_at_ms: whole,
-        // `own` when the event names whom it wakes, `process` when it wakes the target of its process, null for neither.
+        // `own` if the event names its wake target, `process` if it wakes the target of its process, null if it does
+        // not wake.
         wakes: optional(id),
-        // Names the call that wrote it, so that one whose commit went unanswered finds out.
+        // Identifies the call that wrote it, so that a call with an unknown outcome can find out whether it was
+        // committed.
         written_by: { type: 'uuid' },
       },
       constraints: {
@@ -114,7 +116,7 @@ export const processTables: SchemaDefinition = {
         process_grants_session: { definition: 'USING btree (session_id)' },
       },
     },
-    // A row without a token has no holder: it keeps the fencing token.
+    // A row without a token has no holder and only keeps the fencing token.
     process_leases: {
       columns: {
         process_id: id,

@@ -2,28 +2,30 @@ import { hostname } from 'node:os'
 import { readBootId, readPidNamespace, readProcessStatus } from '../../base/process-status.js'
 import type { LeaseOwner, LivenessCheck } from '../lease.js'
 
-/** Where process ids mean something. */
+/** Where pids are valid. */
 export interface Host {
-  /** One table of processes: the name of the machine and its pid namespace, of which containers have their own. */
+  /** One table of pids: the machine name and its pid namespace. Every container has its own. */
   readonly hostId: string
-  /** Another one after every start of the system. */
+  /** Different after every boot. */
   readonly bootId: string
 }
 
-/** Stands for a boot where the system does not tell one from another. */
+/** Used if the system does not identify its boots. */
 const unknownBoot = 'unknown'
 
-/** The host of this process. */
+/** The host of this Node process. */
 export function thisHost(): Host {
   return { hostId: `${hostname()}/${readPidNamespace() ?? 'unknown'}`, bootId: readBootId() ?? unknownBoot }
 }
 
-/** Whether both are the same boot of the same host, for certain. */
+/** Whether both are known to be the same boot of the same host. */
 export function isSameBoot(one: Host, other: Host): boolean {
   return one.hostId === other.hostId && one.bootId === other.bootId && one.bootId !== unknownBoot
 }
 
-/** What a worker on a store of several hosts says of itself, so that {@link isLocalOwnerDead} can tell when it is gone. */
+/**
+ * The liveness information of a worker on a shared store, from which {@link isLocalOwnerDead} can tell when it is gone.
+ */
 export function localLiveness(): NonNullable<LeaseOwner['liveness']> {
   const { hostId, bootId } = thisHost()
   const { pid } = process
@@ -32,7 +34,7 @@ export function localLiveness(): NonNullable<LeaseOwner['liveness']> {
   return { type: 'local_process', hostId, bootId, pid, processStart }
 }
 
-/** Whether the holder was a process of this host that is gone. Of other hosts nothing is known. */
+/** True if the holder was a process on this host that is gone. Nothing is known about other hosts. */
 export const isLocalOwnerDead: LivenessCheck = ({ owner: { liveness } }) => {
   if (liveness?.type !== 'local_process') return false
   const { hostId, bootId } = thisHost()

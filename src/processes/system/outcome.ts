@@ -2,7 +2,7 @@ import type { JsonObject } from '../../base/json.js'
 import type { EndedReport, ExitReport } from '../../work/children/exit-report.js'
 import type { AwaitOutput } from '../output.js'
 
-/** What a program that went well has left; the last of its output among it. */
+/** What a program that succeeded left behind, including the last of its output. */
 export interface SystemResult {
   readonly exitCode: number | null
   readonly signal: string | null
@@ -10,11 +10,11 @@ export interface SystemResult {
   readonly stdoutBytes: number
   readonly stderrBytes: number
   readonly outputTail: string
-  /** Why not all of its output was kept. */
+  /** Why part of its output was not kept. */
   readonly outputFailure?: string
 }
 
-/** What a process of the operating system has come to, by how it ended. */
+/** The outcome of an operating system process, by how it ended. */
 export function outcomeOf(report: Exclude<ExitReport, { type: 'unasked' }>): AwaitOutput {
   if (report.type === 'not_started') {
     const { systemCode, message } = report
@@ -29,12 +29,12 @@ export function outcomeOf(report: Exclude<ExitReport, { type: 'unasked' }>): Awa
     : { type: 'failure', class: 'execution', code: 'exit_signal', message: `ended by ${signal}`, raw }
 }
 
-/** The outcome of one that was asked to end. */
+/** The outcome of a program that was asked to end. */
 export function cancelledOutcome(report: EndedReport): AwaitOutput {
   return { type: 'cancelled', message: 'the process was cancelled', raw: endOf(report) }
 }
 
-/** The outcome of one that ended without leaving how. */
+/** The outcome of a program that ended without an exit report. */
 export const exitUnknown: AwaitOutput = {
   type: 'failure',
   class: 'external',

@@ -14,30 +14,30 @@ import { takeId, type ProcessId } from '../scalars.js'
 import type { ProcessStore } from '../store.js'
 import { spawning } from './system-process.js'
 
-/** What a {@link SystemOutput} is built on. */
+/** Options of {@link SystemOutput}. */
 export interface SystemOutputOptions {
-  /** The directory of the runner. */
+  /** The runtime's `systemDirectory`. */
   readonly directory: string
   readonly store: Pick<ProcessStore, 'firstEventAfter' | 'getProcess' | 'getTerminal'>
   readonly clock: Clock
 }
 
-/** From where on output is read. */
+/** Where to start reading. */
 export interface OutputReadOptions {
-  /** A cursor that was handed out before; 0 is the start, and the default. */
+  /** A cursor returned before. Default 0, the start. */
   readonly after?: number
-  /** Most bytes of one part; default 65,536. */
+  /** The most bytes in one part. Default 65,536. */
   readonly maxBytes?: number
 }
 
-/** From where on, and how long, output is followed. */
+/** Where to start following, and a signal to stop. */
 export interface OutputFollowOptions extends OutputReadOptions {
   readonly signal?: AbortSignal
 }
 
 const ownerFile = 'process'
 const pollMs = 50
-/** So many looks at the files for one at the store. */
+/** How often the files are checked for each check of the store. */
 const storePolls = 20
 
 const readSchema = optionsSchema<OutputFollowOptions>({
@@ -46,7 +46,7 @@ const readSchema = optionsSchema<OutputFollowOptions>({
   signal: v.optional(signalSchema),
 })
 
-/** The output of processes of the operating system, on the host where they run or ran (P-230). */
+/** Output of operating system processes, on the host where they run or ran (P-230). */
 export class SystemOutput {
   readonly #options: SystemOutputOptions
 
@@ -55,8 +55,8 @@ export class SystemOutput {
   }
 
   /**
-   * What the process has written behind the cursor; empty when there is nothing more yet, or none here at all. `from` lies
-   * beyond the cursor when what was between them has been dropped. Rejects with `process.unknown`.
+   * The output after the cursor. Empty if there is no more yet, or none on this host. `from` is greater than the cursor
+   * if the output between them was dropped. Rejects with `process.unknown`.
    */
   async read(processId: ProcessId, stream: OutputStream, options: OutputReadOptions = {}): Promise<OutputPart> {
     const { after = 0, maxBytes } = decode(readSchema, options, 'output options')
@@ -65,7 +65,7 @@ export class SystemOutput {
     return readOutput(directory, stream, after, maxBytes)
   }
 
-  /** The same part by part as it is written, until the process has ended. Ends with the reason of the signal. */
+  /** Yields output as it is written, until the process has ended. Throws the reason of the signal. */
   async *follow(
     processId: ProcessId,
     stream: OutputStream,
@@ -75,7 +75,7 @@ export class SystemOutput {
     let after = start
     for (let poll = 0; ; poll += 1) {
       signal?.throwIfAborted()
-      // Asked before the files are read: what was written before the end is in them.
+      // Checked before the files are read, so that everything written before the end is found.
       const hasEnded = await this.#hasEnded(processId, poll)
       const part = await this.read(processId, stream, { after, ...(maxBytes !== undefined && { maxBytes }) })
       after = part.cursor
@@ -85,7 +85,7 @@ export class SystemOutput {
     }
   }
 
-  /** Removes what is left of processes that the store does not know any more; resolves with their number. */
+  /** Removes the output of processes that no longer exist in the store. Resolves with their number. */
   async removePruned(): Promise<number> {
     const { directory, store } = this.#options
     let removed = 0
@@ -125,14 +125,14 @@ export class SystemOutput {
   }
 }
 
-/** Where the output of the process with this mark stands. */
+/** The output directory of the process with this mark. */
 export function outputDirectoryOf(directory: string, mark: string): string {
   return join(directory, mark)
 }
 
-/** Makes the place for the output of a process. */
+/** Creates the output directory of a process. */
 export function makeOutputDirectory(directory: string, processId: ProcessId): void {
-  // With the folder of all, in case somebody has removed that.
+  // Recreates the parent directory too, in case it was removed.
   makeDirectorySync(directory, { mode: 0o700 })
   writeFileSync(join(directory, ownerFile), processId, { mode: 0o600 })
 }
@@ -141,7 +141,7 @@ function ownerOf(directory: string): ProcessId | undefined {
   try {
     return takeId(readFileSync(join(directory, ownerFile), 'utf8'))
   } catch {
-    // Not made here, or not made to its end: nobody knows whose it is, and it stays.
+    // Not created here, or not completely: its owner is unknown, so it stays.
     return undefined
   }
 }
@@ -150,7 +150,7 @@ function hasReport(directory: string): boolean {
   try {
     return readExitReport(directory) !== undefined
   } catch {
-    // Whatever it says, it has been left.
+    // Whatever the report says, the program has ended.
     return true
   }
 }

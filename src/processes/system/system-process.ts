@@ -17,63 +17,68 @@ import type { ProcessRegistration } from '../registration.js'
 import { idSchema, nameSchema, positiveSchema, type ProcessId } from '../scalars.js'
 import type { Provenance, SessionScope } from '../scope.js'
 
-/** What becomes of a process of the operating system when its owner is gone. */
+/** What happens to an operating system process when its owner is gone. */
 export type SystemRecovery =
-  /** It goes on, and whoever comes next on this host takes it over. */
+  /** It continues, and the next worker on this host takes it over. */
   | 'adopt'
   /** It is ended. */
   | 'reap'
 
-/** Milliseconds between asking a program to end and killing it, unless it says otherwise. */
+/** Default milliseconds between asking a program to end and killing it. */
 export const defaultSystemGraceMs = 2000
 
-/** A program that is run as a process. */
+/** A program to run as a process. */
 export interface SystemCommand {
-  /** Looked up in the `PATH`, or a path when it holds a slash. */
+  /** A name looked up in `PATH`, or a path if it contains a slash. */
   readonly command: string
   readonly args?: readonly string[]
-  /** Default the directory of the worker. */
+  /** Working directory. Default: that of the worker. */
   readonly cwd?: string
-  /** Variables beside those of the worker. They are stored with the process: nothing secret belongs here. */
+  /**
+   * Environment variables added to those of the worker. They are stored with the process, so do not put secrets here.
+   */
   readonly env?: Readonly<Record<string, string>>
   readonly recover: SystemRecovery
   /**
-   * Milliseconds for which its owner may be silent, being frozen as a whole for instance, before it is asked to end; only with
-   * `recover: 'reap'`. By default as long as the owner is there.
+   * Milliseconds that its owner may be silent, for instance because it is frozen, before the program is asked to end.
+   * Only with `recover: 'reap'`. By default there is no limit while the owner exists.
    */
   readonly ownerSilenceMs?: number
-  /** Milliseconds after which it is asked to end. */
+  /** Milliseconds after which the program is asked to end. */
   readonly timeoutMs?: number
-  /** Milliseconds between asking it to end and killing it; default 2,000, less than a worker waits for its runs. */
+  /**
+   * Milliseconds between asking the program to end and killing it. Default 2,000, less than a worker waits for its
+   * runs.
+   */
   readonly graceMs?: number
-  /** Bytes of each stream of output that are kept; default 4 MiB. */
+  /** How many bytes of each output stream are kept. Default 4 MiB. */
   readonly outputLimitBytes?: number
 }
 
-/** A process of the operating system that somebody wants to have. */
+/** Options of {@link systemProcess}. */
 export interface SystemProcessOptions extends SystemCommand {
   readonly id: ProcessId
-  /** What people see; default the command. */
+  /** Display name. Default: the command. */
   readonly label?: string
   readonly provenance?: Provenance
   readonly wakeTarget?: SessionScope
 }
 
-/** Where a process of the operating system is about to be started, and what its processes are known by. */
+/** Recorded before an operating system process is started: on which host, and the mark that its processes carry. */
 export interface Spawning {
   readonly mark: string
   readonly hostId: string
   readonly bootId: string
 }
 
-/** Which process its supervisor is; absent parts are those that the system does not tell. */
+/** Identifies its supervisor. Fields are absent if the system does not provide them. */
 export interface Spawned {
   readonly pid: number
   readonly startTime?: string
   readonly bootId?: string
 }
 
-/** The kind of processes of the operating system. */
+/** The kind of operating system processes. */
 export const systemKind = 'system'
 
 const commandSchema: v.GenericSchema<unknown, SystemCommand> = strictSchema({
@@ -91,28 +96,28 @@ const commandSchema: v.GenericSchema<unknown, SystemCommand> = strictSchema({
 const spawningType = 'system.spawning'
 const spawnedType = 'system.spawned'
 
-/** The events of a process of the operating system, beside those that every process has. */
+/** Event types of an operating system process, in addition to the built-in ones. */
 const systemEventTypes: readonly ProcessEventType[] = [spawningType, spawnedType].map((name) => ({
   name,
   payloadSchema: {},
   semantics: {},
 }))
 
-/** The content address of what runs processes of this kind. */
+/** Content address of the environment for this kind. */
 export const systemEnvironment = `process-env:sha256:${digestOf({
   kind: systemKind,
   version: 1,
   eventTypes: systemEventTypes as unknown as JsonValue,
 })}`
 
-/** The first event of its log: nothing is started before it is durable. */
+/** The first event of its log. Nothing is started before it is durable. */
 export const spawning = eventOf<Spawning>(spawningType, {
   mark: idSchema,
   hostId: idSchema,
   bootId: idSchema,
 })
 
-/** The second one: the command runs only when this is durable. */
+/** The second event of its log. The command starts only once it is durable. */
 export const spawned = eventOf<Spawned>(spawnedType, {
   pid: positiveSchema,
   startTime: v.exactOptional(idSchema),
@@ -120,7 +125,7 @@ export const spawned = eventOf<Spawned>(spawnedType, {
 })
 
 /**
- * The registration of a program that runs as a process: bound to the host that starts it, started once.
+ * The registration of a program as a process. It is bound to the host that starts it and is started once.
  *
  *     await store.registerProcess(systemProcess({ id: 'build-7', command: 'make', args: ['all'], recover: 'adopt' }))
  *
@@ -142,12 +147,12 @@ export function systemProcess(options: SystemProcessOptions): ProcessRegistratio
   }
 }
 
-/** Whether a process is one of the operating system, of this version. */
+/** Whether a process is an operating system process of this version. */
 export function isSystemProcess({ input, envRef }: Pick<ProcessRecord, 'input' | 'envRef'>): boolean {
   return input.type === 'engine' && input.kind === systemKind && envRef === systemEnvironment
 }
 
-/** What the process runs. Raises `invalid_input` for one that was registered otherwise. */
+/** The command that a process runs. Raises `invalid_input` if it was registered differently. */
 export function commandOf({ input }: Pick<ProcessRecord, 'input'>): SystemCommand {
   return decode(commandSchema, input.type === 'engine' ? input.payload : undefined, 'system process')
 }
@@ -161,7 +166,7 @@ function eventOf<Payload extends object>(
   const read = storedReader(schema)
   return {
     eventType,
-    /** What is appended; it stands in a log once. */
+    /** The event to append. Its key makes it unique in a log. */
     request: (payload: Payload) => ({
       eventType,
       payload: wire.encode(payload),

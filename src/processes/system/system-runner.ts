@@ -41,52 +41,55 @@ import {
   type SystemCommand,
 } from './system-process.js'
 
-/** What a {@link SystemRunner} is built on. */
+/** Options of a {@link SystemRunner}. */
 export interface SystemRunnerOptions {
-  /** Where output and exits are left: a folder of this host, one for each of its workers or one for all. */
+  /** Directory on this host for output and exit reports. Workers may share one or have their own. */
   readonly directory: string
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly ids: IdSource
   readonly logger: Logger
-  /** The environment that commands are run in, beside their own variables; default that of this process. */
+  /** The environment of commands, to which their own variables are added. Default: that of this Node process. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
-  /** The program that commands run under; default the one that comes with the library. Told where that is bundled. */
+  /**
+   * Path of the supervisor program that commands run under. Default: the one in this package. Set it if the package is
+   * bundled.
+   */
   readonly supervisor?: string
 }
 
 const defaultOutputLimitBytes = 4 * 2 ** 20
-/** Milliseconds beyond the grace after which a supervisor that does not end is ended with its child. */
+/** Milliseconds after the grace period before a supervisor that has not ended is killed together with its child. */
 const supervisorGraceMs = 1000
 
-/** A process of the operating system as far as it is on record. */
+/** What is recorded of an operating system process. */
 interface Traces {
   readonly directory: string
   readonly mark: ProcessMark
 }
 
-/** What is known of one that somebody has started. */
+/** What is known of a process that was started before. */
 interface Found {
   readonly host: Host
   readonly traces: Traces
-  /** There when everything that is on record agrees with a process that runs. */
+  /** Set if a running process matches everything that is recorded. */
   readonly supervisor: Supervisor | undefined
 }
 
 /**
- * Runs processes of the operating system (P-220): on record before they are there, looked after by whoever comes next on
- * their host, ended as a whole.
+ * Runs operating system processes (P-220). They are recorded before they exist, recovered by the next worker on their
+ * host, and ended together with all their children.
  */
 export class SystemRunner implements ProcessRunner {
   readonly #options: SystemRunnerOptions
   readonly #host: Host = thisHost()
 
-  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made, or nothing can be made in it. */
+  /** Creates the directory if it is missing. Raises `invalid_input` if it cannot be created or is not writable. */
   constructor(options: SystemRunnerOptions) {
     this.#options = { ...options, directory: resolve(options.directory) }
     try {
       makeDirectorySync(this.#options.directory, { mode: 0o700 })
-      // What is there need not be a place that takes something.
+      // An existing path may not be a writable directory.
       rmdirSync(mkdtempSync(join(this.#options.directory, '.tried-')))
     } catch (cause) {
       const reason = `nothing can be written there: ${messageOf(cause)}`
@@ -95,7 +98,7 @@ export class SystemRunner implements ProcessRunner {
     }
   }
 
-  /** What another host has started is left alone. */
+  /** Processes started by another host are left alone. */
   canRun(record: ProcessRecord): boolean {
     const liveness = record.firstStarted?.owner.liveness
     const isElsewhere = liveness?.type === 'local_process' && liveness.hostId !== this.#host.hostId
@@ -127,7 +130,7 @@ export class SystemRunner implements ProcessRunner {
       await store.appendEvent(record.id, spawned.request(identity), { lease: context.lease() })
       job.signal.throwIfAborted()
     } catch (error) {
-      // It has not been told what to run: nothing of the command was ever there.
+      // It has not received the command yet, so no part of it has run.
       child.withdraw()
       throw error
     }
@@ -137,7 +140,7 @@ export class SystemRunner implements ProcessRunner {
     return await this.#watch(context, child, traces)
   }
 
-  /** Lets a supervisor know, often enough, that its owner is not frozen. */
+  /** Tells the supervisor regularly that its owner is not frozen. */
   #speaking(child: SupervisedChild, { recover, ownerSilenceMs }: SystemCommand): Disposable {
     let next: Deadline | undefined
     const goOn = (everyMs: number): void => {
@@ -168,7 +171,7 @@ export class SystemRunner implements ProcessRunner {
     return found && this.#reap(record, found)
   }
 
-  /** What its log says of it; `undefined` when nothing of it was ever there: nothing is started before that is on record. */
+  /** What its log says. `undefined` if it never existed, because nothing is started before it is recorded. */
   async #find({ id }: ProcessRecord, store: ProcessStore): Promise<Found | undefined> {
     const begun = await store.firstEventAfter(id, spawning.eventType, 0)
     if (begun === undefined) return undefined
@@ -179,7 +182,7 @@ export class SystemRunner implements ProcessRunner {
     return { host, traces, supervisor }
   }
 
-  /** Ends whatever is left of it. What it had come to by itself still counts. */
+  /** Ends whatever is left of it. If it had already ended by itself, that outcome counts. */
   async #reap(record: ProcessRecord, { supervisor, traces }: Found): Promise<AwaitOutput | undefined> {
     const { graceMs = defaultSystemGraceMs } = commandOf(record)
     if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
@@ -192,7 +195,7 @@ export class SystemRunner implements ProcessRunner {
     return isItsOwn ? this.#answerOf(report) : undefined
   }
 
-  /** Resolves with what it has come to; rejects when it goes on without us. */
+  /** Resolves with the outcome. Rejects if the program continues without this worker. */
   async #watch(context: RunContext, supervisor: Supervisor, traces: Traces): Promise<AwaitOutput> {
     const { job, record } = context
     const { signal } = job
@@ -213,7 +216,7 @@ export class SystemRunner implements ProcessRunner {
     return this.#settle(context, traces)
   }
 
-  /** How it ended by itself. */
+  /** The outcome of a program that ended by itself. */
   async #settle(context: RunContext, traces: Traces): Promise<AwaitOutput> {
     const report = readReport(traces)
     if (report === undefined || report === 'unreadable') {
@@ -225,7 +228,7 @@ export class SystemRunner implements ProcessRunner {
 
   #outcomeWhenStopped(context: RunContext, traces: Traces, cause: 'cancelled' | 'closing'): AwaitOutput {
     const report = readReport(traces)
-    // It may have come to its own end in the same moment.
+    // It may have ended by itself at the same moment.
     if (typeof report === 'object' && report.type === 'ended' && report.interruptedBy === null) return outcomeOf(report)
     if (cause === 'closing') return this.#givenUp(context, 'owner_drain')
     return typeof report === 'object' && report.type === 'ended'
@@ -233,7 +236,7 @@ export class SystemRunner implements ProcessRunner {
       : { type: 'cancelled', message: 'the process was cancelled' }
   }
 
-  /** Asks it to end, and kills what has not ended in time. */
+  /** Asks the program to end, and kills it if it has not ended in time. */
   async #end(supervisor: Supervisor, traces: Traces, graceMs: number): Promise<void> {
     const late = new AbortController()
     using _ = this.#options.deadlines.after(graceMs + supervisorGraceMs, () => late.abort())
@@ -246,7 +249,7 @@ export class SystemRunner implements ProcessRunner {
     await this.#kill(traces)
   }
 
-  /** Kills whatever bears the mark, and the child and its group: never anything by its pid alone. */
+  /** Kills every process with the mark, and the child with its group. Never kills by pid alone. */
   #kill({ directory, mark }: Traces): Promise<KilledProcesses> {
     const recorded = readChildRecord(directory)
     const input = childInputPath(directory)
@@ -266,7 +269,7 @@ export class SystemRunner implements ProcessRunner {
   }
 
   #tracesOf(mark: string): Traces {
-    // A name for each: what runs within what we run bears both marks.
+    // The variable name is unique per process, because nested processes carry both marks.
     const name = `STATEWARD_PROCESS_${mark.replaceAll('-', '_')}`
     return { directory: outputDirectoryOf(this.#options.directory, mark), mark: { name, value: '1' } }
   }
@@ -293,7 +296,7 @@ function elsewhere({ id }: ProcessRecord, { hostId }: Host): Error {
   return new ProcessError('process.elsewhere', { processId: id, hostId })
 }
 
-/** The supervisor with this identity, when pid, start time, boot and mark all say that it is the one. */
+/** The supervisor with this identity, if pid, start time, boot and mark all match. */
 function supervisorOf(
   { pid, startTime, bootId }: Spawned,
   { name, value }: ProcessMark,
@@ -305,7 +308,7 @@ function supervisorOf(
   return isIt ? new AdoptedSupervisor(identity, clock) : undefined
 }
 
-/** The report that was left; one that is none says as little as none. */
+/** The exit report. An unreadable one counts as missing. */
 function readReport({ directory }: Traces): ExitReport | 'unreadable' | undefined {
   try {
     return readExitReport(directory)
