@@ -1,4 +1,4 @@
-/** A task, looked at through spans, metrics and lines of a log: the example of docs/observability.md. */
+/** A task seen through spans, metrics and log lines: the example of docs/observability.md. */
 // #region shown
 import { context, metrics, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -11,7 +11,7 @@ import {
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { createRuntime, type Logger } from 'stateward'
 
-// What a service has anyway: in production `@opentelemetry/sdk-node` sets this up, with exporters of your choice.
+// A service has this anyway: in production `@opentelemetry/sdk-node` sets it up, with exporters of your choice.
 const spans = new InMemorySpanExporter()
 const measurements = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
 const reader = new PeriodicExportingMetricReader({ exporter: measurements })
@@ -19,7 +19,7 @@ context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
 trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] }))
 metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
 
-// pino fits as it is; this one shows every level.
+// pino works as it is; this logger prints every level.
 const write = (level: string) => (fields: object, message: string) => console.log(level, message, Object.keys(fields))
 const logger: Logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 
@@ -27,7 +27,7 @@ const tracer = trace.getTracer('my-service')
 const runtime = await createRuntime({ tracer, meter: metrics.getMeter('my-service'), logger })
 
 runtime.tasks.handle('report', ({ input }) =>
-  // The span of the attempt is active here, so that what a client library opens stands below it.
+  // The span of the attempt is active here, so that spans of client libraries become its children.
   tracer.startActiveSpan('ask a model', (span) => {
     span.end()
     return `about ${String(input)}`

@@ -1,16 +1,16 @@
-/** How XState holds a guard: a name, a name with parameters, or a function that may combine others. */
+/** The forms in which XState keeps a guard: a name, a name with parameters, or a function, which may combine others. */
 type Guard =
   | string
   | { readonly type: string; readonly params?: unknown }
   | (CallableFunction & { readonly guards?: readonly Guard[]; readonly stateValue?: unknown })
 
-/** How XState holds an action: as a guard, and built-in ones carry their type. */
+/** The forms in which XState keeps an action: those of a guard; built-in actions have a type. */
 type Action =
   | string
   | { readonly type: string; readonly params?: unknown }
   | (CallableFunction & { readonly type?: string })
 
-/** The guard as written in the chart: `name`, `name(status: completed)`, `not(name)`, `and(a, b)`. */
+/** The guard as it is written in the chart: `name`, `name(status: completed)`, `not(name)`, `and(a, b)`. */
 export function guardName(held: unknown): string {
   const guard = held as Guard
   if (typeof guard !== 'function') return referenceName(guard)
@@ -19,14 +19,14 @@ export function guardName(held: unknown): string {
   return functionName(guard)
 }
 
-/** The action as written in the chart; a built-in one by its short name, `assign` or `raise`. */
+/** The action as it is written in the chart. A built-in one has its short name, `assign` or `raise`. */
 export function actionName(held: unknown): string {
   const action = held as Action
   if (typeof action !== 'function') return referenceName(action)
   return action.type?.replace(/^xstate\./, '') ?? functionName(action)
 }
 
-/** The event as a reader knows it: `always`, `after 5000`, `done(child)`, or the type itself. */
+/** The event as readers know it: `always`, `after 5000`, `done(child)`, or the type itself. */
 export function eventName(type: string): string {
   if (type === '') return 'always'
   return type

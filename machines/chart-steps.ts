@@ -8,17 +8,17 @@ import type {
 } from 'xstate'
 import { readGuard, type GuardTree } from './guard-tree.js'
 
-/** A function of the chart that is run for its effect. */
+/** A function of the chart that is called for its effect. */
 export type CustomAction = (args: never, params: unknown) => void
 
-/** An action of a transition, its name looked up. */
+/** An action of a transition, with its name resolved. */
 export interface StepAction {
   readonly type: string
   readonly run: CustomAction | AssignAction
   readonly params: unknown
 }
 
-/** What an action or an assigner is called with. */
+/** The argument of an action or an assigner. */
 export interface ActionArguments {
   readonly context: MachineContext
   readonly event: AnyEventObject
@@ -32,23 +32,23 @@ type AssignAction = CustomAction & {
   readonly assignment: Assigner | Readonly<Record<string, unknown>>
 }
 
-/** One transition of a chart, read once. */
+/** One transition of a chart, with its guard and actions resolved. */
 export interface Step {
   readonly transition: AnyTransitionDefinition
   readonly guard: GuardTree | undefined
-  /** False when only the machine can evaluate the guard. */
+  /** False if only the machine can evaluate the guard. */
   readonly isReadable: boolean
   readonly actions: readonly StepAction[]
   readonly target: AnyStateNode | undefined
-  /** True for a transition that neither moves nor acts: it says why the event is refused. */
+  /** True for a transition without target and actions. Its meta says why the event is refused. */
   readonly isRefusal: boolean
-  /** Whether assigning, running functions and moving to the target is all there is to it. */
+  /** Whether the step consists only of assignments, function calls and a change to the target. */
   readonly isPlain: boolean
-  /** The state that is left for another one within it. */
+  /** The compound state within which the step changes from one state to another. */
   readonly domain: AnyStateNode
 }
 
-/** The transitions of a machine as {@link Step}s, each made once. */
+/** The transitions of a machine as {@link Step}s, each created once. */
 export class ChartSteps {
   readonly #machine: AnyStateMachine
   readonly #isPlain: boolean
@@ -59,14 +59,17 @@ export class ChartSteps {
     this.#isPlain = isPlainChart(machine)
   }
 
-  /** The candidates of a node for an event type, in the order in which they compete; `undefined` when only the machine can judge one. */
+  /**
+   * The candidates of a node for an event type, in order of priority; `undefined` if only the machine can judge one
+   * of them.
+   */
   listening(node: AnyStateNode, type: string): readonly Step[] | undefined {
     const wildcards = [...node.transitions.keys()].filter((one) => one !== type && covers(one, type))
     const descriptors = [type, ...wildcards.sort((one, other) => other.length - one.length)]
     return this.#all(descriptors.flatMap((one) => node.transitions.get(one) ?? []))
   }
 
-  /** The candidates of a node that wait for no event; `undefined` when only the machine can judge one. */
+  /** The eventless candidates of a node; `undefined` if only the machine can judge one of them. */
   eventless({ always = [] }: AnyStateNode): readonly Step[] | undefined {
     return this.#all(always)
   }
@@ -106,23 +109,25 @@ export class ChartSteps {
   }
 }
 
-/** The states after a plain step, as far as the step names them: the machine knows where the rest begins. */
+/**
+ * The states after a plain step, as far as the step names them. The machine resolves the initial states of the rest.
+ */
 export function valueAfter(value: StateValue, { domain, target }: Step): StateValue {
   if (target === undefined || (target === domain && Object.keys(target.states).length === 0)) return value
   return replaced(value, domain.path, within(target.path.slice(domain.path.length)))
 }
 
-/** True when one of two steps leaves states that the other one leaves or enters, too. */
+/** True if one step leaves states that the other one leaves or enters as well. */
 export function overlap(one: Step, other: Step): boolean {
   return isWithin(one.domain, other.domain) || isWithin(other.domain, one.domain)
 }
 
-/** True for an action that makes a new context. */
+/** True for an action that creates a new context. */
 export function isAssign(action: StepAction['run']): action is AssignAction {
   return (action as Partial<AssignAction>).type === 'xstate.assign'
 }
 
-/** The context an assigner makes of another. */
+/** The context that an assigner creates from another. */
 export function assigned({ assignment }: AssignAction, args: ActionArguments, params: unknown): MachineContext {
   const { context: before, event, self, system } = args
   const info = { context: before, event, self, system, spawn: noSpawn }
@@ -135,14 +140,14 @@ export function assigned({ assignment }: AssignAction, args: ActionArguments, pa
   return context
 }
 
-/** Raises a `TypeError`: a child that an assigner spawns would be lost. */
+/** Throws a `TypeError`: a child spawned by an assigner would be lost. */
 export function noSpawn(): never {
   throw new TypeError('a chart table cannot spawn from an assigner: use spawnChild')
 }
 
 /**
- * Whether steps of this chart have no effect beside their own: nothing happens on entry, exit, with time, or because a
- * part has ended, and nothing is remembered of states that are left.
+ * Whether steps of this chart have no other effects: there are no entry or exit actions, delays, done transitions or
+ * history states.
  */
 function isPlainChart({ root }: AnyStateMachine): boolean {
   const nodes = [...nodesWithin(root)]
@@ -162,13 +167,13 @@ function isPlainChart({ root }: AnyStateMachine): boolean {
   )
 }
 
-/** The node and everything below it. */
+/** The node and all its descendants. */
 export function* nodesWithin(node: AnyStateNode): Iterable<AnyStateNode> {
   yield node
   for (const child of Object.values(node.states)) yield* nodesWithin(child)
 }
 
-/** Whether a descriptor such as `a.b.*` or `*` stands for the event type. */
+/** Whether a descriptor such as `a.b.*` or `*` matches the event type. */
 function covers(descriptor: string, type: string): boolean {
   if (descriptor === '*') return true
   if (!descriptor.endsWith('.*')) return false
@@ -176,7 +181,7 @@ function covers(descriptor: string, type: string): boolean {
   return !prefix.includes('*') && (type === prefix || type.startsWith(`${prefix}.`))
 }
 
-/** Whether a descriptor stands for the end of some part of the chart. */
+/** Whether a descriptor matches the done event of some part of the chart. */
 function meansAnEnd(descriptor: string): boolean {
   return descriptor.startsWith('xstate.done.state.') || covers(descriptor, 'xstate.done.state')
 }
@@ -203,7 +208,7 @@ function within([key, ...rest]: readonly string[]): StateValue {
   return rest.length === 0 ? key : { [key]: within(rest) }
 }
 
-/** The function a reference names; nothing when it is missing, is built in, or takes parameters that are computed. */
+/** The function that a reference names; `undefined` if it is missing, built in, or has computed parameters. */
 function readAction(machine: AnyStateMachine, reference: unknown): StepAction | undefined {
   const action = lookUp(machine.implementations.actions, reference)
   if (action === undefined || ('resolve' in action.run && !isAssign(action.run))) return undefined

@@ -18,28 +18,31 @@ import type { Condition, GuardArguments } from './guard-tree.js'
 /** A combination of states of a chart. */
 export type StatesOf<Machine extends AnyStateMachine> = SnapshotFrom<Machine>['value']
 
-/** Where one thing stands in its chart: what a row holds of it, or the snapshot of its actor. */
+/** The state value and context of one thing in its chart: the part of a row, or the snapshot of an actor. */
 export interface Place<Machine extends AnyStateMachine> {
   readonly value: StatesOf<Machine>
   readonly context: ContextFrom<Machine>
 }
 
-/** What an event does in a place. Kept, it can be followed later without asking a guard again. */
+/** The effect of an event in a place. It can be kept and followed later without evaluating guards again. */
 export interface Selection {
-  /** True when the event is legal: some transition is taken that moves or acts. */
+  /** True if the event is legal: a transition is taken that has a target or actions. */
   readonly isTaken: boolean
-  /** The transitions taken, one per region at most; of a refusal, the one that stands for it, if the chart has one. */
+  /**
+   * The transitions taken, at most one per region. For a refusal, the transition in the chart that stands for it, if
+   * any.
+   */
   readonly steps: readonly Step[]
   /**
-   * Of a refusal, the guard that said no, by the name the chart gives it: the first to fail, inner states before outer
-   * ones. `undefined` when nothing in these states listens to the event.
+   * For a refusal, the name of the guard that failed first, inner states before outer ones. `undefined` if nothing in
+   * these states handles the event.
    */
   readonly guard: string | undefined
-  /** Of a refusal that the chart states as a transition without effect, the meta of that transition. */
+  /** For a refusal that the chart expresses as a transition without effect, the meta of that transition. */
   readonly meta: unknown
 }
 
-/** A candidate in a configuration: what states alone decide about its guard is decided. */
+/** A candidate in a configuration, with the parts of its guard that depend only on states already decided. */
 interface Candidate {
   readonly step: Step
   readonly condition: Condition | undefined
@@ -47,58 +50,62 @@ interface Candidate {
 }
 
 /**
- * A state node that is active: its candidates for one event type, asked when no node within has a transition. Nodes within
- * that have none for it are left out.
+ * An active state node with its candidates for one event type, which apply if no node within has a transition. Nodes
+ * within that have no candidates are left out.
  */
 interface Level {
   readonly within: readonly Level[]
   readonly candidates: readonly Candidate[]
 }
 
-/** A combination of states, with what it was asked before. */
+/** A combination of states, with the cached answers about it. */
 interface Configuration {
   readonly value: StateValue
   readonly snapshot: AnyMachineSnapshot
   readonly tags: ReadonlySet<string>
   readonly levels: Map<string, Level | undefined>
-  /** Event types that were asked about without data, and whether some data makes them legal. */
+  /** For event types asked about without data, whether some data makes them legal. */
   readonly possible: Map<string, boolean>
-  /** Eventless candidates: per atomic state its own, then those of its ancestors; `undefined` when only the machine can tell. */
+  /**
+   * Eventless candidates per atomic state: its own, then those of its ancestors. `undefined` if only the machine can
+   * judge them.
+   */
   readonly always: readonly (readonly Candidate[])[] | undefined
-  /** Where a step leads from here, eventless transitions aside. */
+  /** Where each step leads from here, ignoring eventless transitions. */
   readonly after: Map<Step, Configuration>
 }
 
-/** Selections that hold nothing but a name, each made once. */
+/** Refusals that consist of nothing but a guard's name, one per name. */
 const refusals = new Map<string | undefined, Selection>()
 
 const nothingTaken: readonly Step[] = []
 
-/** How many data guards of one event {@link ChartTable.isPossible} tries in every combination of answers. */
+/** Up to how many data guards of one event {@link ChartTable.isPossible} tries all combinations of results. */
 const maxGuardsTried = 12
 
 /**
- * A chart as a table of moves, for things that are rows, and for machines that are run by a shortcut.
+ * A chart as a table of transitions, for things stored as rows, and for machines that are run by a shortcut.
  *
- * Nothing is decided here: the machine's own guards are asked with the real context and event. What is remembered
- * depends on states alone, and so is looked up once: which transitions compete for an event type while certain states are
- * active, what those states say about guards such as `stateIn`, and where a transition leads. Guards combined by `and`,
- * `or` and `not` are read as a tree, so that a refusal can name the guard that caused it. Event types are few, because no
- * id is ever part of one; so are the combinations of states that one chart reaches.
+ * The table decides nothing: the machine's own guards are called with the real context and event. It only caches what
+ * depends on states alone: which transitions compete for an event type while certain states are active, what those
+ * states say about guards such as `stateIn`, and where a transition leads. Guards combined by `and`, `or` and `not`
+ * are read as a tree, so that a refusal can name the guard that caused it. The cache stays small, because event types
+ * never contain ids and a chart reaches few combinations of states.
  *
  *     const chart = new ChartTable(runMachine)
  *     const selection = chart.select(place, { type: 'close_lease', owner, expiresAtMs })
  *     selection.isTaken // false
  *     selection.guard   // 'isHeldExpiry'
  *
- * What a table cannot hold is left to the machine: entry and exit actions, invoked actors, delays, several targets at
- * once, actions other than functions and `assign`. The answers are the same, they only take longer; a differential test
- * holds them equal. A place remembers no history, so a chart with history states is no chart for rows.
+ * Everything that a table cannot express is left to the machine: entry and exit actions, invoked actors, delays,
+ * several targets at once, and actions other than functions and `assign`. The results are the same, only slower; a
+ * differential test compares them. A place contains no history, so charts with history states cannot be used for
+ * rows.
  */
 export class ChartTable<Machine extends AnyStateMachine> {
   readonly machine: Machine
   readonly #configurations = new Map<string, Configuration | undefined>()
-  /** The same for states that were asked about before as the same object; nobody changes the states of a place. */
+  /** Configurations by the state value object, for frozen objects that were asked about before. */
   readonly #known = new WeakMap<object, Configuration>()
   readonly #steps: ChartSteps
   #reachable: Set<Configuration | undefined> | undefined
@@ -108,12 +115,12 @@ export class ChartTable<Machine extends AnyStateMachine> {
     this.#steps = new ChartSteps(machine)
   }
 
-  /** What an event does in a place; a place outside the chart refuses everything. Raises what a guard throws. */
+  /** The effect of an event in a place. A place outside the chart refuses everything. Throws what a guard throws. */
   select(place: Place<Machine>, event: EventFrom<Machine>): Selection {
     return this.trySelect(place, event) ?? this.#ask(place, event)
   }
 
-  /** The same, but `undefined` where only the machine can tell; a guard that throws is left to it, too. */
+  /** Like {@link select}, but `undefined` where only the machine can decide, and if a guard throws. */
   trySelect({ value, context }: Place<Machine>, event: EventFrom<Machine>): Selection | undefined {
     const configuration = this.#configuration(value)
     if (configuration === undefined) return refusal(undefined)
@@ -126,15 +133,15 @@ export class ChartTable<Machine extends AnyStateMachine> {
     }
   }
 
-  /** Where an event leads; `undefined` when it is refused. Raises what a guard throws. */
+  /** The place that an event leads to; `undefined` if it is refused. Throws what a guard throws. */
   move(place: Place<Machine>, event: EventFrom<Machine>): Place<Machine> | undefined {
     const selection = this.select(place, event)
     return selection.isTaken ? this.follow(place, event, selection) : undefined
   }
 
   /**
-   * Where a selection leads: its assignments made, its targets entered, eventless transitions taken. Other actions are
-   * not run: a row has nobody to run them for.
+   * The place that a selection leads to: assignments made, targets entered, eventless transitions taken. Other
+   * actions are not run, because a row has no actor to run them.
    */
   follow(place: Place<Machine>, event: EventFrom<Machine>, { steps }: Selection): Place<Machine> {
     const start = this.#configuration(place.value)
@@ -155,19 +162,19 @@ export class ChartTable<Machine extends AnyStateMachine> {
     return isPossible
   }
 
-  /** Whether some history leads to these states: what a stored row must not contradict. */
+  /** Whether these states can be reached at all. A stored row with other states is invalid. */
   isReachable(value: StatesOf<Machine>): boolean {
     this.#reachable ??= new Set(this.#reach())
     return this.#reachable.has(this.#configuration(value))
   }
 
-  /** Whether a state among these has the tag. */
+  /** Whether one of these states has the tag. */
   hasTag(value: StatesOf<Machine>, tag: string): boolean {
     return this.#configuration(value)?.tags.has(tag) ?? false
   }
 
   #configuration(value: StateValue): Configuration | undefined {
-    // A text is its own key.
+    // A string is its own key.
     const known = typeof value === 'string' ? this.#configurations.get(value) : this.#known.get(value)
     if (known !== undefined) return known
     const found = this.#configurationOf(value)
@@ -191,7 +198,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
     } catch {
       return undefined
     }
-    // What was asked about left something out, or names its regions in another order.
+    // The value was incomplete, or listed its regions in another order.
     if (keyOf(snapshot.value as StateValue) !== keyOf(value)) return this.#configuration(snapshot.value as StateValue)
     return {
       value: deepFreeze(snapshot.value as StateValue),
@@ -213,7 +220,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
     return made
   }
 
-  /** `undefined` where only the machine knows the way. */
+  /** `undefined` where only the machine can decide. */
   #walk(
     start: Configuration,
     args: { context: MachineContext; event: AnyEventObject },
@@ -240,7 +247,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
     let at: Configuration = from
     for (const step of steps) {
       if (step.target === undefined) continue
-      // Targets of different regions do not disturb one another; of those that do, the machine knows which goes first.
+      // Targets in different regions are independent. For overlapping ones, only the machine knows their order.
       if (steps.length > 1 && overlapsEarlier(step, steps)) return undefined
       let next: Configuration | undefined = at.after.get(step)
       if (next === undefined) {
@@ -256,7 +263,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
   /** Every combination of states that some data leads to. */
   #reach(): Set<Configuration> {
     const reached = new Set<Configuration>()
-    // The machine fills in what a value leaves out: one without anything is where it begins.
+    // The machine completes a state value: an empty one becomes the initial states.
     this.#settle(this.#configuration({}), reached)
     for (const at of reached) {
       for (const type of this.machine.events) {
@@ -268,7 +275,10 @@ export class ChartTable<Machine extends AnyStateMachine> {
     return reached
   }
 
-  /** Adds a configuration, or those that its eventless transitions may lead to; `passed` are those on the way. */
+  /**
+   * Adds a configuration, or those that its eventless transitions may lead to. `passed` are the configurations on the
+   * way.
+   */
   #settle(at: Configuration | undefined, reached: Set<Configuration>, passed = new Set<Configuration>()): void {
     if (at?.always === undefined) throw new TypeError(`no table of ${this.machine.id} can hold its states`)
     if (passed.has(at)) return
@@ -296,12 +306,12 @@ export class ChartTable<Machine extends AnyStateMachine> {
   }
 }
 
-/** Whether a step and one before it lead to states that disturb one another. */
+/** Whether a step overlaps with one before it. */
 function overlapsEarlier(step: Step, steps: readonly Step[]): boolean {
   return steps.slice(0, steps.indexOf(step)).some((other) => other.target !== undefined && overlap(step, other))
 }
 
-/** A text for each combination of states; two orders of the same regions may have two. */
+/** A key for each combination of states. The same regions in a different order may have a different key. */
 function keyOf(value: StateValue): string {
   if (typeof value === 'string') return value
   let key = ''
@@ -309,7 +319,7 @@ function keyOf(value: StateValue): string {
   return key
 }
 
-/** The nodes of a configuration with their candidates for an event; `undefined` when one of them only the machine can judge. */
+/** The active nodes with their candidates for an event; `undefined` if only the machine can judge one of them. */
 function levelOf(
   node: AnyStateNode,
   snapshot: AnyMachineSnapshot,
@@ -325,13 +335,13 @@ function levelOf(
   return { within: listening, candidates: steps.map((step) => candidate(step, snapshot)) }
 }
 
-/** The states within a node that are active, each with what is active within it. */
+/** The active child states of a node, each with its own state value. */
 function activeIn({ states }: AnyStateNode, value: StateValue): [AnyStateNode, StateValue][] {
   const inner: [string, StateValue | undefined][] = typeof value === 'string' ? [[value, {}]] : Object.entries(value)
   return inner.map(([key, part = {}]) => [states[key] as AnyStateNode, part])
 }
 
-/** The active states that have none within. */
+/** The active states without active children. */
 function atomsIn(node: AnyStateNode, value: StateValue): AnyStateNode[] {
   const active = activeIn(node, value)
   return active.length === 0 ? [node] : active.flatMap(([child, inner]) => atomsIn(child, inner))
@@ -373,7 +383,7 @@ function mayPass({ condition }: Candidate): boolean {
   return condition?.type !== 'answer' || condition.passes
 }
 
-/** What is taken of a level: what its inner nodes take, or else its own first candidate that passes. */
+/** The selection at a level: that of its inner nodes, or else its own first candidate whose guard passes. */
 function choose(level: Level, args: GuardArguments, ask: AskGuard): Selection {
   const { within, candidates } = level
   let inner: Selection | undefined
@@ -405,7 +415,7 @@ function chooseEventless(always: NonNullable<Configuration['always']>, args: Gua
   return taken
 }
 
-/** What two regions take of the same event. */
+/** Combines the selections of two regions for the same event. */
 function both(one: Selection, other: Selection): Selection {
   const isTaken = one.isTaken || other.isTaken
   return {
@@ -422,7 +432,7 @@ function refusal(guard: string | undefined): Selection {
   return made
 }
 
-/** Every selection that some answers of the data guards lead to; one guard answers the same wherever it is asked. */
+/** Every selection that some results of the data guards lead to. One guard has the same result wherever it occurs. */
 function possibilities(level: Level): Selection[] {
   const guards: DataGuard[] = []
   for (const guard of dataGuardsIn(level)) {

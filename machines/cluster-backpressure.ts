@@ -1,7 +1,7 @@
 import { setup } from 'xstate'
 import { ChartTable } from './chart-table.js'
 
-/** How many actions wait, and at how many the cluster is to slow down and to go on. */
+/** How many actions are waiting, and the depths at which the cluster has to slow down and may continue. */
 export interface DepthMove {
   readonly type: 'depth'
   readonly depth: number
@@ -9,7 +9,7 @@ export interface DepthMove {
   readonly release: number
 }
 
-/** Whether the cluster is told to slow down (N-72). Between release and threshold it stays as it is. */
+/** Whether the cluster is told to slow down (N-72). Between release and threshold it keeps its state. */
 export const clusterBackpressureMachine = setup({
   types: { events: {} as DepthMove },
   guards: {
@@ -26,5 +26,5 @@ export const clusterBackpressureMachine = setup({
   },
 })
 
-/** The chart for the flag as a row. */
+/** The chart for the flag stored as a row. */
 export const clusterBackpressureChart = new ChartTable(clusterBackpressureMachine)

@@ -1,22 +1,22 @@
 import type { CrashBackoff, MonotonicMs } from './node-vocabulary.js'
 
-/** What is remembered of the crashes of one daemon. */
+/** The remembered crashes of one daemon. */
 export interface CrashHistory {
   /** Crashes that still count, oldest first. */
   readonly crashes: readonly MonotonicMs[]
-  /** What the next crash costs; the first delay when absent. */
+  /** Delay of the next start after the next crash, in milliseconds; the initial delay if absent. */
   readonly nextDelayMs: number | undefined
   readonly lastStarted: MonotonicMs | undefined
 }
 
-/** No crash is remembered. */
+/** A history without crashes. */
 export const cleanHistory: CrashHistory = Object.freeze({
   crashes: Object.freeze([]) as readonly MonotonicMs[],
   nextDelayMs: undefined,
   lastStarted: undefined,
 })
 
-/** The crashes that count at the instant of another one, which is among them. */
+/** The crashes that count at the instant of a new one, including the new one. */
 export function crashesWith(
   { crashes }: CrashHistory,
   at: MonotonicMs,
@@ -25,28 +25,28 @@ export function crashesWith(
   return [...crashes.filter((crash) => crash >= at - crashLoopWindowMs), at]
 }
 
-/** Whether a crash makes a crash loop. */
+/** Whether a new crash makes a crash loop. */
 export function isCrashLoop(history: CrashHistory, at: MonotonicMs, backoff: CrashBackoff): boolean {
   return crashesWith(history, at, backoff).length >= backoff.crashLoopThreshold
 }
 
-/** How long a crash that makes no loop puts off the next start. */
+/** Milliseconds by which a crash that makes no loop delays the next start. */
 export function delayOf({ nextDelayMs }: CrashHistory, { initialMs }: CrashBackoff): number {
   return nextDelayMs ?? initialMs
 }
 
-/** The history after such a crash: the next one costs more. */
+/** The history after such a crash. The next delay is longer. */
 export function afterCrash(history: CrashHistory, at: MonotonicMs, backoff: CrashBackoff): CrashHistory {
   const nextDelayMs = Math.min(delayOf(history, backoff) * backoff.factor, backoff.maxMs)
   return { crashes: crashesWith(history, at, backoff), nextDelayMs, lastStarted: history.lastStarted }
 }
 
-/** The history after a crash that makes a loop: what follows it begins with the first delay again. */
+/** The history after a crash that makes a loop. The next delay is the initial one again. */
 export function afterCrashLoop(history: CrashHistory, at: MonotonicMs, backoff: CrashBackoff): CrashHistory {
   return { crashes: crashesWith(history, at, backoff), nextDelayMs: undefined, lastStarted: history.lastStarted }
 }
 
-/** The history after a start, or an exit without fault: forgotten when the run before was stable. */
+/** The history after a start or a clean exit. Crashes are forgotten if the run before was stable. */
 export function afterRun(
   history: CrashHistory,
   at: MonotonicMs,

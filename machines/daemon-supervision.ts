@@ -11,17 +11,17 @@ import {
 } from './crash-history.js'
 import type { CrashBackoff, MonotonicMs } from './node-vocabulary.js'
 
-/** What the chart of one daemon remembers beside its regions. */
+/** The context of the chart of one daemon. */
 export interface SupervisionContext extends CrashHistory {
-  /** Until when the gate is closed. */
+  /** When the gate opens again. */
   readonly gateUntil: MonotonicMs | undefined
-  /** By when something must have been heard of the start or stop that was asked for. */
+  /** When the requested start or stop must have been answered. */
   readonly answerBy: MonotonicMs | undefined
-  /** When the daemon is ended by force; that of the first stop that was asked for stays. */
+  /** When the daemon is ended by force. A repeated stop does not change it. */
   readonly stopDeadline: MonotonicMs | undefined
 }
 
-/** What happens to a daemon. Whatever was seen of it is taken, in whatever order it comes. */
+/** What can happen to a daemon. Observations are accepted in any order. */
 export type SupervisionMove =
   | { readonly type: 'start'; readonly at: MonotonicMs; readonly answerBy: MonotonicMs }
   | { readonly type: 'stop'; readonly deadline: MonotonicMs; readonly answerBy: MonotonicMs }
@@ -32,7 +32,7 @@ export type SupervisionMove =
     }
   | { readonly type: 'tick'; readonly at: MonotonicMs }
   | { readonly type: 'force_release' }
-  /** What an earlier life has left: the gate is closed until then. */
+  /** Restores what an earlier process left: the gate is closed until then. */
   | { readonly type: 'restore_gate'; readonly until: MonotonicMs; readonly isCrashLooping: boolean }
 
 const fresh: SupervisionContext = Object.freeze({
@@ -42,14 +42,14 @@ const fresh: SupervisionContext = Object.freeze({
   stopDeadline: undefined,
 })
 
-/** The answer to what was asked for has come, or is not waited for any longer. */
+/** The request has been answered, or is not waited for any longer. */
 const answered = { answerBy: undefined, stopDeadline: undefined }
 
 /**
- * One daemon of a node: where it stands, and whether it may be started (N-66, N-100).
+ * The supervision of one daemon of a node: its state, and whether it may be started (N-66, N-100).
  *
- * This chart is the only place where that stands; reconciliation asks it through {@link supervisionChart}. Signals of the
- * daemon itself are never refused, because they have happened.
+ * Only this chart defines it; reconciliation asks it through {@link supervisionChart}. Signals of the daemon itself
+ * are never refused, because they have already happened.
  */
 export const daemonSupervisionMachine = setup({
   types: { context: {} as SupervisionContext, events: {} as SupervisionMove },
@@ -159,10 +159,10 @@ export const daemonSupervisionMachine = setup({
   },
 })
 
-/** The chart for daemons that are rows. */
+/** The chart for daemons stored as rows. */
 export const supervisionChart = new ChartTable(daemonSupervisionMachine)
 
-/** Where a daemon and its gate stand, and what its chart remembers. */
+/** The states of a daemon and its gate, and the context of its chart. */
 export type SupervisionPlace = Place<typeof daemonSupervisionMachine>
 
 /** Stopped, and free to start. */

@@ -1,19 +1,19 @@
 import { setup, type ActorRefFrom } from 'xstate'
 
-/** What happens to a dispatcher. */
+/** The events of a dispatcher. */
 export type DispatcherEvent =
   | { readonly type: 'start' }
   /** What an earlier process left behind has been taken back. */
   | { readonly type: 'recovered'; readonly paused: boolean }
   | { readonly type: 'pause' }
   | { readonly type: 'resume' }
-  /** `attempts`: how many are being started, at work or being finished. */
+  /** `attempts`: how many attempts are starting, running or being finished. */
   | { readonly type: 'drain'; readonly attempts: number }
   | { readonly type: 'attempt_ended'; readonly attempts: number }
 
 /**
- * The life of a dispatcher. It starts anew with every process; whether the engine is paused is durable and merely
- * followed here.
+ * The life of a dispatcher. It starts anew with every process. Whether the engine is paused is durable and only
+ * mirrored here.
  */
 export const dispatcherMachine = setup({
   types: { events: {} as DispatcherEvent },
@@ -45,5 +45,5 @@ export const dispatcherMachine = setup({
   on: { drain: [{ guard: 'isIdle', target: '.ended' }, { target: '.draining' }] },
 })
 
-/** A running dispatcher. */
+/** The actor of a dispatcher. */
 export type DispatcherActor = ActorRefFrom<typeof dispatcherMachine>

@@ -1,16 +1,16 @@
 import { assign, setup } from 'xstate'
 import { ChartTable } from './chart-table.js'
 
-/** What the engine chart remembers: epoch milliseconds of the last pause and resume. */
+/** The context of the engine chart: epoch milliseconds of the last pause and resume. */
 export interface EngineContext {
   readonly pausedAtMs: number | undefined
   readonly resumedAtMs: number | undefined
 }
 
-/** What happens to the engine; time arrives as data. */
+/** The events of the engine. Time is passed as data. */
 export type EngineEvent = { readonly type: 'pause' | 'resume'; readonly atMs: number }
 
-/** Whether runs are promoted and dispatched (T-18, T-27). A resume never predates its pause. */
+/** Whether runs are promoted and dispatched (T-18, T-27). A resume is never earlier than its pause. */
 export const engineMachine = setup({
   types: { context: {} as EngineContext, events: {} as EngineEvent },
   guards: {
@@ -31,5 +31,5 @@ export const engineMachine = setup({
   },
 })
 
-/** The chart for the engine as a row. */
+/** The chart for the engine stored as a row. */
 export const engineChart = new ChartTable(engineMachine)

@@ -1,15 +1,15 @@
 import { setup, type ActorRefFrom } from 'xstate'
 
-/** What happens to the executor of a node. */
+/** The events of the executor of a node. */
 export type ExecutorEvent =
-  /** An action was admitted and is handed to the dispatcher. */
+  /** An action was admitted and is passed to the dispatcher. */
   | { readonly type: 'dispatch' }
-  /** The dispatcher has answered, or thrown. `queued`: actions that are still to be admitted. */
+  /** The dispatcher has answered, or thrown. `queued`: actions that have not been admitted yet. */
   | { readonly type: 'settle'; readonly queued: number }
-  /** The loop has ended and enqueues nothing any more. */
+  /** The loop has ended and enqueues nothing more. */
   | { readonly type: 'close'; readonly queued: number }
 
-/** How the actions of a node are carried out: one after another, which is a part of the contract with dispatchers. */
+/** Executes the actions of a node one after another, as the contract with dispatchers requires. */
 export const executorMachine = setup({
   types: { events: {} as ExecutorEvent },
   guards: {
@@ -36,5 +36,5 @@ export const executorMachine = setup({
   },
 })
 
-/** A running executor, as an inspector sees it. */
+/** The actor of an executor, as inspectors see it. */
 export type ExecutorActor = ActorRefFrom<typeof executorMachine>

@@ -17,24 +17,24 @@ import { assigned, isAssign, noSpawn, nodesWithin, type Step } from './chart-ste
 
 type AnyActorScope = ActorScope<AnyMachineSnapshot, AnyEventObject>
 
-/** A machine for many actors, with the table its transitions are looked up in. */
+/** A machine for many actors, with the table in which its transitions are looked up. */
 export interface FastMachine<Machine extends AnyStateMachine> {
-  /** Runs like the chart; the chart itself when that is not flat. */
+  /** Behaves like the chart. It is the chart itself if that is not flat. */
   readonly machine: Machine
-  /** Of the chart; rows that stand where an actor would can be asked about here. */
+  /** The table of the chart, also for rows without an actor. */
   readonly table: ChartTable<Machine>
-  /** What the event does to an actor in this place, its snapshot as a rule. Raises what a guard throws. */
+  /** The effect of the event on an actor in this place, usually its snapshot. Throws what a guard throws. */
   readonly decide: (place: Place<Machine>, event: EventFrom<Machine>) => Selection
   /**
-   * Sends an event that was decided. The actor follows the selection and asks no guard a second time; only a transition that
-   * is left to the machine, or that has to wait for another one, is selected anew.
+   * Sends an event with a decided selection. The actor follows the selection without evaluating guards again; only a
+   * transition that is left to the machine, or that has to wait for another one, is selected anew.
    */
   readonly follow: (actor: ActorRefFrom<Machine>, event: EventFrom<Machine>, selection: Selection) => void
-  /** Where the chart begins, for a row. Its context factory gets no actor and cannot spawn. */
+  /** The initial place, for a row. The context factory gets no actor and cannot spawn. */
   initialPlace(input: InputFrom<Machine>): Place<Machine>
-  /** The snapshot that an actor in this place would have. */
+  /** The snapshot of an actor in this place. */
   snapshotOf(place: Place<Machine>, self?: AnyActorRef): SnapshotFrom<Machine>
-  /** What the chart makes of a place that is final. */
+  /** The output of the chart for a final place. */
   outputOf(place: Place<Machine>, self?: AnyActorRef): unknown
 }
 
@@ -45,13 +45,13 @@ interface Following {
 }
 
 /**
- * A shorter way through the transitions of a chart that is flat, on top of its {@link ChartTable}.
+ * Runs the transitions of a flat chart by a shortcut, using its {@link ChartTable}.
  *
- * The machine's own guards and actions run, in the order of its own candidates; what is skipped is the general SCXML
- * macrostep, which costs several times the guards and allocates most of the garbage of a busy registry. Only states
- * without children, entry, exit, `always`, `after` and `invoke` qualify, and only transitions whose actions are functions
- * or `assign`; everything else goes to the machine itself. Held equal to the machine by a differential test, but for two
- * things: an inspector is not shown single microsteps, and an assigner that spawns breaks the actor.
+ * The machine's own guards and actions run, in the order of its own candidates. What is skipped is the general SCXML
+ * macrostep, which costs several times as much as the guards and allocates most of the garbage of a busy registry.
+ * Only states without children, entry, exit, `always`, `after` and `invoke` qualify, and only transitions whose
+ * actions are functions or `assign`; everything else is run by the machine itself. A differential test compares both.
+ * There are two differences: inspectors do not see single microsteps, and an assigner that spawns breaks the actor.
  */
 export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): FastMachine<Machine> {
   const table = new ChartTable<AnyStateMachine>(chart)
@@ -95,10 +95,10 @@ export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): Fa
   } as unknown as FastMachine<Machine>
 }
 
-/** What the snapshots of one state have in common, made once per state. */
+/** The common parts of the snapshots of one state, created once per state. */
 class Templates {
   readonly #chart: AnyStateMachine
-  /** What the snapshots name as their machine. */
+  /** The machine that the snapshots refer to. */
   readonly #machine: AnyStateMachine
   readonly #made = new Map<AnyStateNode, AnyMachineSnapshot>()
 
@@ -118,7 +118,7 @@ class Templates {
   }
 }
 
-/** Gives `fast`, which inherits from the machine, its shorter ways. */
+/** Gives `fast`, which inherits from the machine, its faster methods. */
 function shorten(
   fast: AnyStateMachine,
   machine: AnyStateMachine,
@@ -138,7 +138,7 @@ function shorten(
       try {
         return { ...initial, context: { ...makeContext({ input, self: scope.self, spawn: noSpawn }) } }
       } catch {
-        // A factory that breaks, or that spawns: the machine reports the one and does the other.
+        // The factory throws, or spawns. The machine reports the one and supports the other.
         return machine.getInitialSnapshot(scope as never, input)
       }
     }
@@ -170,12 +170,12 @@ function shorten(
   }) as unknown as AnyStateMachine['transition']
 }
 
-/** Whether nothing but the actions and the target matters: the machine has to stop children that a final state leaves. */
+/** Whether only the actions and the target matter. If the target is final, the machine has to stop the children. */
 function isShort({ isPlain, target }: Step, { children }: AnyMachineSnapshot): boolean {
   return isPlain && !(target?.type === 'final' && Object.keys(children).length > 0)
 }
 
-/** Events that the machine treats in its own way, whatever its transitions say. */
+/** Events that the machine handles specially, whatever its transitions say. */
 function isReserved({ type }: AnyEventObject): boolean {
   return type === 'xstate.stop' || type === 'xstate.init' || type === '*' || type.startsWith('xstate.error.')
 }

@@ -2,12 +2,12 @@ import { assign, setup } from 'xstate'
 import { ChartTable, type Place } from './chart-table.js'
 import type { MonotonicMs } from './node-vocabulary.js'
 
-/** What the freeze gate remembers: until when it is frozen. */
+/** The context of the freeze gate: until when it is frozen. */
 export interface FreezeContext {
   readonly until: MonotonicMs | undefined
 }
 
-/** What happens to the gate; time arrives as data. */
+/** The events of the gate. Time is passed as data. */
 export type FreezeMove =
   | { readonly type: 'freeze'; readonly until: MonotonicMs }
   | { readonly type: 'thaw' }
@@ -15,7 +15,7 @@ export type FreezeMove =
 
 const thawed: FreezeContext = Object.freeze({ until: undefined })
 
-/** Whether the cluster is frozen (N-36). A freeze is never shortened but by a thaw, and ends with a tick. */
+/** Whether the cluster is frozen (N-36). A freeze is only shortened by a thaw, and ends with a tick. */
 export const freezeGateMachine = setup({
   types: { context: {} as FreezeContext, events: {} as FreezeMove },
   guards: {
@@ -49,11 +49,11 @@ export const freezeGateMachine = setup({
   },
 })
 
-/** The chart for the gate as a row. */
+/** The chart for the gate stored as a row. */
 export const freezeGateChart = new ChartTable(freezeGateMachine)
 
-/** Where the gate stands. */
+/** The place of the gate. */
 export type FreezePlace = Place<typeof freezeGateMachine>
 
-/** Nothing is frozen. */
+/** The gate is not frozen. */
 export const initialFreeze: FreezePlace = Object.freeze({ value: 'thawed', context: thawed })

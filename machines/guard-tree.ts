@@ -1,12 +1,12 @@
 import { and, not, or, stateIn, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine } from 'xstate'
 
-/** What a guard is asked about. */
+/** The arguments of a guard. */
 export interface GuardArguments {
   readonly context: unknown
   readonly event: AnyEventObject
 }
 
-/** A function of the machine that looks at context and event, under the name the chart gives it. */
+/** A guard function of the machine that reads context and event, with its name in the chart. */
 export interface DataGuard {
   readonly type: 'data'
   readonly name: string
@@ -15,7 +15,7 @@ export interface DataGuard {
   readonly params: unknown
 }
 
-/** A guard that asks for nothing but states. */
+/** A guard that depends only on states. */
 interface StateGuard {
   readonly type: 'states'
   readonly name: string
@@ -29,16 +29,16 @@ interface Combination<Part> {
   readonly parts: readonly Part[]
 }
 
-/** A guard as the chart states it, with its names looked up. */
+/** A guard as written in the chart, with its names resolved. */
 export type GuardTree = DataGuard | StateGuard | Combination<GuardTree>
 
-/** The same guard while certain states are active: what depends on states alone is answered. */
+/** The guard while certain states are active: the parts that depend only on states have been evaluated. */
 export type Condition =
   | DataGuard
   | { readonly type: 'answer'; readonly name: string; readonly passes: boolean }
   | Combination<Condition>
 
-/** How a data guard is answered: by the machine's own function, or by somebody who tries all answers. */
+/** Evaluates a data guard: by calling the machine's function, or with assumed results. */
 export type AskGuard = (guard: DataGuard, args: GuardArguments) => boolean
 
 type HeldGuard = CallableFunction & {
@@ -46,7 +46,7 @@ type HeldGuard = CallableFunction & {
   readonly guards?: readonly unknown[]
 }
 
-/** XState marks its combinators by the function that checks them; names would not survive a bundler. */
+/** XState's combinators are recognised by their check function; names would not survive a bundler. */
 const combinators = new Map<unknown, Combination<never>['type']>([
   [checkOf(and([])), 'and'],
   [checkOf(or([])), 'or'],
@@ -54,19 +54,19 @@ const combinators = new Map<unknown, Combination<never>['type']>([
 ])
 const stateCheck = checkOf(stateIn('#none'))
 
-/** The guard of a transition; `undefined` when a name is missing or only the machine can evaluate it. */
+/** The guard of a transition; `undefined` if a name is missing or only the machine can evaluate it. */
 export function readGuard(machine: AnyStateMachine, held: unknown, name?: string): GuardTree | undefined {
   if (typeof held === 'function') return readFunction(machine, held as HeldGuard, name)
   const { type, params } = referenceOf(held)
   const implementation: unknown = machine.implementations.guards[type]
   if (implementation === undefined) return undefined
-  // XState evaluates a guard that stands for another with the other's parameters.
+  // A name that stands for another guard: XState evaluates it with the other's parameters.
   if (typeof implementation !== 'function') return readGuard(machine, implementation, name ?? type)
   if ('check' in implementation) return readFunction(machine, implementation as HeldGuard, name ?? type)
   return { type: 'data', name: name ?? type, run: implementation as DataGuard['run'], params }
 }
 
-/** What is left to ask of a guard while the states of the snapshot are active. */
+/** The parts of a guard that still have to be evaluated while the states of the snapshot are active. */
 export function conditionIn(guard: GuardTree, snapshot: AnyMachineSnapshot): Condition {
   const { name } = guard
   switch (guard.type) {
@@ -93,7 +93,10 @@ function negated(name: string, parts: readonly Condition[]): Condition {
   return part?.type === 'answer' ? { type: 'answer', name, passes: !part.passes } : { type: 'not', name, parts }
 }
 
-/** Only what has to be asked: parts that pass add nothing to an `and`, and none is asked behind one that fails; an `or` the other way round. */
+/**
+ * Only the parts that have to be evaluated. In an `and`, parts that pass are dropped, and so is everything after one
+ * that fails; in an `or`, the other way round.
+ */
 function combined(type: 'and' | 'or', name: string, parts: readonly Condition[]): Condition {
   const goesOn = type === 'and'
   const asked: Condition[] = []
@@ -108,7 +111,10 @@ function combined(type: 'and' | 'or', name: string, parts: readonly Condition[])
   return goesOn && asked.length === 1 ? only : { type, name, parts: asked }
 }
 
-/** Name of the guard that refuses, `undefined` when the condition holds. Of an `and` it is the first part that fails. */
+/**
+ * The name of the guard that refuses; `undefined` if the condition holds. Of an `and`, it is the first part that
+ * fails.
+ */
 export function refusedBy(condition: Condition, args: GuardArguments, ask: AskGuard): string | undefined {
   switch (condition.type) {
     case 'answer':
@@ -131,12 +137,12 @@ export function refusedBy(condition: Condition, args: GuardArguments, ask: AskGu
   }
 }
 
-/** Asks the machine's own function. */
+/** Calls the machine's own function. */
 export function askMachine({ run, params }: DataGuard, args: GuardArguments): boolean {
   return run(args, typeof params === 'function' ? params(args) : params)
 }
 
-/** Every data guard of a condition, in the order in which they are asked. */
+/** Every data guard of a condition, in order of evaluation. */
 export function dataGuardsOf(condition: Condition): readonly DataGuard[] {
   if (condition.type === 'data') return [condition]
   return condition.type === 'answer' ? [] : condition.parts.flatMap(dataGuardsOf)

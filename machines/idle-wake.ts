@@ -1,67 +1,67 @@
 import { assign, setup, type ActorRefFrom, type PromiseActorLogic } from 'xstate'
 import { StatewardError } from '../src/base/errors.js'
 
-/** Milliseconds until a held completion is looked at again for the first time (O-88). */
+/** Milliseconds until a held completion is checked again for the first time (O-88). */
 export const firstRePollMs = 25
-/** Milliseconds until it is looked at again, at most. */
+/** Maximum of milliseconds until it is checked again. */
 export const longestRePollMs = 1000
 
-/** Why a completion that is worth waking for has to wait. */
+/** Why a completion that should wake the runtime has to wait. */
 export type HoldReason = 'not_quiescent' | 'injection_failed'
 
-/** What the loop knows of the completions it holds back. */
+/** The state of a hold: completions that cannot be delivered now. */
 export interface Hold {
   readonly reason: HoldReason
-  /** The feed stood here when the hold was last confirmed; anything beyond is worth another look at once. */
+  /** Watermark of the feed when the hold was last confirmed. Later rows are checked at once. */
   readonly watermark: number
-  /** Milliseconds until the next look; 0 starts the ladder again. */
+  /** Milliseconds until the next check; 0 restarts the delays. */
   readonly delay: number
-  /** Reasons that have been reported in this hold. */
+  /** Reasons that have been reported during this hold. */
   readonly warned: readonly HoldReason[]
 }
 
-/** One look at the feed: every row up to `watermark` was seen, these are worth waking for. */
+/** The result of reading the feed: every row up to `watermark` was read, and `candidates` should wake the runtime. */
 export interface FeedSurvey {
   readonly watermark: number
   /** Sequences, ascending. */
   readonly candidates: readonly number[]
 }
 
-/** Where the two cursors of the loop stand. */
+/** The positions of the loop's two cursors. */
 export interface IdleWakeCursors {
   readonly observed: number
   readonly injected: number
 }
 
-/** Why an idle-wake loop ended; only `asked` is its owner's doing. */
+/** Why an idle-wake loop ended. Only `asked` is its owner's decision. */
 export type IdleWakeStop =
   | { readonly reason: 'asked' | 'lost_ownership' }
-  /** `cause` is the `feed_gap` error, or what kept the loop from reading or moving on. */
+  /** `cause` is the `feed_gap` error, or the error that kept the loop from reading or advancing. */
   | { readonly reason: 'gap' | 'fault'; readonly cause: unknown }
 
-/** What an idle-wake loop remembers. */
+/** The context of an idle-wake loop. */
 export interface IdleWakeContext extends IdleWakeCursors {
   readonly survey: FeedSurvey
   readonly hold: Hold | undefined
   readonly stop: IdleWakeStop
 }
 
-/** What happens to an idle-wake loop from outside. */
+/** The events of an idle-wake loop. */
 export type IdleWakeEvent =
-  /** The executor did something: what is held is looked at again now, and the ladder starts again. */
+  /** The host processed its queue: held completions are checked again now, and the delays restart. */
   { readonly type: 'queue_drained' } | { readonly type: 'stop' }
 
-/** The I/O of the loop; none of it stands in the chart. */
+/** The I/O of the loop, which is provided from outside the chart. */
 export type IdleWakeActors = {
-  /** Resolves once the feed stands beyond the cursor. */
+  /** Resolves once the watermark of the feed exceeds the cursor. */
   readonly advance: PromiseActorLogic<number, { readonly cursor: number }>
-  /** Reads the feed once; rejects with `feed_gap` rather than skipping rows nobody saw. */
+  /** Reads the feed once. Rejects with `feed_gap` instead of skipping unread rows. */
   readonly survey: PromiseActorLogic<FeedSurvey, { readonly after: number }>
-  /** Offers one continuation for all candidates; false refuses it. */
+  /** Offers one continuation for all candidates. Resolves with false if it is refused. */
   readonly inject: PromiseActorLogic<boolean, FeedSurvey>
-  /** Moves cursors and resolves with where they stand. */
+  /** Moves cursors. Resolves with their positions. */
   readonly moveCursors: PromiseActorLogic<IdleWakeCursors, Partial<IdleWakeCursors>>
-  /** Works off what is queued; resolves when the queue is empty. */
+  /** Processes the queue. Resolves once it is empty. */
   readonly processQueue: PromiseActorLogic<void>
 }
 
@@ -71,10 +71,9 @@ function nextDelay(hold: Hold | undefined, reason: HoldReason): number {
 }
 
 /**
- * Wakes an idle runtime when background work has ended (O-77): one continuation for all
- * completions of a batch. Completions that cannot be delivered now stay visible and are looked at again
- * on a ladder of delays instead of in a spin (O-88). Cursors move only while the loop owns
- * its runtime, and never across a gap.
+ * Wakes an idle runtime when background work has ended (O-77): one continuation for all completions of a batch.
+ * Completions that cannot be delivered now stay visible and are checked again after growing delays instead of in a
+ * busy loop (O-88). Cursors move only while the loop owns its runtime, and never across a gap.
  */
 export const idleWakeMachine = setup({
   types: {
@@ -85,7 +84,7 @@ export const idleWakeMachine = setup({
   },
   actors: {} as IdleWakeActors,
   guards: {
-    /** The host answers the next two. */
+    /** The host implements the next two. */
     ownershipIsLost: () => false,
     isQuiescent: () => true,
     foundNothing: (_, { candidates }: FeedSurvey) => candidates.length === 0,
@@ -94,7 +93,7 @@ export const idleWakeMachine = setup({
   },
   actions: {
     keepSurvey: assign({ survey: (_, survey: FeedSurvey) => survey }),
-    /** Never backwards, whatever the registry answers: a cursor that stands still would make the loop spin. */
+    /** Never backwards, whatever the registry answers: a cursor that does not advance would make the loop spin. */
     keepCursors: assign(({ context }, { observed, injected }: IdleWakeCursors) => ({
       observed: Math.max(observed, context.survey.watermark),
       injected: Math.max(injected, context.injected),
@@ -106,7 +105,10 @@ export const idleWakeMachine = setup({
     restartLadder: assign(({ context: { hold } }) => (hold === undefined ? {} : { hold: { ...hold, delay: 0 } })),
     clearHold: assign({ hold: undefined }),
     keepStop: assign({ stop: (_, stop: IdleWakeStop) => stop }),
-    /** The host reports the next two, the first once per reason: it runs before the reason is kept. */
+    /**
+     * The host implements the next two. The first runs before the reason is kept, so that each reason is reported
+     * once.
+     */
     reportHold: (_, _reason: HoldReason) => {},
     reportFailure: (_, _failure: { readonly cause: unknown }) => {},
   },
@@ -115,7 +117,7 @@ export const idleWakeMachine = setup({
   id: 'idle-wake',
   description: 'Wakes an idle runtime for completions, once each, and holds back while it is busy.',
   context: ({ input: { observed, injected } }) => {
-    // Not from the watermark, so that what completed before the loop began is not skipped.
+    // Not the watermark, so that completions before the start of the loop are not skipped.
     const start = Math.max(observed, injected)
     return {
       observed: start,
@@ -281,5 +283,5 @@ export const idleWakeMachine = setup({
   },
 })
 
-/** A running idle-wake loop. */
+/** The actor of an idle-wake loop. */
 export type IdleWakeActor = ActorRefFrom<typeof idleWakeMachine>

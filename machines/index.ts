@@ -1,4 +1,4 @@
-/** The statecharts of stateward: pure, without I/O or clock reads; open any of them in Stately. */
+/** The statecharts of stateward. They are pure, without I/O or clock reads; open any of them in Stately. */
 export * from './chart-table.js'
 export * from './cluster-backpressure.js'
 export * from './crash-history.js'

@@ -1,31 +1,31 @@
 import { setup, type ActorRefFrom } from 'xstate'
 
-/** What a job shows of itself. */
+/** The context of a job, for inspectors. */
 export interface JobContext {
   readonly id: string
   readonly kind: string
   readonly displayName: string
 }
 
-/** What happens to a job. */
+/** The events of a job. */
 export type JobEvent =
   /** It waits for something outside: an answer, a time, the end of other work. */
   | { readonly type: 'wait' }
-  /** What it waited for is there. */
+  /** What it waited for has happened. */
   | { readonly type: 'go_on' }
   /** It is told to stop. */
   | { readonly type: 'stop'; readonly cause: string }
-  /** It has not stopped in the time it had; nobody waits for it any more. */
+  /** It has not ended within its grace period, and is not waited for any longer. */
   | { readonly type: 'leave_behind' }
   /** Its function has returned or thrown. */
   | { readonly type: 'end' }
 
-/** Where a job stands. */
+/** The states of a job. */
 export type JobState = 'working' | 'waiting' | 'stopping' | 'left_behind' | 'ended'
 
 /**
- * One function running for one owner. The chart says which steps a job can take; what they mean for its signal, its slot
- * and its time stands in `src/work/job.ts`.
+ * One function running for one owner. The chart defines which events are legal; `src/work/job.ts` defines their
+ * effect on its signal, its slot and its time limit.
  */
 export const jobMachine = setup({
   types: { context: {} as JobContext, input: {} as JobContext, events: {} as JobEvent },
@@ -54,5 +54,5 @@ export const jobMachine = setup({
   },
 })
 
-/** The actor of a job, as an inspector sees it. */
+/** The actor of a job, as inspectors see it. */
 export type JobActor = ActorRefFrom<typeof jobMachine>

@@ -2,18 +2,18 @@ import { assign, setup } from 'xstate'
 import { ChartTable, type Place } from './chart-table.js'
 import type { MaintenanceStatus, MonotonicMs } from './node-vocabulary.js'
 
-/** What the maintenance chart remembers beside its state; nothing while active. */
+/** The context of the maintenance chart; empty while active. */
 export interface MaintenanceContext {
   readonly since: MonotonicMs | undefined
-  /** Of a drain under way. */
+  /** The deadline of the current drain. */
   readonly deadline: MonotonicMs | undefined
   /** Why the drain has failed. */
   readonly reason: string | undefined
-  /** Whether the node goes back to work by itself once drained. */
+  /** Whether the node goes back to work by itself once it is drained. */
   readonly isDrain: boolean
 }
 
-/** What is known of the state that was observed, or is taken up again. */
+/** What is known about a state that was observed or is being restored. */
 export interface ObservedMaintenance {
   readonly since?: MonotonicMs
   readonly deadline?: MonotonicMs
@@ -21,14 +21,14 @@ export interface ObservedMaintenance {
   readonly isDrain?: boolean
 }
 
-/** What happens to the maintenance of a node. */
+/** What can happen to the maintenance of a node. */
 export type MaintenanceMove =
   | { readonly type: 'enter'; readonly at: MonotonicMs; readonly deadline: MonotonicMs; readonly isDrain: boolean }
   | { readonly type: 'exit'; readonly at: MonotonicMs }
   | { readonly type: `observe_${MaintenanceStatus}`; readonly state: ObservedMaintenance }
   | { readonly type: `restore_${Exclude<MaintenanceStatus, 'active'>}`; readonly state: ObservedMaintenance }
 
-/** Active, and nothing to remember of it. */
+/** The context while active. */
 const atWork: MaintenanceContext = Object.freeze({
   since: undefined,
   deadline: undefined,
@@ -37,10 +37,11 @@ const atWork: MaintenanceContext = Object.freeze({
 })
 
 /**
- * How a node is taken out of service and back (N-40).
+ * Takes a node out of service and back (N-40).
  *
- * Operators enter and exit; whatever else is next is observed: it was committed before, and comes back. What is no successor
- * of where the node stands is refused, so that neither a late observation nor a repeated one leads anywhere.
+ * Operators enter and exit. All other changes are observed: they were committed before and come back as observations.
+ * An observation that is no successor of the current state is refused, so late and repeated observations have no
+ * effect.
  */
 export const maintenanceMachine = setup({
   types: { context: {} as MaintenanceContext, events: {} as MaintenanceMove },
@@ -51,7 +52,7 @@ export const maintenanceMachine = setup({
         : {},
     ),
     beginExit: assign(({ event }) => (event.type === 'exit' ? { ...atWork, since: event.at } : {})),
-    /** What is observed replaces what was known; whether it is a drain, only its beginning says. */
+    /** The observation replaces what was known; `isDrain` is kept unless the observation contains it. */
     observe: assign(({ context, event }) =>
       'state' in event ? { ...atWork, ...event.state, isDrain: event.state.isDrain ?? context.isDrain } : {},
     ),
@@ -122,10 +123,10 @@ export const maintenanceMachine = setup({
   },
 })
 
-/** The chart for the maintenance of a node as a row. */
+/** The chart for the maintenance of a node stored as a row. */
 export const maintenanceChart = new ChartTable(maintenanceMachine)
 
-/** Where a node stands, and what its chart remembers. */
+/** The state of a node's maintenance, and the context of its chart. */
 export type MaintenancePlace = Place<typeof maintenanceMachine>
 
 /** In service from the beginning. */

@@ -1,27 +1,28 @@
 import { assign, setup } from 'xstate'
 import { ChartTable, type Place } from './chart-table.js'
 
-/** What the chart of a task of MCP remembers: its questions by their keys. */
+/** The context of the chart of an MCP task: its questions by their keys. */
 export interface McpTaskContext {
   readonly open: readonly string[]
-  /** Answered for good: a key names one question for the whole life of the task. */
+  /** Questions that have been answered. A key is never used for another question of the same task. */
   readonly answered: readonly string[]
 }
 
-/** What happens to a task of MCP. */
+/** What can happen to an MCP task. */
 export type McpTaskMove =
   | { readonly type: 'ask' | 'answer'; readonly key: string }
   | { readonly type: 'complete' | 'fail' | 'cancel' }
 
-/** What a task of MCP is told to be. */
+/** The statuses of an MCP task. */
 export const mcpTaskStatuses = ['working', 'input_required', 'completed', 'failed', 'cancelled'] as const
 export type McpTaskStatus = (typeof mcpTaskStatuses)[number]
 
 const ends = { complete: 'completed', fail: 'failed', cancel: 'cancelled' } as const
 
 /**
- * The life of a task of the Model Context Protocol, as its hosts see it: it works, asks and goes on, and ends once (M-10).
- * What keeps it is a process; the chart says which of its events change what hosts are told.
+ * The life of a task of the Model Context Protocol, as hosts see it: it works, asks questions and continues, and ends
+ * once (M-10). The task is stored as a process; the chart decides which of the process's events change what hosts are
+ * told.
  */
 export const mcpTaskMachine = setup({
   types: { context: {} as McpTaskContext, events: {} as McpTaskMove },
@@ -66,8 +67,8 @@ export const mcpTaskMachine = setup({
 /** The chart for tasks that are read from the log of their process. */
 export const mcpTaskChart = new ChartTable(mcpTaskMachine)
 
-/** Where a task of MCP stands. */
+/** The place of an MCP task. */
 export type McpTaskPlace = Place<typeof mcpTaskMachine>
 
-/** Where it begins. */
+/** The initial place. */
 export const initialMcpTask: McpTaskPlace = { value: 'working', context: { open: [], answered: [] } }

@@ -1,26 +1,26 @@
 import { setup, type ActorRefFrom } from 'xstate'
 
-/** What happens to the loop of a node. */
+/** The events of the loop of a node. */
 export type NodeLoopEvent =
-  /** Its journal has been read back and its daemons are accounted for: events and ticks are taken from now on. */
+  /** Its journal has been replayed and its daemons are known: from now on events and ticks are accepted. */
   | { readonly type: 'start' }
-  /** A shutdown was taken from the queue: nothing behind it is applied. */
+  /** A shutdown was taken from the queue. Nothing after it is applied. */
   | { readonly type: 'shut_down' }
-  /** The last handle was closed. `queued`: events that are still to be applied. */
+  /** The last handle was closed. `queued`: events that have not been applied yet. */
   | { readonly type: 'handles_closed'; readonly queued: number }
-  /** An event was applied. `queued`: those behind it, `handles`: who may still publish. */
+  /** An event was applied. `queued`: events after it; `handles`: handles that may still publish. */
   | { readonly type: 'applied'; readonly queued: number; readonly handles: number }
-  /** The last snapshot is published and the executor has ended. */
+  /** The last snapshot has been published and the executor has ended. */
   | { readonly type: 'finished' }
 
 /**
- * The life of the loop of a node. It begins anew with every process; what it folds is durable elsewhere. Ticks and events
- * are no moves of this chart: they are taken while it is running, and nothing is taken in any other state.
+ * The life of the loop of a node. It starts anew with every process; the state it computes is durable elsewhere.
+ * Ticks and events are not events of this chart: they are accepted while it is running, and in no other state.
  */
 export const nodeLoopMachine = setup({
   types: { events: {} as NodeLoopEvent },
   guards: {
-    /** Nobody can publish any more, and everything that was published has been applied. */
+    /** No handle can publish any more, and everything published has been applied. */
     isAbandoned: ({ event }) => {
       if (event.type === 'handles_closed') return event.queued === 0
       return event.type === 'applied' && event.queued === 0 && event.handles === 0
@@ -51,5 +51,5 @@ export const nodeLoopMachine = setup({
   },
 })
 
-/** A running loop, as an inspector sees it. */
+/** The actor of a loop, as inspectors see it. */
 export type NodeLoopActor = ActorRefFrom<typeof nodeLoopMachine>

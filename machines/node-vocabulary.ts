@@ -1,6 +1,6 @@
-/** Words of the node room that its charts speak; spellings are those of the log. */
+/** The terms used by the charts of the node room, spelled as in the log. */
 
-/** Where a node stands in its maintenance. */
+/** The statuses of a node's maintenance. */
 export const maintenanceStatuses = [
   'active',
   'entering_maintenance',
@@ -11,27 +11,27 @@ export const maintenanceStatuses = [
 ] as const
 export type MaintenanceStatus = (typeof maintenanceStatuses)[number]
 
-/** Where a daemon stands. */
+/** The states of a daemon. */
 export const daemonLifecycles = ['stopped', 'starting', 'running', 'stopping'] as const
 export type DaemonLifecycle = (typeof daemonLifecycles)[number]
 
-/** Milliseconds by the monotonic clock of one node loop: they mean nothing to another process. */
+/** Milliseconds of the monotonic clock of one node loop. They have no meaning in another process. */
 export type MonotonicMs = number
 
-/** How crashes of one daemon put off its next start. */
+/** How crashes of a daemon delay its next start. */
 export interface CrashBackoff {
-  /** Milliseconds after the first crash. */
+  /** Delay after the first crash, in milliseconds. */
   readonly initialMs: number
-  /** What the delay is multiplied by with each further crash. */
+  /** The factor by which the delay grows with each further crash. */
   readonly factor: number
   /** The longest delay, in milliseconds. */
   readonly maxMs: number
-  /** So many crashes within {@link crashLoopWindowMs} are a crash loop. */
+  /** This many crashes within {@link crashLoopWindowMs} are a crash loop. */
   readonly crashLoopThreshold: number
   /** Milliseconds for which a crash counts. */
   readonly crashLoopWindowMs: number
   /** Milliseconds for which a daemon in a crash loop is not started. */
   readonly crashLoopCooldownMs: number
-  /** Milliseconds after which a run counts as stable and crashes before it are forgotten. */
+  /** Milliseconds after which a run counts as stable, and earlier crashes are forgotten. */
   readonly stableRunMs: number
 }

@@ -21,7 +21,7 @@ export type OperationRefusal =
   | 'tree_too_deep'
   | 'max_concurrent_exceeded'
   | 'not_found'
-  /** The chart of the operation does; the guard that failed there says why. */
+  /** The operation's own chart refuses. The guard that failed there says why. */
   | 'operation_refuses'
   | 'duplicate_wait_operation'
   | 'wait_already_active'
@@ -30,41 +30,44 @@ export type OperationRefusal =
   | 'owner_retired'
   | 'poisoned'
 
-/** Asks for an operation to be added. */
+/** Requests the registration of an operation. */
 export interface RegisterEvent {
   readonly type: 'register'
   readonly spec: OperationSpec
-  /** Overrides the registry's own limit when present, even with a larger one. */
+  /** Overrides the registry's own limit if present, even with a larger one. */
   readonly limit?: number
 }
 
-/** Asks for one of the actions that leave an operation live. */
+/** Requests an action that leaves an operation live. */
 export interface AdvanceEvent {
   readonly type: `operation.${Exclude<OperationAction, TerminalAction>}`
   readonly id: OperationId
-  /** Comes with `operation.peer_ready`. */
+  /** Present with `operation.peer_ready`. */
   readonly peer?: OperationPeerHandle
 }
 
-/** Asks for an operation to end. */
+/** Requests the end of an operation. */
 export interface EndEvent {
   readonly type: `operation.${TerminalAction}`
   readonly id: OperationId
   readonly outcome: OperationOutcome
-  /** Minted when the decision is staged; absent while it is only being asked about. */
+  /** Set when the decision is staged. Absent while the event is only being checked. */
   stamp?: EndStamp
 }
 
-/** Place and time of an end, which the registry adds to its outcome; a recovered operation keeps only its sequence. */
+/**
+ * Sequence and time of an end, which the registry adds to the outcome. Of a recovered operation, only the sequence is
+ * kept.
+ */
 export interface EndStamp {
-  /** Place in the completion order, from 1. */
+  /** Position in the completion order, from 1. */
   readonly sequence: number
   /** Epoch milliseconds. */
   readonly completedAtMs?: number
   readonly elapsedMs?: number
 }
 
-/** Asks for the wait-all barrier of a turn. */
+/** Requests the wait-all barrier of a turn. */
 export interface BeginWaitEvent {
   readonly type: 'wait_all.begin'
   readonly requestId: WaitRequestId
@@ -72,7 +75,7 @@ export interface BeginWaitEvent {
   readonly operationIds: readonly OperationId[]
 }
 
-/** Everything that can be asked of a registry. */
+/** Every event of a registry. */
 export type OperationRegistryEvent =
   | RegisterEvent
   | AdvanceEvent
@@ -86,31 +89,31 @@ export type OperationRegistryEvent =
   | { readonly type: 'fault'; readonly cause: string }
 
 /**
- * The registry-wide facts the chart asks about, and the changes it orders. The book is mutable and
- * shared by reference on purpose: a record that is copied per operation makes every spawn and every
- * completion cost O(live operations).
+ * The registry-wide facts that the chart asks about, and the changes that it makes. The book is mutable and shared by
+ * reference on purpose: copying a record of all operations would make every registration and every completion cost
+ * O(live operations).
  */
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
-  /** True for an operation that is retained, or whose end a row of the feed tells. */
+  /** True for an operation that is retained, or whose end is still in the feed. */
   canBeAwaited(id: OperationId): boolean
-  /** True for an id that a retained record, a feed row or an active wait still refers to, or that stands in line. */
+  /** True for an id that a retained record, a feed row, an active wait or the queue still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
-  /** True for an operation with a parent that the registry does not know. */
+  /** True for an operation whose parent the registry does not know. */
   lacksParent(spec: OperationSpec): boolean
-  /** True when an operation whose end would end this one has ended; an end that is under way counts. */
+  /** True if an operation whose end would end this one has ended. An end in progress counts. */
   isTreeClosed(spec: OperationSpec): boolean
-  /** True when there are too many operations above. */
+  /** True if the operation would have too many ancestors. */
   isTooDeep(spec: OperationSpec): boolean
-  /** The same as {@link OperationBook.isTreeClosed}, of a retained operation. */
+  /** Like {@link OperationBook.isTreeClosed}, for a retained operation. */
   isBelowEnded(id: OperationId): boolean
-  /** True when one more operation would exceed the limit, the event's own or else the registry's. */
+  /** True if one more operation would exceed the limit: the event's own, or else the registry's. */
   isFull(limit: number | undefined): boolean
-  /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
+  /** Whether the operation's own chart allows the event. An end in progress counts. */
   allows(event: AdvanceEvent | EndEvent): boolean
-  /** Whether the turn waits already. */
+  /** Whether the turn is waiting already. */
   isTurnWaiting(turnId: TurnId): boolean
   hasActiveWait(requestId: WaitRequestId): boolean
   register(event: RegisterEvent): void
@@ -132,9 +135,9 @@ function waitIds(event: OperationRegistryEvent): readonly OperationId[] {
 }
 
 /**
- * The parent of all operations of one owner. Its guards decide, in the order of O-23,
- * 3 and 6.2, whether an event is legal; the first candidate that applies is the answer, and a refusal
- * is a transition that does nothing and says why in its meta. What one operation can do, its own chart says.
+ * The registry: the parent of all operations of one owner. Its guards decide, in the order of O-23, 3 and 6.2,
+ * whether an event is legal. The first candidate that applies is the answer; a refusal is a transition without
+ * effect, whose meta says why. What a single operation can do is defined by its own chart.
  */
 export const operationRegistryMachine = setup({
   types: {
@@ -243,5 +246,5 @@ export const operationRegistryMachine = setup({
   },
 })
 
-/** A running registry. */
+/** The actor of a registry. */
 export type OperationRegistryActor = ActorRefFrom<typeof operationRegistryMachine>

@@ -1,27 +1,27 @@
-/** Words of the operations room that its charts speak (O-2, O-3, O-4); spellings are those of the wire. */
+/** The terms used by the charts of the operations room (O-2, O-3, O-4), spelled as on the wire. */
 
 import type { FailureOrigin } from '../src/base/failure.js'
 import type { Brand } from '../src/base/ids.js'
 import type { JsonValue } from '../src/base/json.js'
 
-/** Identifies one operation; a UUID, v7 when minted here, so text order is creation order. */
+/** Identifies one operation. A UUID, v7 if created here, so that text order is creation order. */
 export type OperationId = Brand<string, 'OperationId'>
 
-/** Identifies one turn of an agent; what waits for operations waits for a turn. */
+/** Identifies one turn of an agent. Waits for operations belong to a turn. */
 export type TurnId = Brand<string, 'TurnId'>
 
-/** Identifies one wait-all request; separate from the turn it feeds. */
+/** Identifies one wait-all request; separate from the turn that waits. */
 export type WaitRequestId = Brand<string, 'WaitRequestId'>
 
-/** What an operation is for; decides whether its completion is kept, shown and woken for. */
+/** What an operation is for. It decides whether its completion is retained, shown, and wakes the runtime. */
 export const operationKinds = ['mob_member_child', 'background_tool_op', 'background_tool_capacity_slot'] as const
 export type OperationKind = (typeof operationKinds)[number]
 
-/** Statuses in which an operation still runs. */
+/** Statuses of an operation that has not ended. */
 export const liveStatuses = ['provisioning', 'running', 'retiring'] as const
 export type LiveStatus = (typeof liveStatuses)[number]
 
-/** Statuses that are never left again. */
+/** Statuses that an operation never leaves again. */
 export const terminalStatuses = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated'] as const
 export type TerminalStatus = (typeof terminalStatuses)[number]
 
@@ -36,21 +36,21 @@ export function isTerminal(status: OperationStatus): status is TerminalStatus {
 
 const terminal: ReadonlySet<string> = new Set(terminalStatuses)
 
-/** What a finished operation hands back. */
+/** The result of a finished operation. */
 export interface OperationResult {
-  /** The operation it belongs to. */
+  /** The operation that the result belongs to. */
   readonly id: OperationId
   readonly content: string
-  /** A tool that reports an error has still completed. */
+  /** True if a tool reports an error. The operation has still completed. */
   readonly isError: boolean
-  /** Milliseconds. */
+  /** Duration in milliseconds. */
   readonly durationMs: number
   readonly tokensUsed: number
 }
 
 export { failureReasons, type FailureOrigin, type FailureReason } from '../src/base/failure.js'
 
-/** How an operation ended; `type` is the terminal status. */
+/** How an operation ended. `type` is the terminal status. */
 export type OperationOutcome =
   | { readonly type: 'completed'; readonly result: OperationResult }
   | ({ readonly type: 'failed'; readonly error: string } & FailureOrigin)
@@ -59,7 +59,7 @@ export type OperationOutcome =
   | { readonly type: 'retired' }
   | { readonly type: 'terminated'; readonly reason: string }
 
-/** What can be done to an operation, in the order of the table of legality. */
+/** The actions on an operation, in the order of the table of legality. */
 export const operationActions = [
   'start',
   'fail',
@@ -74,7 +74,7 @@ export const operationActions = [
 ] as const
 export type OperationAction = (typeof operationActions)[number]
 
-/** The actions that end an operation, with the status each leads to. */
+/** The actions that end an operation, with the status that each leads to. */
 export const terminalStatusOf = {
   complete: 'completed',
   fail: 'failed',
@@ -87,18 +87,18 @@ export const terminalStatusOf = {
 /** An action that ends an operation. */
 export type TerminalAction = keyof typeof terminalStatusOf
 
-/** Only member children hand over a peer channel (O-27). */
+/** True for member children, which are the only operations with a peer channel (O-27). */
 export function expectsPeer(kind: OperationKind): boolean {
   return kind === 'mob_member_child'
 }
 
-/** Identifies the owner of a registry; durable. */
+/** Identifies the owner of a registry. Durable. */
 export type SessionId = Brand<string, 'SessionId'>
 
-/** Identifies a peer that an operation runs behind. */
+/** Identifies the peer that an operation runs behind. */
 export type PeerId = Brand<string, 'PeerId'>
 
-/** Where a peer listens; also spelled `transport://endpoint`. */
+/** The address of a peer; also written `transport://endpoint`. */
 export interface PeerAddress {
   readonly transport: 'inproc' | 'uds' | 'tcp'
   readonly endpoint: string
@@ -109,31 +109,31 @@ export type OperationSource =
   | { readonly kind: 'session_child'; readonly sessionId: SessionId }
   | { readonly kind: 'backend_peer'; readonly peerId: PeerId; readonly address: PeerAddress }
 
-/** The registration payload of an operation; durable. */
+/** The registration data of an operation. Durable. */
 export interface OperationSpec {
   readonly id: OperationId
   readonly kind: OperationKind
   readonly ownerSessionId: SessionId
-  /** Shown in notices and used as the sort key of lists. */
+  /** Shown in notices, and the sort key of lists. */
   readonly displayName: string
   /** Free text such as `shell_job`. */
   readonly sourceLabel: string
   readonly operationSource?: OperationSource
-  /** Mirror of a `session_child` source; set at registration. */
+  /** Copy of the id in a `session_child` source; set at registration. */
   readonly childSessionId: SessionId | null
   /** Must agree with the kind. */
   readonly expectPeerChannel: boolean
-  /** The operation that this one is a part of: with any end of it this one ends too. */
+  /** The operation that this one is a part of. When it ends in any way, this one ends, too. */
   readonly parentId?: OperationId
-  /** Goes on when its parent ends; only beside a parent. */
+  /** Continues when its parent ends. Only with a `parentId`. */
   readonly outlivesParent?: true
-  /** What it works on, as JSON (see `src/work/values.ts`): enough to start it anew once it is lost. */
+  /** Its input, as JSON (see `src/work/values.ts`): enough to run it again if it is lost. */
   readonly input?: JsonValue
 }
 
-/** How to reach a peer once it is ready; never persisted. */
+/** How to reach a peer once it is ready. Never persisted. */
 export interface OperationPeerHandle {
-  /** Non-blank, without control characters; display only. */
+  /** Non-blank, without control characters. For display only. */
   readonly peerName: string
   readonly trustedPeer: {
     readonly peerId: PeerId
@@ -144,11 +144,11 @@ export interface OperationPeerHandle {
   }
 }
 
-/** Who reads the completion feed under a cursor of its own (O-73). */
+/** The consumers that read the completion feed with their own cursors (O-73). */
 export const cursorConsumers = ['agent_applied', 'runtime_observed', 'runtime_injected'] as const
 export type CursorConsumer = (typeof cursorConsumers)[number]
 
-/** What a satisfied wait-all hands to the turn, exactly once; the ids are a set (O-95). */
+/** The result of a satisfied wait-all, delivered to the turn exactly once. The ids are a set (O-95). */
 export interface WaitAllSatisfied {
   readonly waitRequestId: WaitRequestId
   readonly turnId: TurnId

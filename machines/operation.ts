@@ -9,33 +9,33 @@ import {
   type TerminalStatus,
 } from './operation-vocabulary.js'
 
-/** What the chart of one operation remembers. */
+/** The context of the chart of one operation. */
 export interface OperationContext {
   readonly id: OperationId
   readonly kind: OperationKind
   readonly displayName: string
   readonly peerReady: boolean
   readonly progressCount: number
-  /** Present exactly in the terminal states, naming the same state. */
+  /** Present exactly in the terminal states. Its type is the state. */
   readonly outcome: OperationOutcome | undefined
 }
 
-/** What one operation starts from. */
+/** The input of an operation's chart. */
 export type OperationInput = Pick<OperationContext, 'id' | 'kind' | 'displayName'>
 
-/** What happens to one operation. Terminal events carry the outcome they lead to. */
+/** The events of one operation. Terminal events carry the outcome that they lead to. */
 export type OperationEvent =
   | { readonly type: Exclude<OperationAction, TerminalAction> }
   | { readonly type: TerminalAction; readonly outcome: OperationOutcome }
 
-/** A terminal transition: legal only with an outcome of the status it leads to (O-20). */
+/** A terminal transition: legal only with an outcome of the status that it leads to (O-20). */
 function endAs<Status extends TerminalStatus>(status: Status) {
   return { target: status, guard: { type: 'outcomeIs', params: { status } }, actions: 'keepOutcome' } as const
 }
 
 /**
- * The life of one operation. This chart is the table of legality (O-18, O-20) and the only
- * place where it stands: the registry asks it, and names a refusal by the guard that failed.
+ * The life of one operation. This chart is the table of legality (O-18, O-20), which is defined nowhere else: the
+ * registry asks it, and a refusal names the guard that failed.
  */
 export const operationMachine = setup({
   types: {
@@ -118,8 +118,8 @@ export const operationMachine = setup({
   },
 })
 
-/** A running operation. */
+/** The actor of an operation. */
 export type OperationActor = ActorRefFrom<typeof operationMachine>
 
-/** What a running operation shows. */
+/** The snapshot of an operation's actor. */
 export type OperationActorSnapshot = SnapshotFrom<typeof operationMachine>

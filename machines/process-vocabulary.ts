@@ -1,10 +1,10 @@
-/** Words of the processes room that the chart of a process speaks (P-3, P-20); spellings are those of the log. */
+/** The terms used by the chart of a process (P-3, P-20), spelled as in the log. */
 
-/** Ends that are never left again. */
+/** Statuses that a process never leaves again. */
 export const terminalProcessStatuses = ['completed', 'failed', 'cancelled', 'abandoned'] as const
 export type TerminalProcessStatus = (typeof terminalProcessStatuses)[number]
 
-/** What a process can be; one that waits is still running. */
+/** The statuses of a process. A process that waits is still running. */
 export const processStatuses = ['running', ...terminalProcessStatuses] as const
 export type ProcessStatus = (typeof processStatuses)[number]
 
@@ -14,17 +14,17 @@ export function isTerminalProcessStatus(status: ProcessStatus): status is Termin
 }
 
 /**
- * What recovery may do with a process whose owner is gone. `rerunnable`: anybody may execute it again. `owner_bound`: once
- * started, nobody else ever executes it; it can only be abandoned. `externally_owned`: nobody here executes it; it ends by
- * a completion from outside, or by a request to abandon it.
+ * What recovery may do with a process whose owner is gone. `rerunnable`: any host may execute it again.
+ * `owner_bound`: once started, no other host ever executes it; it can only be abandoned. `externally_owned`: it is
+ * not executed here; it ends by a completion from outside, or by a request to abandon it.
  */
 export const recoveryDispositions = ['rerunnable', 'owner_bound', 'externally_owned'] as const
 export type RecoveryDisposition = (typeof recoveryDispositions)[number]
 
 /**
- * By what right a process is ended. `lease`: by the one who holds it. `producer`: by an event that its registration
- * declares as an end. `external_owner`: by whoever owns it outside. `workflow_key`: by an engine that runs it under its id.
- * `reconciled_abandon`: because it was asked to be abandoned.
+ * Who is entitled to end a process. `lease`: the holder of its lease. `producer`: an event that its registration
+ * declares as an end. `external_owner`: its owner outside. `workflow_key`: an engine that runs it under its id.
+ * `reconciled_abandon`: a request to abandon it.
  */
 export const endAuthorities = ['lease', 'producer', 'external_owner', 'workflow_key', 'reconciled_abandon'] as const
 export type EndAuthority = (typeof endAuthorities)[number]

@@ -2,10 +2,10 @@ import { and, assign, not, setup, stateIn } from 'xstate'
 import { ChartTable, type Place } from './chart-table.js'
 import type { EndAuthority, RecoveryDisposition } from './process-vocabulary.js'
 
-/** What the chart of one process remembers beside its regions. */
+/** The context of the chart of one process. */
 export interface ProcessContext {
   readonly disposition: RecoveryDisposition
-  /** How often it may be started; any number when absent. */
+  /** How often it may be started; unlimited if absent. */
   readonly maxAttempts: number | undefined
   /** Its last start. */
   readonly start: { readonly fencingToken: number; readonly attempt: number } | undefined
@@ -13,13 +13,13 @@ export interface ProcessContext {
   readonly hasAbandonRequest: boolean
 }
 
-/** How a process is ended. */
+/** The end of a process. */
 export interface EndMove {
   readonly type: 'complete' | 'fail' | 'cancel' | 'abandon'
   readonly authority: EndAuthority
 }
 
-/** What happens to a process; each is an event of its log. */
+/** What can happen to a process. Each is an event of its log. */
 export type ProcessMove =
   | { readonly type: 'append' | 'signal' | 'wait' | 'resume' | 'set_external_ref' | 'request_abandon' }
   | { readonly type: 'record_step' | 'adopt' | 'give_up' }
@@ -31,8 +31,9 @@ const isRunning = stateIn({ lifecycle: 'running' })
 /**
  * The life of one process: it runs, waiting or not, and ends once (P-20).
  *
- * This chart is the only place where the legality of a process stands; decisions ask it through {@link processChart} and
- * name a refusal by the guard that failed. Leases are beside it: who holds one may write, whatever the process is.
+ * Only this chart defines which events of a process are legal; decisions ask it through {@link processChart} and name
+ * a refusal by the guard that failed. Leases are independent of it: the holder of a lease may write, whatever the
+ * state of the process.
  */
 export const processMachine = setup({
   types: { context: {} as ProcessContext, events: {} as ProcessMove, input: {} },
@@ -46,7 +47,10 @@ export const processMachine = setup({
       maxAttempts === undefined || (start?.attempt ?? 0) < maxAttempts,
     hasExternalRef: ({ context }) => context.hasExternalRef,
     hasAbandonRequest: ({ context }) => context.hasAbandonRequest,
-    /** Who may end what: the lease its process, an owner outside what it owns, an engine what is executed here. */
+    /**
+     * Who may end which process: a lease holder its own, an external owner what it owns, an engine what is executed
+     * here.
+     */
     isAuthorised: ({ context: { disposition }, event }) => {
       if (!('authority' in event)) return false
       const isExternal = disposition === 'externally_owned'
@@ -65,7 +69,7 @@ export const processMachine = setup({
     },
   },
   actions: {
-    /** The event is in the log; nothing else follows from it. */
+    /** The event is in the log, and has no other effect. */
     log: () => {},
     recordStart: assign(({ context: { start }, event }) =>
       event.type === 'start' ? { start: { fencingToken: event.fencingToken, attempt: (start?.attempt ?? 0) + 1 } } : {},
@@ -145,8 +149,8 @@ export const processMachine = setup({
   },
 })
 
-/** The chart for processes that are rows. */
+/** The chart for processes stored as rows. */
 export const processChart = new ChartTable(processMachine)
 
-/** Where the regions of a process stand, and what its chart remembers. */
+/** The states of a process's regions, and the context of its chart. */
 export type ProcessPlace = Place<typeof processMachine>

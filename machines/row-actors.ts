@@ -16,46 +16,49 @@ import {
 import type { Place, Selection, StatesOf } from './chart-table.js'
 import type { FastMachine } from './fast-machine.js'
 
-/** A row that a chart moves: where it stands, and the actor that shows it. */
+/** A row that is moved by a chart, with the actor that represents it. */
 export interface ActorRow<Machine extends AnyStateMachine> extends Place<Machine> {
   value: StatesOf<Machine>
   context: Place<Machine>['context']
   actor: ActorRefFrom<Machine>
 }
 
-/** What the actors of rows are made with. */
+/** Options of the actors of rows. */
 export interface RowActorsOptions<Machine extends AnyStateMachine> {
   readonly machine: FastMachine<Machine>
   readonly parent: AnyActorRef
-  /** One for all of them, because it becomes part of an event type, of which XState remembers all it has seen. */
+  /**
+   * The same id for all of them, because it becomes part of an event type, and XState keeps every event type it has
+   * seen.
+   */
   readonly id: string
-  /** Takes what somebody else sends to an actor: a request to whoever keeps the rows. */
+  /** Called with events that other code sends to an actor: they are requests to the owner of the rows. */
   readonly onSend: (row: ActorRow<Machine>, event: EventFrom<Machine>) => void
 }
 
-/** The actors of the rows that one parent keeps. Rows are moved here, so that row and actor never differ. */
+/** The actors of the rows of one parent. Rows are moved through it, so that row and actor always agree. */
 export interface RowActors<Machine extends AnyStateMachine> {
-  /** Gives a row its actor; one whose row has ended has ended, too. */
+  /** Creates the actor of a row. If the row has ended, so has the actor. */
   show<Row extends Place<Machine>>(row: Row): Omit<Row, 'actor'> & ActorRow<Machine>
-  /** Moves a row as was decided, and its actor with it; the parent is named as the one who sent the event. */
+  /** Moves a row and its actor as decided. The parent is named as the sender of the event. */
   move(row: ActorRow<Machine>, event: EventFrom<Machine>, selection: Selection): void
   /** Stops the actor of a row, as XState does with the children of an actor that stops. */
   stop(row: ActorRow<Machine>): void
 }
 
 /**
- * Actors that are faces of rows. The row is the truth: it says where the thing stands in its chart. The actor shows it to
- * whoever looks, as a child of its parent: it can be subscribed to, inspected, waited for and persisted.
+ * Actors that represent rows. The row holds the state; the actor, a child of its parent, makes it visible: it can be
+ * subscribed to, inspected, waited for and persisted.
  *
  *     const actors = rowActors({ machine, parent, id: 'operation', onSend })
  *     const row = actors.show({ ...machine.initialPlace(input), actor: undefined })
  *     actors.move(row, event, machine.decide(row, event))
  *     await toPromise(row.actor)
  *
- * A stock actor takes 2 KB and 13 µs to make, most of it for what few actors need: a mailbox, sets of observers, bound
- * functions, a snapshot. {@link LeanActors} make these when somebody asks for them. They are `instanceof Actor` and use
- * its methods, and so some of its private members; where XState has not got these any more, or the chart does more than
- * to assign, {@link StockActors} do the same with the stock class.
+ * A stock actor takes 2 KB and 13 µs to create, most of it for things that few actors need: a mailbox, sets of
+ * observers, bound functions, a snapshot. {@link LeanActors} create these on demand. They are `instanceof Actor` and
+ * use its methods, and therefore some of its private members. If XState no longer has these members, or the chart
+ * does more than assign, {@link StockActors} do the same with the stock class.
  */
 export function rowActors<Machine extends AnyStateMachine>(options: RowActorsOptions<Machine>): RowActors<Machine> {
   return isKnownXState && onlyAssigns(options.machine.machine) ? new LeanActors(options) : new StockActors(options)
@@ -78,7 +81,10 @@ interface Internals {
 }
 const [notStarted, running, stopped] = [0, 1, 2]
 
-/** Whether this XState has the private members in the shape that is used here; asked once, when the module is loaded. */
+/**
+ * Whether this version of XState has the private members in the expected form. Checked once, when the module is
+ * loaded.
+ */
 const isKnownXState = ((): boolean => {
   try {
     const actor = createActor(fromTransition((state: number) => state, 0))
@@ -104,7 +110,7 @@ const isKnownXState = ((): boolean => {
   }
 })()
 
-/** A row has nobody to run other actions for. */
+/** Whether the chart has no actions but assignments: a row cannot run others. */
 function onlyAssigns({ root }: AnyStateMachine): boolean {
   const nodes = [root, ...Object.values(root.states)]
   const transitions = nodes.flatMap((node) => [...node.transitions.values()].flat())
@@ -117,7 +123,7 @@ function onlyAssigns({ root }: AnyStateMachine): boolean {
   return transitions.flatMap(({ actions }) => actions).every((action) => typeOf(action) === 'xstate.assign')
 }
 
-/** What only some of the actors need, made when it is asked for. */
+/** The parts that only some actors need, created on demand. */
 interface Extra {
   sessionId?: string
   observers?: Set<Observer<unknown>>
@@ -125,7 +131,7 @@ interface Extra {
   snapshot?: AnyMachineSnapshot
 }
 
-/** All of a parent's lean actors, and what they share. */
+/** All lean actors of a parent, and what they share. */
 export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Machine> {
   readonly machine: FastMachine<Machine>
   readonly parent: AnyActorRef
@@ -133,7 +139,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
   readonly system: System
   readonly onSend: RowActorsOptions<Machine>['onSend']
   readonly #done: string
-  /** How many inspect the system; events are not made for nobody. */
+  /** How many inspectors the system has. Without any, no inspection events are created. */
   #inspectors: number
 
   constructor({ machine, parent, id, onSend }: RowActorsOptions<Machine>) {
@@ -193,7 +199,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     if (actor.extra !== undefined) (actor as unknown as Internals)._complete()
   }
 
-  /** The snapshot of an actor, made anew only when its row has moved. */
+  /** The snapshot of an actor, created anew only if its row has moved. */
   snapshotOf(actor: LeanActor): AnyMachineSnapshot {
     const { value, context } = actor.row
     const known = actor.more.snapshot
@@ -234,7 +240,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
   }
 }
 
-/** XState's `Actor` with its methods, but without what its constructor makes. */
+/** XState's `Actor` with its methods, but without what its constructor creates. */
 class LeanActor {
   readonly actors: LeanActors<AnyStateMachine>
   readonly row: Place<AnyStateMachine>
@@ -248,7 +254,7 @@ class LeanActor {
     this.row = row
   }
 
-  /** Bound whenever it is read, as a stock actor's is. */
+  /** Bound on every read, as the `send` of a stock actor is bound. */
   get send(): (event: AnyEventObject) => void {
     return (event) => this._send(event)
   }
@@ -306,7 +312,7 @@ class LeanActor {
 }
 Object.setPrototypeOf(LeanActor.prototype, Actor.prototype)
 
-/** The same with actors of the stock class, each of which keeps the place of its row a second time. */
+/** The same with actors of the stock class, each of which stores the place of its row a second time. */
 export class StockActors<Machine extends AnyStateMachine> implements RowActors<Machine> {
   readonly #options: RowActorsOptions<Machine>
 
@@ -323,7 +329,7 @@ export class StockActors<Machine extends AnyStateMachine> implements RowActors<M
     const actor = createActor(machine.machine as AnyStateMachine, { parent, id, snapshot: snapshot as never })
     const shown = Object.assign(row, { actor }) as unknown as Omit<Row, 'actor'> & ActorRow<Machine>
     if (snapshot.status === 'active') actor.start()
-    // To start it would tell the parent of its end a second time.
+    // Starting it would notify the parent of its end a second time.
     else Object.assign(actor, { _processingStatus: stopped })
     actor.send = (event) => onSend(shown, event as EventFrom<Machine>)
     return shown
@@ -353,7 +359,7 @@ function rootOf(actor: AnyActorRef): { readonly options: { readonly inspect?: un
   return root as never
 }
 
-/** What an observer throws is thrown where nobody is in the middle of anything, as XState does; it has no clock for that. */
+/** What an observer throws is rethrown outside of any transition, as XState does. */
 function guarded(notify: () => void): void {
   try {
     notify()

@@ -1,14 +1,14 @@
-/** Words of the tasks room that the run chart speaks (T-30, T-73); spellings are those of the log. */
+/** The terms used by the run chart of the tasks room (T-30, T-73), spelled as in the log. */
 
 import type { Brand } from '../src/base/ids.js'
 
-/** Identifies one execution attempt of a run; a UUID. */
+/** Identifies one attempt of a run. A UUID. */
 export type AttemptId = Brand<string, 'AttemptId'>
 
 /** States in which a run can still change. */
 export const openRunStates = ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const
 
-/** States that are never left again. */
+/** States that a run never leaves again. */
 export const terminalRunStates = ['completed', 'failed', 'cancelled'] as const
 export type TerminalRunState = (typeof terminalRunStates)[number]
 
@@ -23,12 +23,12 @@ export function isTerminalRunState(state: RunState): state is TerminalRunState {
 
 const terminal: ReadonlySet<string> = new Set(terminalRunStates)
 
-/** A claim on a run: whoever holds it may work on the run until `expiresAtMs`. */
+/** A lease of a run: its holder may work on the run until `expiresAtMs`. */
 export interface Lease {
   /** Non-empty. */
   readonly owner: string
-  /** Epoch milliseconds; expired when now >= expiresAtMs. */
+  /** Epoch milliseconds. The lease has expired when now >= expiresAtMs. */
   readonly expiresAtMs: number
-  /** Grows with every acquire, so that a superseded holder can be told from the current one. */
+  /** Grows with every acquisition, which distinguishes the current holder from earlier ones. */
   readonly fencingToken: number
 }

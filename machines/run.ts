@@ -2,29 +2,29 @@ import { and, assign, not, or, setup, stateIn } from 'xstate'
 import { ChartTable, type Place } from './chart-table.js'
 import type { AttemptId, Lease, RunState } from './run-vocabulary.js'
 
-/** What the chart of one run remembers beside its three regions. */
+/** The context of the chart of one run. */
 export interface RunContext {
   readonly activeAttemptId: AttemptId | undefined
-  /** Attempts ever started. */
+  /** Number of attempts ever started. */
   readonly attemptCount: number
-  /** Their ids, oldest first. */
+  /** The ids of the attempts, oldest first. */
   readonly attemptIds: readonly AttemptId[]
   readonly lease: Lease | undefined
 }
 
-/** Moves that name nothing but the state they lead to. */
+/** Moves that consist only of the state that they lead to. */
 export type PlainRunMove = {
   readonly type: `to_${Exclude<RunState, 'scheduled'>}` | 'suspend' | 'resume' | 'wait' | 'go_on'
 }
 
-/** What happens to a run. */
+/** What can happen to a run. */
 export type RunMove =
   | PlainRunMove
   | { readonly type: 'start_attempt' | 'finish_attempt'; readonly attemptId: AttemptId }
   | { readonly type: 'acquire_lease'; readonly lease: Lease }
   | { readonly type: 'extend_lease' | 'close_lease'; readonly owner: string; readonly expiresAtMs: number }
 
-/** The highest number of attempts a run can count: an unsigned 32-bit integer (T-33). */
+/** The highest number of attempts that a run can count: an unsigned 32-bit integer (T-33). */
 export const attemptCountLimit = 0xffff_ffff
 
 const isTerminal = or([
@@ -37,11 +37,11 @@ const isLeased = stateIn({ lifecycle: 'leased' })
 const isRunning = stateIn({ lifecycle: 'running' })
 
 /**
- * The life of one run: the 17 legal edges, its attempt and its lease (T-141).
+ * The life of one run: its 17 legal edges, its attempt and its lease (T-141).
  *
- * The regions are independent except where a guard says so. This chart is the only place where the legality of a run
- * stands: decisions, replay and the check of stored rows ask it through {@link runChart}, and name a refusal by the guard
- * that failed. States with the tag `work` are those in which a run may be worked on.
+ * The regions are independent except where a guard says otherwise. Only this chart defines which moves of a run are
+ * legal: decisions, replay and the check of stored rows ask it through {@link runChart}, and name a refusal by the
+ * guard that failed. States with the tag `work` are those in which a run may be worked on.
  */
 export const runMachine = setup({
   types: { context: {} as RunContext, events: {} as RunMove },
@@ -188,8 +188,8 @@ export const runMachine = setup({
   },
 })
 
-/** The chart for runs that are rows. */
+/** The chart for runs stored as rows. */
 export const runChart = new ChartTable(runMachine)
 
-/** Where the three regions of a run stand, and what its chart remembers. */
+/** The states of a run's three regions, and the context of its chart. */
 export type RunPlace = Place<typeof runMachine>

@@ -1,7 +1,7 @@
 import { and, assign, setup, type ActorRefFrom } from 'xstate'
 import type { OperationId, TurnId } from './operation-vocabulary.js'
 
-/** Whether a turn waits for an operation or only keeps its name. */
+/** Whether a turn waits for an operation or only records its id. */
 export type WaitPolicy = 'barrier' | 'detached'
 
 /** An operation that a tool call started. */
@@ -10,16 +10,16 @@ export interface AsyncOperationRef {
   readonly waitPolicy: WaitPolicy
 }
 
-/** What a turn remembers. */
+/** The context of a turn. */
 export interface TurnContext {
   readonly turnId: TurnId
   readonly pendingOperations: readonly AsyncOperationRef[]
-  /** Members of the barrier the turn waits for, each once; empty when it waits for nothing. */
+  /** Members of the barrier that the turn waits for, each once; empty if it waits for nothing. */
   readonly barrierIds: readonly OperationId[]
   readonly failure: string | undefined
 }
 
-/** What happens to a turn; every event names the turn it means. */
+/** The events of a turn. Each names the turn that it is meant for. */
 export type TurnEvent =
   | {
       readonly type: 'register_pending_operations'
@@ -42,9 +42,9 @@ function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[
 }
 
 /**
- * One turn of an agent as far as background operations matter to it (O-103). A turn with
- * barrier operations cannot resolve its tool calls before the obligation of the barrier has come back
- * unchanged; detached operations are recorded and never awaited.
+ * One turn of an agent, as far as background operations matter to it (O-103). A turn with barrier operations cannot
+ * resolve its tool calls before the obligation of the barrier has come back unchanged. Detached operations are
+ * recorded and never awaited.
  */
 export const turnMachine = setup({
   types: {
@@ -110,5 +110,5 @@ export const turnMachine = setup({
   },
 })
 
-/** A running turn. */
+/** The actor of a turn. */
 export type TurnActor = ActorRefFrom<typeof turnMachine>

@@ -1,35 +1,35 @@
 import { assign, emit, setup, type ActorRefFrom } from 'xstate'
 import type { OperationId, TurnId, WaitAllSatisfied, WaitRequestId } from './operation-vocabulary.js'
 
-/** What one barrier remembers; the member list never changes and is shared, not copied. */
+/** The context of one barrier. The member list never changes and is shared, not copied. */
 export interface WaitAllBarrierContext {
   readonly requestId: WaitRequestId
   readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
-  /** Members that have not ended. */
+  /** Number of members that have not ended. */
   readonly remaining: number
   readonly fault: string | undefined
 }
 
-/** What one barrier starts from; `remaining` counts the members that are still live at that moment. */
+/** The input of one barrier. `remaining` is the number of members that are still live at that moment. */
 export type WaitAllBarrierInput = Omit<WaitAllBarrierContext, 'fault'>
 
-/** What happens to a barrier. */
+/** The events of a barrier. */
 export type WaitAllBarrierEvent =
-  /** Comes once, after the listener is in place: a wait for what has ended already is satisfied at once. */
+  /** Sent once, after the listener has been registered: a wait for members that have all ended is satisfied at once. */
   | { readonly type: 'begin' }
   | { readonly type: 'member_ended' }
   | { readonly type: 'cancel' }
   | { readonly type: 'fault'; readonly cause: string }
   | { readonly type: 'acknowledge' }
 
-/** What a barrier tells the turn, exactly once. */
+/** Emitted to the turn exactly once. */
 export type WaitAllBarrierEmitted = { readonly type: 'satisfied'; readonly obligation: WaitAllSatisfied }
 
 /**
- * One wait for a set of operations. It counts members down instead of testing them all, so that one
- * ending costs the same however many members there are, and it is done only when the obligation it
- * emitted has been acknowledged (O-96, O-103).
+ * One wait for a set of operations. It counts its members down instead of testing all of them, so that each end costs
+ * the same however many members there are. It is done only once the obligation that it emitted has been acknowledged
+ * (O-96, O-103).
  */
 export const waitAllBarrierMachine = setup({
   types: {
@@ -81,5 +81,5 @@ export const waitAllBarrierMachine = setup({
   },
 })
 
-/** A running barrier. */
+/** The actor of a barrier. */
 export type WaitAllBarrierActor = ActorRefFrom<typeof waitAllBarrierMachine>

@@ -4,7 +4,7 @@ import * as v from 'valibot'
 
 const oneDay = 24 * 60 * 60 * 1000
 
-/** The kinds of work this service does. Yours go here: a tool call, a sub-agent, a build. */
+/** The kinds of work that this service does. Replace them with your own: a tool call, a sub-agent, a build. */
 export const jobSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('sleep'),

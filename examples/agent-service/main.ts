@@ -26,7 +26,7 @@ async function main(): Promise<void> {
     },
   )
   process.stdout.write(`listening on ${service.url}\n`)
-  // Nothing ends the process: it ends by itself once nothing is left to do. A second signal is not caught.
+  // The process is not ended explicitly: it ends once nothing is left to do. A second signal is not caught.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => void service.close().catch(fail('the service did not stop in order')))
   }

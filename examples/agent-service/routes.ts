@@ -31,7 +31,7 @@ const waitSchema = v.strictObject({
   operationIds: v.pipe(v.array(idSchema), v.maxLength(1000)),
 })
 
-/** What changes something is our own; what there is, and what has completed, the runtime tells by itself. */
+/** Routes that change something are our own; the runtime's HTTP handler serves status and completions. */
 export const routes: readonly HttpRoute[] = [
   { method: 'GET', path: '/healthz', handle: health },
   { method: 'POST', path: '/sessions/:session/operations', handle: start },
@@ -55,9 +55,9 @@ async function start(call: HttpCall): Promise<HttpReply> {
     workOf(job, clock),
     deadlineMs === undefined ? {} : { deadlineMs },
   )
-  // An id of its own making is either tracked by now or was refused.
+  // The generated id is new, so the operation is tracked by now, or it was refused.
   if (session.operations.snapshot(handle.id) === undefined) await handle.outcome
-  // From here on a crash cannot make the service forget that it accepted this: it ends, or is reported as lost.
+  // From here on a crash cannot make the service forget the operation: it completes, or is reported as lost.
   await runtime.flush()
   const { status, ...rest } = runtime.health
   if (status !== 'open') throw new StatewardError('lane_poisoned', 'the journal takes no records', { status, ...rest })

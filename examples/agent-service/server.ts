@@ -9,26 +9,26 @@ import { routes } from './routes.js'
 export interface AgentServiceOptions {
   /** Closed together with the service. */
   readonly runtime: Runtime
-  /** 0 lets the system choose. */
+  /** 0 lets the system choose a port. */
   readonly port?: number
   readonly clock?: Clock
   readonly logger?: Logger
   readonly maxBodyBytes?: number
   readonly heartbeatMs?: number
-  /** Milliseconds that running work, and then open streams, are given to end. */
+  /** How long running work, and then open streams, may take to end, in milliseconds. */
   readonly graceMs?: number
 }
 
 export interface AgentService {
   readonly url: string
-  /** Takes no more requests, ends what runs, lets the streams deliver it, and lets go of everything. */
+  /** Refuses new requests, ends running work, lets the streams deliver its completions, and releases everything. */
   close(): Promise<void>
 }
 
-/** Nobody but this machine: the service asks nobody who they are. */
+/** This machine only: the service does not authenticate anybody. */
 const host = '127.0.0.1'
 
-/** Starts to serve a runtime over HTTP. */
+/** Starts serving a runtime over HTTP. */
 export async function startAgentService({
   runtime,
   port = 0,
@@ -37,19 +37,19 @@ export async function startAgentService({
 }: AgentServiceOptions): Promise<AgentService> {
   const { clock = systemClock } = rest
   const handler = createHttpHandler({ ...rest, runtime, routes, unprotected: true })
-  /** The answer under way on each connection. */
+  /** The answer in progress on each connection. */
   const answers = new WeakMap<Duplex, ServerResponse>()
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     answers.set(request.socket, response)
     handler.node(request, response)
   }
-  // A request without a host is refused with the others, and with a body.
+  // A request without a host is refused like any other bad request, with a body.
   const server = createServer({ requireHostHeader: false }, serve)
-  // An expectation that nobody knows may be ignored; Node would answer without a body.
+  // An unknown expectation may be ignored; Node would answer without a body.
   server.on('checkExpectation', serve)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { headersSent = false, writableFinished = true } = answers.get(socket) ?? {}
-    // Nothing can be said to a client that has gone, nor in the middle of an answer.
+    // There is no answer to a client that has gone, nor in the middle of another answer.
     const canAnswer = socket.writable && error.code !== 'ECONNRESET' && (writableFinished || !headersSent)
     if (canAnswer) refuse(socket, toRequestError(error))
     else socket.destroy()
@@ -68,7 +68,7 @@ export async function startAgentService({
     const closed = once(server, 'close')
     server.close()
     await runtime.close({ policy: 'retire', graceMs, reason: 'the service was stopped' })
-    // The streams have their last completions to deliver; a client that does not read is not waited for.
+    // The streams still deliver their last completions; a client that does not read is not waited for.
     const grace = clock.setTimeout(() => server.closeAllConnections(), graceMs)
     server.closeIdleConnections()
     await closed
@@ -80,7 +80,7 @@ export async function startAgentService({
   }
 }
 
-/** What Node refuses to parse, as an error of ours. */
+/** Converts a parse error of Node to an error of ours. */
 function toRequestError({ code, message }: NodeJS.ErrnoException): StatewardError {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -92,7 +92,7 @@ function toRequestError({ code, message }: NodeJS.ErrnoException): StatewardErro
   }
 }
 
-/** Answers what did not even become a request, and hangs up. */
+/** Answers something that was not even a request, and closes the connection. */
 function refuse(socket: Duplex, error: StatewardError): void {
   const { status, body, headers = {} } = replyToError(error)
   const text = `${JSON.stringify(body)}\n`

@@ -1,4 +1,4 @@
-/** A test of a service, with time in its hands: docs/cookbook.md. */
+/** A test of a service that controls the time: docs/cookbook.md. */
 // #region shown
 import assert from 'node:assert/strict'
 import { createRuntime, defineTask } from 'stateward'

@@ -19,7 +19,7 @@ async function start(): Promise<{ readonly child: ChildProcess; readonly url: st
   return { child, url: `http://127.0.0.1:${port}/mcp` }
 }
 
-/** One request, as a host sends it: it says by itself that it knows of tasks. */
+/** Sends one request, as a host does, declaring that the client supports tasks. */
 async function ask(url: string, method: string, params: Readonly<Record<string, unknown>>): Promise<DetailedTask> {
   const name = params['taskId'] ?? params['name']
   const envelope = {

@@ -1,4 +1,7 @@
-/** The same over stdio, as hosts start it: `node stdio.js DIRECTORY`. What it has begun goes on when it is started again. */
+/**
+ * The same over stdio, as hosts start it: `node stdio.js DIRECTORY`. Unfinished work continues when it is started
+ * again.
+ */
 import { McpServer } from '@modelcontextprotocol/server'
 import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio'
 import { openDoor } from './tools.js'

@@ -9,12 +9,12 @@ const exportSchema = fromJsonSchema<{ readonly table: string }>({
   required: ['table'],
 })
 
-/** A runtime with a tool that takes long, asks something, and survives its server. */
+/** A runtime with a tool that takes long, asks a question, and survives its server. */
 export async function openDoor(dataDir: string) {
   const runtime = await createRuntime({ dataDir })
   const door = createMcpTasks(runtime, { pollIntervalMs: 200 })
   door.tool('export', { description: 'Exports a table', inputSchema: exportSchema }, async ({ table }, task) => {
-    // Done once, whatever becomes of this attempt: its result is on disk before it is here.
+    // Done once, even if this attempt is interrupted: the result is on disk before it is returned.
     const rows = await task.once('count', () => countRows(table))
     await task.status(`${rows} rows to export`)
     const { format } = await task.input({
@@ -33,7 +33,7 @@ export async function openDoor(dataDir: string) {
   return { door, close }
 }
 
-/** What answers requests of Streamable HTTP: hand it to whatever speaks Fetch. */
+/** Handles requests of Streamable HTTP: pass it to any server that speaks Fetch. */
 export function faceOf({ door }: Awaited<ReturnType<typeof openDoor>>): FetchFace {
   const info = { name: 'exporter', version: '1.0.0' }
   return door.fetch(createMcpHandler((context) => door.attach(new McpServer(info), context)))

@@ -1,6 +1,7 @@
 /**
- * One node supervises three daemons: a function, a machine and one that crashes as soon as it is started. Operators drain it and
- * bring it back by commands that they have signed; what is not signed, or is signed by a stranger, is refused.
+ * One node supervises three daemons: a function, a machine, and one that crashes as soon as it is started. Operators
+ * drain the node and bring it back with signed commands; unsigned commands, and those signed by a stranger, are
+ * refused.
  *
  *     npm run example:daemons
  */
@@ -50,7 +51,7 @@ const runtime = await createRuntime({
 })
 const { node } = runtime
 
-/** What an operator asks for, and what the node says to it. */
+/** Signs a command of an operator and returns the node's answer. */
 async function ask(event: AdminEvent, key: KeyPair): Promise<string> {
   const commit = signAdminCommit(key, event, Date.now())
   const { outcome } = await node.submit({ type: 'signed_admin_commit', commit })
@@ -58,7 +59,7 @@ async function ask(event: AdminEvent, key: KeyPair): Promise<string> {
 }
 // #endregion
 
-/** Waits until the node shows something. */
+/** Waits until a condition holds for the node. */
 async function until(isSo: () => boolean): Promise<void> {
   for (let seen = node.reader.generation; !isSo(); ) seen = await node.reader.changed(seen)
 }

@@ -1,10 +1,10 @@
 /**
- * Two nodes share a PostgreSQL server. One runs a daemon and is killed; the other takes over, under a higher fence. Then one command
- * that an operator has signed freezes both.
+ * Two nodes share a PostgreSQL server. One runs a daemon and is killed; the other takes over, under a higher fence.
+ * Then one signed command of an operator freezes both.
  *
  *     npm run example:nodes
  *
- * The server comes with the development dependencies; `STATEWARD_PG_URL` names another one.
+ * The server is part of the development dependencies; `STATEWARD_PG_URL` names another one.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,7 +22,10 @@ import {
 import { PostgresCluster, PostgresDatabase } from 'stateward/postgres'
 import { withServer } from '../support/postgres.js'
 
-/** A node is told its id, where the server is and whom it obeys; without them this program is the one that starts the nodes. */
+/**
+ * A node gets its id, the server's address and an operator's key as arguments; without them this program starts the
+ * nodes.
+ */
 const [name, url, operator] = process.argv.slice(2)
 
 // #region shown
@@ -31,7 +34,7 @@ const crawler = defineDaemon('crawler', async ({ signal, fence }) => {
   await once(signal, 'abort')
 })
 
-/** A node of the cluster. What a killed one has run is started by another one two seconds later. */
+/** A node of the cluster. Two seconds after a node was killed, another starts what it was running. */
 async function openNode(id: string, server: string, publicKey: PublicKeyText) {
   const database = await PostgresDatabase.open({ url: server })
   const source = await PostgresCluster.open({ database })
@@ -52,7 +55,7 @@ async function openNode(id: string, server: string, publicKey: PublicKeyText) {
 }
 // #endregion
 
-/** Runs what the cluster gives it until it is told to end, and says when it is frozen. */
+/** Runs what the cluster assigns to it until it is told to end, and reports when it is frozen. */
 async function serve(id: string, server: string, publicKey: PublicKeyText): Promise<void> {
   const { runtime, close } = await openNode(id, server, publicKey)
   let isFrozen = false
@@ -67,7 +70,7 @@ async function serve(id: string, server: string, publicKey: PublicKeyText): Prom
   process.disconnect?.()
 }
 
-/** Resolves once the node says something that begins so. */
+/** Resolves once the node prints a line that starts like this. */
 async function says(child: ChildProcess, start: string): Promise<void> {
   for (;;) {
     const [said] = (await once(child, 'message')) as [string]
@@ -85,7 +88,7 @@ async function demonstrate(server: string): Promise<void> {
   const ada = KeyPair.fromSeed(createSeed())
   const one = startNode('00000000000000a1', server, ada.publicKey)
   await says(one, 'is there')
-  // This program is a node itself, by which it speaks to the others.
+  // This program is a node itself, through which it commands the others.
   const { runtime, close } = await openNode('00000000000000a3', server, ada.publicKey)
   const { node } = runtime
   await node.cluster.wishDaemon({ daemon: crawler.daemon, intent: 'run', node: parseNodeId('00000000000000a1') })

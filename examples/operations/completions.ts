@@ -1,4 +1,4 @@
-/** Reading completions under a number that is kept elsewhere, and what to do about a gap: docs/operations.md. */
+/** Reading completions after a stored number, and handling a gap: docs/operations.md. */
 // #region shown
 import { createRuntime, FeedGapError } from 'stateward'
 
@@ -12,7 +12,7 @@ const stop = new AbortController()
 try {
   for await (const entry of session.feed.entries({ after: lastSeen, signal: stop.signal })) {
     console.log(entry.seq, entry.displayName, entry.outcome.type)
-    // Keep the number together with what was done for the entry, so that a repeat can be recognised.
+    // Store the number together with the effect of the entry, so that a repeat can be recognised.
     lastSeen = entry.seq
     if (lastSeen === names.length) stop.abort()
   }

@@ -1,4 +1,4 @@
-/** Starting, following, cancelling and waiting: the everyday door of docs/operations.md. */
+/** Starting, following, cancelling and waiting: the everyday API of docs/operations.md. */
 // #region shown
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRuntime, sessionSelectors, StatewardError } from 'stateward'

@@ -27,7 +27,7 @@ const wake = session.wakeWhenIdle({
   inject: (input) => queue.push(input) > 0,
   processQueue,
 })
-/** How ordinary input comes in; afterwards the loop looks again at what it may have held back. */
+/** The way in for ordinary input; afterwards the loop checks again for completions that it has held back. */
 async function submit(prompt: string): Promise<void> {
   queue.push(prompt)
   await processQueue()

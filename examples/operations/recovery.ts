@@ -1,4 +1,4 @@
-/** What a restart keeps, what it reports as lost, and how a session moves: docs/operations.md. */
+/** What a restart keeps, what it reports as lost, and how to move a session: docs/operations.md. */
 // #region shown
 import { createRuntime } from 'stateward'
 
@@ -8,7 +8,7 @@ const before = await createRuntime({ dataDir })
 const report = before.session('reports').run({ kind: 'background_tool_op', displayName: 'report' }, () => 'page 1')
 await report.outcome
 before.session('reports').operations.advanceCompletionCursor('agent_applied', 1)
-// A runtime that is closed ends what runs; only a crash leaves live operations behind.
+// Closing a runtime ends running operations; only a crash leaves lost ones.
 await before.close()
 
 await using runtime = await createRuntime({ dataDir })

@@ -1,4 +1,4 @@
-/** A life cycle driven by hand, and repeats that count as done: the full registry of docs/operations.md. */
+/** A life cycle driven by hand, and repeated calls that count as done: the full registry of docs/operations.md. */
 // #region shown
 import { randomUUID } from 'node:crypto'
 import { createRuntime, StatewardError, type OperationId, type PeerId, type SessionId } from 'stateward'

@@ -1,4 +1,6 @@
-/** One turn of an agent: tools in the background, a wait for some of them, notices of the rest: docs/operations.md. */
+/**
+ * One turn of an agent: tools in the background, a wait for some of them, notices of the others: docs/operations.md.
+ */
 // #region shown
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -16,7 +18,7 @@ const boundary = new TurnBoundary({
   },
 })
 
-/** Stands for a model that asks for two tools and then answers. */
+/** Stands in for a model that asks for two tools and then answers. */
 function callModel(): { tools: { name: string; ms: number; wait: boolean }[] } | { answer: string } {
   if (transcript.messages.length > 0) return { answer: 'both are done' }
   return {

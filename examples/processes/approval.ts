@@ -1,9 +1,9 @@
 /**
- * A sub-agent that writes a draft and waits for a person to approve it, however long that takes and however often the service
- * is restarted meanwhile. Each start of this program is a restart.
+ * A sub-agent that writes a draft and waits for a person to approve it, however long that takes and however often the
+ * service is restarted meanwhile. Each start of this program is a restart.
  *
  *     npm run example:approval                   starts the agent, which drafts and asks
- *     npm run example:approval                   finds it where it was: nothing is drafted again
+ *     npm run example:approval                   continues where it was: nothing is drafted again
  *     npm run example:approval -- yes            a person approves, and the agent publishes
  */
 import { createRuntime, defineProcess } from 'stateward'
@@ -42,7 +42,7 @@ for await (const { eventType, payload } of handle.events()) {
 
 if (answer === undefined || answer === '') console.log('waiting for a person')
 else {
-  // A person clicks twice: under one id it is one answer.
+  // If a person clicks twice, the common id makes it one answer.
   const { status } = await handle.status()
   if (status === 'running') await handle.signal('approval', { approved: answer === 'yes' }, { id: 'click' })
   console.log(await handle.result())

@@ -1,10 +1,10 @@
 /**
- * Two services that share a PostgreSQL server. One of them writes a book, chapter by chapter, and is killed; the other one
- * takes over where it was: no chapter is written twice, and none is missing.
+ * Two services share a PostgreSQL server. One of them writes a book, chapter by chapter, and is killed; the other one
+ * continues where it was: no chapter is written twice, and none is missing.
  *
  *     npm run example:hosts
  *
- * The server comes with the development dependencies; `STATEWARD_PG_URL` names another one.
+ * The server is part of the development dependencies; `STATEWARD_PG_URL` names another one.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { PostgresDatabase, PostgresProcessStore } from 'stateward/postgres'
 import * as v from 'valibot'
 import { withServer } from '../support/postgres.js'
 
-/** A service is told its name and where the server is; without them this program is the one that starts the services. */
+/** A service gets its name and the server's address as arguments; without them this program starts the services. */
 const [name, url] = process.argv.slice(2)
 
 // #region shown
@@ -35,7 +35,7 @@ const book = defineProcess(
   },
 )
 
-/** A runtime on the shared server. What a killed service held is free for the others two seconds later. */
+/** A runtime on the shared server. Two seconds after a service was killed, others can take over its processes. */
 async function open(server: string, define: readonly ProcessDefinition[] = []) {
   const database = await PostgresDatabase.open({ url: server })
   const store = await PostgresProcessStore.open({ database })
@@ -51,7 +51,7 @@ async function open(server: string, define: readonly ProcessDefinition[] = []) {
 }
 // #endregion
 
-/** A service: runs books until it is told to end. */
+/** A service: writes books until it is told to end. */
 async function serve(server: string): Promise<void> {
   const { close } = await open(server, [book])
   process.send?.('ready')

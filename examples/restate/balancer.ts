@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
-/** One address for several workers. Connections go to them in turn and skip those that refuse. */
+/** One address for several workers. Connections are distributed in turn, skipping workers that refuse them. */
 export interface Balancer extends AsyncDisposable {
   readonly uri: string
 }
 
 /**
- * Starts a balancer on loopback. Restate tries again at the address it was given, so a worker that has died must not be the only
- * one behind it.
+ * Starts a balancer on loopback. Restate retries at the address it was given, so there must be other workers behind it
+ * when one has died.
  */
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   const open = new Set<Socket>()

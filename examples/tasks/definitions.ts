@@ -21,7 +21,7 @@ const handle = await runtime.tasks.submit(report, { topic: 'cranes' }, { key: 'o
 const { title, words } = await handle.result({ timeoutMs: 10_000 })
 console.log(title, words)
 
-// Submitted again under its key: the task that is there.
+// Submitting again under the same key returns the existing task.
 const again = await runtime.tasks.submit(report, { topic: 'cranes' }, { key: 'order-42' })
 console.log(again.id === handle.id)
 

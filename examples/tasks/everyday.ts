@@ -1,4 +1,4 @@
-/** Handlers, retries, a graph and a budget: the everyday door of docs/tasks.md. */
+/** Handlers, retries, a graph and a budget: the everyday API of docs/tasks.md. */
 // #region shown
 import { createRuntime } from 'stateward'
 import { TerminalFailure } from 'stateward/tasks'
@@ -8,13 +8,13 @@ const { tasks } = runtime
 
 tasks.handle('fetch', async ({ text, attemptNumber }) => {
   if (text() === 'nowhere') throw new TerminalFailure('no such page')
-  // Anything else that is thrown is tried again, as often as the task allows.
+  // Any other error is retried, as often as the task allows.
   if (attemptNumber === 1) throw new Error('connection reset')
   return `text of ${text()}`
 })
 
 tasks.handle('summarize', async ({ budget, resumeFrom }) => {
-  // Refused before the call when it could exceed the budget; the run is then suspended until there is more.
+  // Refused before the call if it could exceed the budget; the run is then suspended until there is more.
   const spending = await budget.reserve('token', 400)
   await spending.settle(350)
   return resumeFrom === undefined ? 'a summary' : 'a summary, resumed'

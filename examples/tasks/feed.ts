@@ -1,4 +1,4 @@
-/** A consumer that was away: docs/tasks.md. */
+/** A consumer that has been away: docs/tasks.md. */
 // #region shown
 import { createRuntime, FeedGapError } from 'stateward'
 
@@ -7,7 +7,7 @@ const { tasks } = runtime
 tasks.handle('greet', ({ text }) => `hello ${text()}`)
 await Promise.all(['ada', 'grace'].map(async (name) => (await tasks.submit('greet', name)).outcome()))
 
-// The number that this consumer has kept; 0 for one that has seen nothing.
+// The number that this consumer has stored; 0 if it has seen nothing.
 let cursor = 0
 try {
   for await (const { seq, taskId, status } of tasks.feed.entries({ after: cursor })) {
@@ -16,7 +16,7 @@ try {
     if (cursor === tasks.feed.watermark()) break
   }
 } catch (gap) {
-  // Too long away: go through `tasks.projection.tasks()`, then on from here.
+  // It was away for too long: go through `tasks.projection.tasks()`, then continue from here.
   if (!(gap instanceof FeedGapError)) throw gap
   cursor = gap.data.droppedThrough
 }

@@ -8,7 +8,7 @@ const { tasks } = runtime
 
 tasks.handle('count', ({ resumeFrom }) => {
   const counted = resumeFrom === undefined ? 0 : Number(new TextDecoder().decode(resumeFrom))
-  // Gives its slot back until somebody resumes it; what it hands over comes back as `resumeFrom`.
+  // Releases its slot until somebody resumes it; the text comes back as `resumeFrom`.
   if (counted < 2) return suspend(String(counted + 1))
   return `counted to ${counted}`
 })
@@ -20,7 +20,7 @@ tasks.authority.onCommit(({ events }) => {
 })
 console.log((await tasks.outcome(count)).status)
 
-// An event releases the run of a task before its time: here, in a year or when the shelf is empty.
+// Events can release a run before its time: this one is due in a year, or when the shelf is empty.
 tasks.handle('order', () => 'ordered')
 const order = await tasks.submit({ kind: 'order', at: Date.now() + 365 * 86_400_000 })
 await tasks.subscribe(order, { type: 'custom', key: 'shelf empty' })

@@ -1,6 +1,7 @@
 /**
- * A report written by tasks that share one budget. Kill it whenever you like and start it again: it goes on where it was,
- * until the report is done, and spends exactly what its work costs: each call of the model is a step, made once.
+ * A report written by tasks that share one budget. Kill it whenever you like and start it again: it continues where it
+ * was until the report is done, and spends exactly what its work costs, because each call of the model is a step, made
+ * once.
  *
  *     npm run example:tasks
  */
@@ -10,13 +11,13 @@ import { budgetDimension, parseId, type HandlerContext, type RunId, type TaskId 
 
 const [dataDir = '.stateward/report'] = process.argv.slice(2)
 const token = budgetDimension('token')
-/** A name of our own, so that a second start finds the report of the first. */
+/** A fixed id, so that a second start finds the report of the first. */
 const report = parseId<TaskId>('5ce7ab1e-0000-4000-8000-000000000001')
 
 const runtime = await createRuntime({ dataDir, tasks: { backoff: { type: 'fixed', delayMs: 0 } } })
 const { tasks } = runtime
 
-/** Stands for calls of a model: each is a step, which sets its price aside before it starts and says what it cost. */
+/** Stands in for calls of a model: each is a step that reserves its price before it starts and reports what it cost. */
 async function think(calls: number, { step }: HandlerContext): Promise<void> {
   for (let call = 0; call < calls; call += 1) {
     await step('call the model', ({ signal }) => delay(20, 150, { signal }), {
@@ -42,7 +43,7 @@ tasks.handle('report', async (context) => {
   console.log(`put together from ${context.children().length} parts`)
 })
 
-/** However often it is killed. */
+/** No limit on how often it may be killed. */
 const constraints = { maxLosses: 1_000_000 }
 
 if (tasks.projection.task(report) === undefined) {
@@ -65,14 +66,14 @@ if (tasks.projection.task(report) === undefined) {
 
 let isAsking = false
 
-/** Whoever minds the budget decides here; this one always allows a little more. */
+/** Decides about the budget: this one always allows a little more. */
 async function allowMore(runId: RunId): Promise<void> {
   const { state, history } = tasks.projection.run(runId) ?? {}
   if (isAsking || state !== 'suspended' || history?.at(-1)?.reason !== 'budget_exhausted') return
   isAsking = true
   const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}
   console.log(`the budget of ${limit} is used up: ${consumed} spent`)
-  // Resumes every run that the budget had suspended; each goes on with its first step that is not done.
+  // Resumes every run that was suspended for lack of budget; each continues with its first unfinished step.
   await tasks.replenish(report, token, limit + 600)
   isAsking = false
 }

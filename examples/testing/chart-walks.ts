@@ -1,4 +1,4 @@
-/** Ways through a chart, gone with a registry: docs/testing.md. */
+/** Paths through a chart, followed with a registry: docs/testing.md. */
 // #region shown
 import { createRuntime, parseUuid, type OperationId, type OperationOutcome, type OperationSpec } from 'stateward'
 import { operationMachine, type OperationEvent } from 'stateward/machines'

@@ -1,12 +1,12 @@
-/** A clock for the agent service whose sleeping jobs end when they are told to: docs/testing.md. */
+/** A clock for the agent service that ends its sleeping jobs on demand: docs/testing.md. */
 // #region shown
 import { systemClock, type Clock } from 'stateward'
 
-/** The clock of the process, but for what is asked to wait for long: that ends when it is woken. */
+/** The system clock, except that long timeouts end when they are woken. */
 export class HeldJobs implements Clock {
   readonly #held = new Map<number, () => void>()
 
-  /** Ends the one that was to last so many milliseconds. */
+  /** Ends the timeout of this many milliseconds. */
   wake(ms: number): void {
     this.#held.get(ms)?.()
     this.#held.delete(ms)

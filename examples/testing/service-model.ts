@@ -1,4 +1,4 @@
-/** The agent service beside the model of operations: docs/testing.md. */
+/** The agent service compared with the model of operations: docs/testing.md. */
 // #region shown
 import fc from 'fast-check'
 import { createMemoryJournal, createRuntime } from 'stateward'
@@ -12,7 +12,7 @@ import { startAgentService, type AgentService } from '../agent-service/server.js
 import { HeldJobs } from './held-jobs.js'
 import { ServicePort, type ServiceIds } from './service-port.js'
 
-/** A service of its own for each history, over a journal that survives it. */
+/** A new service for each history, over a journal that survives it. */
 async function openService(): Promise<OperationsUnderTest> {
   const store = createMemoryJournal()
   const ids: ServiceIds = new Map()
@@ -20,7 +20,7 @@ async function openService(): Promise<OperationsUnderTest> {
   const open = async (): Promise<OperationsPort> => {
     const jobs = new HeldJobs()
     const runtime = await createRuntime({ store })
-    // A comment on the stream shows that all before it has come, so let it come at once.
+    // A comment on the stream shows that everything before it has arrived, so it should come at once.
     service = await startAgentService({ runtime, clock: jobs, heartbeatMs: 1, graceMs: 100 })
     return new ServicePort(service.url, (ms) => jobs.wake(ms), ids)
   }
@@ -35,7 +35,7 @@ async function openService(): Promise<OperationsUnderTest> {
   }
 }
 
-/** Rejects with the shortest history after which the service is wrong. */
+/** Rejects with the shortest history for which the service is wrong. */
 export async function checkService(search: ModelSearch = {}): Promise<void> {
   await checkOperationsModel(fc, {
     ...search,

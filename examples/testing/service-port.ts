@@ -1,9 +1,9 @@
-/** The agent service as a port of operations, spoken to over HTTP alone: docs/testing.md. */
+/** The agent service as a port of operations, used over HTTP alone: docs/testing.md. */
 // #region shown
 import { StatewardError, type OperationId, type OperationOutcome, type OperationStatus } from 'stateward'
 import type { OperationsPort, ReportedFeed, ReportedOperation } from 'stateward/testing'
 
-/** What the service says of an operation. */
+/** An operation as the service reports it. */
 interface ServiceOperation {
   readonly id: string
   readonly displayName: string
@@ -11,20 +11,20 @@ interface ServiceOperation {
   readonly outcome: OperationOutcome | null
 }
 
-/** What its stream says of a completion. */
+/** A completion as its stream reports it. */
 interface ServiceCompletion extends Pick<ServiceOperation, 'displayName'> {
   readonly seq: number
   readonly operationId: string
   readonly outcome: OperationOutcome
 }
 
-/** Ends the sleeping job that was started to last so many milliseconds. */
+/** Ends the sleeping job that was started for this many milliseconds. */
 export type WakeJob = (ms: number) => void
 
-/** Operations of the service by the ids of the model, which survive the process in which the service runs. */
+/** The service's operations by the ids of the model, which survive the service's process. */
 export type ServiceIds = Map<OperationId, { readonly id: string; readonly ms: number }>
 
-/** The service at an address, as the model drives it. */
+/** The service at an address, driven by the model. */
 export class ServicePort implements OperationsPort {
   readonly #session: string
   readonly #wake: WakeJob
@@ -75,7 +75,7 @@ export class ServicePort implements OperationsPort {
     return { since: async () => ({ entries: await this.#completions() }) }
   }
 
-  /** The stream from its beginning up to its first sign of life after that: then all that there is has come. */
+  /** Reads the stream from its beginning up to the first heartbeat: then all existing completions have arrived. */
   async #completions() {
     if (this.#ids.size === 0) return []
     const leave = new AbortController()
@@ -105,7 +105,7 @@ export class ServicePort implements OperationsPort {
     return lost.map(({ id, status }) => ({ id: this.#ours(id), status }))
   }
 
-  /** How an operation ended is compared by its type; what a job returns is the affair of the service. */
+  /** Ends are compared by type; the result of a job is up to the service. */
   #reported({ id, displayName, status, outcome }: ServiceOperation): ReportedOperation {
     return { id: this.#ours(id), displayName, status, outcome: outcome && { type: outcome.type } }
   }
@@ -120,7 +120,7 @@ export class ServicePort implements OperationsPort {
     return ours
   }
 
-  /** An answer, or an error with the code that the service gave. */
+  /** An answer, or an error with the service's code. */
   async #ask<Answer>(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer> {
     const response = await fetch(`${this.#session}${path}`, {
       method,
@@ -128,7 +128,7 @@ export class ServicePort implements OperationsPort {
     })
     const answer = (await response.json()) as Answer & { readonly code: string; readonly message: string }
     if (response.ok) return answer
-    // Before the first start there is no session; the model knows no more than that there is no such operation.
+    // Before the first start there is no session; to the model the operation simply does not exist.
     const code = answer.code === 'session_not_found' ? 'not_found' : answer.code
     throw new StatewardError(code, `${response.status} ${answer.message}`, undefined)
   }

@@ -1,11 +1,11 @@
-/** A service that takes commands of tasks over HTTP, beside the model: docs/testing.md. */
+/** A service that accepts commands of tasks over HTTP, compared with the model: docs/testing.md. */
 // #region shown
 import fc from 'fast-check'
 import { StatewardError } from 'stateward'
 import type { Run } from 'stateward/tasks'
 import { checkTasksModel, type ModelSearch, type TasksPort } from 'stateward/testing'
 
-/** The service at an address: it takes some commands, and shows runs. */
+/** The service at an address: it accepts some commands, and reports runs. */
 function commandService(url: string): TasksPort {
   const answer = async <Body>(response: Response): Promise<Body> => {
     const body = (await response.json()) as Body & { readonly code: string }
@@ -24,7 +24,7 @@ function commandService(url: string): TasksPort {
   }
 }
 
-/** Rejects with the shortest history after which a service is wrong; `open` gives the address of a fresh one. */
+/** Rejects with the shortest history for which a service is wrong; `open` resolves with the address of a new one. */
 export async function checkCommandService(open: () => Promise<string>, search: ModelSearch = {}): Promise<void> {
   await checkTasksModel(fc, {
     ...search,

@@ -11,8 +11,9 @@ interface Waiter<Item> {
 }
 
 /**
- * A queue between many senders and one receiver: first in, first out, up to a capacity. A sender that finds it full is
- * told so at once, waits for room, or waits for a while, as it chooses. Nobody overtakes a sender that already waits.
+ * A queue between many senders and one receiver: first in, first out, up to a capacity. If the queue is full, a
+ * sender can choose to be refused at once, to wait for room, or to wait for a limited time. A new sender never
+ * overtakes one that is already waiting.
  *
  *     const channel = new Channel<Message>({ capacity: 1024, onItem: () => wake() })
  *     channel.trySend(message)            // 'sent' or 'full', now

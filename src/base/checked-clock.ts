@@ -7,8 +7,8 @@ const latestInstant = 8.64e15
 
 /**
  * Checks a caller's clock against its contract. A reading that breaks the contract is never passed on: callers get
- * the last good one, so that an end that is due is still recorded. Entry points that begin something call {@link
- * checkClock} and refuse.
+ * the last good one, so that an end that is due is still recorded. Entry points that begin something call
+ * {@link checkClock} and refuse.
  */
 class CheckedClock implements Clock {
   readonly #clock: Clock

@@ -1,4 +1,4 @@
-/** The handle of a pending timeout. Only the clock that issued it can read it. */
+/** The handle of a pending timeout. It has a meaning only for the clock that issued it. */
 export type TimeoutHandle = unknown
 
 /**

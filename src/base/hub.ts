@@ -47,7 +47,7 @@ export class ChangeHub<Key> implements Disposable {
     for (const listener of this.#listeners) listener(key)
   }
 
-  /** Ends every wait with `closed`; later subscriptions are closed from the start. */
+  /** Ends every wait with `closed`. Later subscriptions are closed from the start. */
   close(): void {
     this.#isClosed = true
     this.#listeners.clear()

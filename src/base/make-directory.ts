@@ -15,7 +15,7 @@ export interface MakeDirectoryOptions {
  * does below `/proc`.
  */
 export async function makeDirectory(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
-  for (const folder of withThoseAbove(path)) {
+  for (const folder of withParents(path)) {
     try {
       await mkdir(folder, options)
     } catch (cause) {
@@ -27,7 +27,7 @@ export async function makeDirectory(path: string, options: MakeDirectoryOptions 
 
 /** The synchronous form of {@link makeDirectory}. Throws the system's error. */
 export function makeDirectorySync(path: string, options: MakeDirectoryOptions = {}): void {
-  for (const folder of withThoseAbove(path)) {
+  for (const folder of withParents(path)) {
     try {
       mkdirSync(folder, options)
     } catch (cause) {
@@ -37,7 +37,7 @@ export function makeDirectorySync(path: string, options: MakeDirectoryOptions = 
 }
 
 /** The directory and its parents, topmost first. */
-function withThoseAbove(path: string): readonly string[] {
+function withParents(path: string): readonly string[] {
   const folders = [resolve(path)]
   for (let folder = resolve(path); folder !== dirname(folder); folder = dirname(folder))
     folders.unshift(dirname(folder))

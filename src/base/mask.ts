@@ -45,7 +45,7 @@ function maskValue(value: unknown, isSecret: IsSecretKey, depth: number): unknow
     const items = value.map((item) => maskValue(item, isSecret, depth + 1))
     return items.some((item, index) => item !== value[index]) ? items : value
   }
-  // Class instances are left as they are: their properties are not what a logger prints.
+  // Class instances are left as they are.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
   let copy: Record<string, unknown> | undefined

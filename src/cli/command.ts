@@ -9,7 +9,7 @@ import type { McpCommand } from './mcp.js'
 import { nearest } from './nearest.js'
 import { UsageError } from './usage-error.js'
 
-/** What the command line asks for. */
+/** A parsed command line. */
 export type Command =
   | { readonly type: 'help' }
   | { readonly type: 'version' }
@@ -26,17 +26,17 @@ export type Command =
 /** Options of `stateward run`. */
 export interface RunCommand {
   readonly planFile: string
-  /** `.stateward/<plan name>` when absent. */
+  /** Default: `.stateward/<plan name>`. */
   readonly dataDir?: string
-  /** Says what would be done, and does nothing. */
+  /** Prints what would be done, and does nothing. */
   readonly dryRun: boolean
-  /** Runs tools again that an earlier run began but did not finish. */
+  /** Runs tools again that an earlier run started but did not finish. */
   readonly resume: boolean
   /** Runs tools again that ended differently from what the plan expects. */
   readonly retryFailed: boolean
-  /** Forgets every earlier run of the plan. */
+  /** Discards all earlier runs of the plan. */
   readonly fresh: boolean
-  /** Goes on without records at the end of the journal that are damaged or missing. */
+  /** Continues without records that are damaged or missing at the end of the journal. */
   readonly cutDamage: boolean
   /** Shows the ids of operations in the report. */
   readonly ids: boolean
@@ -136,9 +136,9 @@ const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
   mcp: ['data-dir'],
 }
 
-/** Reads a command line without the program's own name. Raises `bad_usage`. */
+/** Parses a command line, without the program's own name. Raises `bad_usage`. */
 export function parseCommand(args: readonly string[]): Command {
-  // It has options of its own.
+  // It has its own options.
   if (args[0] === 'admin') return adminCommand(args.slice(1))
   const { values, positionals } = parse(args)
   if (values.help) return { type: 'help' }
@@ -202,7 +202,7 @@ function verbOf(word: string | undefined): Verb {
   throw new UsageError(`unknown command ${JSON.stringify(word)}${question}`)
 }
 
-/** What a command is given. */
+/** The noun for each command's argument. */
 const nounOf: Readonly<Record<Verb, string>> = {
   run: 'plan file',
   check: 'plan file',

@@ -3,8 +3,8 @@ import { expand, type Scope, type Template } from './template.js'
 const comparison = / (==|!=) /
 
 /**
- * Whether the `if` of a tool holds: `A == B` and `A != B` compare two texts, anything else holds unless it is empty, `0` or
- * `false`. Values cannot bring a comparison with them: it must be written in the plan. Raises `unset_reference`.
+ * Evaluates the `if` of a tool: `A == B` and `A != B` compare two texts; anything else is true unless it is empty, `0`
+ * or `false`. Only an operator written in the plan counts, never one that comes from a value. Raises `unset_reference`.
  */
 export function conditionHolds(template: Template, scope: Scope): boolean {
   for (const [index, part] of template.entries()) {

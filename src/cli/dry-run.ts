@@ -12,23 +12,26 @@ import { Schedule, type RerunOptions } from './schedule.js'
 import { sessionNameOf } from './session-name.js'
 import { count, plain, wrap } from './text.js'
 
-/** What a dry run goes by. */
+/** Options of a dry run. */
 export interface DryRunOptions extends RerunOptions {
   readonly dataDir: string
-  /** Takes every earlier run of this plan for forgotten. */
+  /** Ignores all earlier runs of the plan. */
   readonly fresh?: boolean
 }
 
 /** What a run would do with one tool. */
 export interface DryRunTool {
   readonly name: string
-  /** `run`: it would be started, unless what it needs turns out otherwise; `leave`: it would not, for the reason in `result`. */
+  /**
+   * `run`: it would be started, depending on how the tools it needs end; `leave`: it would not be started, for the
+   * reason in `result`.
+   */
   readonly action: 'run' | 'leave'
   /** As written in the plan. */
   readonly command: string
   readonly args: readonly string[]
   readonly needs: readonly string[]
-  /** What is known of a tool that is left. */
+  /** The known result of a tool that is left. */
   readonly result: ToolResult | null
 }
 
@@ -37,15 +40,17 @@ export interface DryRun {
   readonly plan: string
   readonly dataDir: string
   readonly concurrency: number
-  /** Nothing would be started, because tools were lost or interrupted and nobody has said to resume. */
+  /** True if nothing would be started because tools were lost or interrupted and `--resume` is missing. */
   readonly blocked: boolean
-  /** Another run uses the directory now: what is said to be lost may be running. */
+  /** True if another run is using the directory: tools reported as lost may be running. */
   readonly inUse: boolean
   /** In the order in which they would be started. */
   readonly tools: readonly DryRunTool[]
 }
 
-/** Says what a run would do and does none of it: the data directory is read without its lock, and not made. */
+/**
+ * Determines what a run would do, without doing it: reads the data directory without its lock, and does not create it.
+ */
 export async function dryRun(file: LoadedPlan, options: DryRunOptions): Promise<DryRun> {
   const { plan } = file
   const { dataDir } = options
@@ -75,7 +80,7 @@ async function earlierRunsIn(
   return { earlier: session === undefined ? new Map() : earlierRuns(session, plan.tools), inUse }
 }
 
-/** A dry run for people. */
+/** The text of a dry run, for people. */
 export function dryRunText(
   { plan, dataDir, concurrency, blocked, inUse, tools }: DryRun,
   columns: number,

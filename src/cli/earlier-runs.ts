@@ -7,13 +7,13 @@ import { parseLabel, type ToolLabel } from './tool-label.js'
 
 /** What earlier runs of a plan left of one of its tools, whatever its definition was then. */
 export type EarlierRun =
-  /** No run has begun it. */
+  /** No run has started it. */
   | { readonly type: 'none' }
-  /** It has ended by itself. */
+  /** It ended by itself. */
   | EarlierEnd<'ended'>
-  /** It was ended before it could finish, and may have left things half done. */
+  /** It was stopped before it could finish, and may have left work half done. */
   | EarlierEnd<'interrupted'>
-  /** The process that ran it was killed: how far it came is not known. */
+  /** The process that ran it was killed: how far it got is unknown. */
   | { readonly type: 'lost'; readonly operationIds: readonly OperationId[] }
 
 /** How the last run of a tool ended. */
@@ -21,16 +21,16 @@ export interface EarlierEnd<Type extends 'ended' | 'interrupted'> extends Omit<T
   readonly type: Type
   readonly operationId: OperationId
   readonly outcome: OperationOutcome
-  /** Place in the order of all ends. */
+  /** Position in the order of all ends. */
   readonly seq: number
 }
 
-/** True when the tool was begun and did not come to an end of its own: only `--resume` begins it again. */
+/** True when the tool was started and did not end by itself: only `--resume` starts it again. */
 export function isUnfinished({ type }: EarlierRun): boolean {
   return type === 'lost' || type === 'interrupted'
 }
 
-/** What is reported of a tool that is not begun again. */
+/** The reported result of a tool that is not started again. */
 export function resultOfEarlier(name: string, earlier: EarlierRun): ToolResult {
   switch (earlier.type) {
     case 'none':
@@ -54,7 +54,7 @@ export function resultOfEarlier(name: string, earlier: EarlierRun): ToolResult {
   }
 }
 
-/** Reads a recovered session: for each tool of the plan, what the last run that began it left behind. */
+/** Reads a recovered session: for each tool of the plan, what the last run that started it left behind. */
 export function earlierRuns(session: ReadableSession, tools: readonly PlannedTool[]): ReadonlyMap<string, EarlierRun> {
   const ended = lastEnds(session)
   const lost = lostByName(session)
@@ -74,7 +74,7 @@ function lostByName({ lost }: ReadableSession): ReadonlyMap<string, readonly Ope
   return byName
 }
 
-/** The order of ends is the feed's: times and ids depend on a clock that may have been set back. */
+/** Uses the order of the feed: times and ids depend on a clock that may have been set back. */
 function lastEnds({ feed, operations }: ReadableSession): ReadonlyMap<string, EarlierRun> {
   const byName = new Map<string, EarlierRun>()
   for (const { operationId, outcome, seq } of feed.since(0).entries) {

@@ -5,10 +5,10 @@ import { resultLines } from './report-text.js'
 import type { RunEvent } from './run-events.js'
 import { count, duration, plain, wrap } from './text.js'
 
-/** An event that is told in lines that stay; progress is shown in another way. */
+/** An event that is printed as permanent lines; progress is shown differently. */
 export type LastingEvent = Exclude<RunEvent, { type: 'progress' }>
 
-/** The lines that tell of an event, for people; the note stands behind the end of a tool. */
+/** The lines for an event, for people; `note` is appended to the end of a tool. */
 export function eventLines(event: LastingEvent, layout: Layout, paint: Paint, note = ''): string[] {
   const { columns } = layout
   switch (event.type) {
@@ -43,7 +43,7 @@ export function eventLines(event: LastingEvent, layout: Layout, paint: Paint, no
   }
 }
 
-/** How far a tool is, as far as it says. */
+/** The text for a tool's progress. */
 export function progressText(message: string, fraction: number | undefined): string {
   const share = fraction === undefined ? '' : `${Math.round(fraction * 100)}%`
   return [share, plain(message)].filter((part) => part !== '').join(' ')

@@ -5,10 +5,10 @@ import { expand, parseTemplate, type Scope } from './template.js'
 
 type Variables = Readonly<Record<string, string | undefined>>
 
-/** What tools have passed on, by tool. */
+/** Outputs passed on by tools, by tool name. */
 export type Outputs = ReadonlyMap<string, Readonly<Record<string, string>>>
 
-/** The texts of a tool that may hold references, with their fields. */
+/** The texts of a tool that may contain references, with their fields. */
 export function textsOf({ command, args, cwd, env, if: condition }: PlannedTool): [field: string, text: string][] {
   return [
     ['command', command],
@@ -19,7 +19,7 @@ export function textsOf({ command, args, cwd, env, if: condition }: PlannedTool)
   ]
 }
 
-/** Whether a text in this field can refer to the variable: those of the tool itself are not there for each other. */
+/** True if a text in this field can refer to the variable: a tool's own variables cannot refer to each other. */
 export function isSet(
   name: string,
   field: string,
@@ -30,14 +30,14 @@ export function isSet(
   return valueIn(layers, name) !== undefined
 }
 
-/** Whether the tool's condition holds; without one it does. Raises `unset_reference` for an output that is not there. */
+/** True if the tool's condition holds, or it has none. Raises `unset_reference` for a missing output. */
 export function isWanted(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): boolean {
   return tool.if === undefined || conditionHolds(parseTemplate(tool.if), scopeOf(tool, file, outputs))
 }
 
 /**
- * The tool as it is run: values in place of references, and the variables of the plan beside its own. Raises
- * `unset_reference` for an output that is not there.
+ * The tool as it is run: references replaced by values, and the variables of the plan added to its own. Raises
+ * `unset_reference` for a missing output.
  */
 export function expandTool(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): PlannedTool {
   const scope = scopeOf(tool, file, outputs)
@@ -52,12 +52,12 @@ export function expandTool(tool: PlannedTool, file: LoadedPlan, outputs: Outputs
   }
 }
 
-/** The directory that the tool is run in, relative to the plan file. Raises `unset_reference`. */
+/** The directory in which the tool runs, relative to the plan file. Raises `unset_reference`. */
 export function expandDirectory(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): string {
   return expand(parseTemplate(tool.cwd), scopeOf(tool, file, outputs))
 }
 
-/** The variables of a plan with values from the environment of the runner; `refuse` raises what is wrong with one. */
+/** The variables of a plan with values from the runner's environment; `refuse` throws the error for a bad one. */
 export function expandVariables(
   env: Readonly<Record<string, string>>,
   environment: Variables,
@@ -74,7 +74,7 @@ export function expandVariables(
   return Object.fromEntries(Object.entries(env).map(([name, text]) => [name, valueOf(name, text)]))
 }
 
-/** What the texts of the tool can refer to. */
+/** The values that the texts of a tool can refer to. */
 function scopeOf({ env: own }: PlannedTool, file: LoadedPlan, outputs: Outputs): Scope {
   const outer = outerScope(file, outputs)
   const variable = (name: string): string | undefined => {
@@ -84,7 +84,7 @@ function scopeOf({ env: own }: PlannedTool, file: LoadedPlan, outputs: Outputs):
   return { ...outer, variable }
 }
 
-/** What the variables of a tool can refer to. */
+/** The values that the variables of a tool can refer to. */
 function outerScope({ env, environment }: LoadedPlan, outputs: Outputs): Scope {
   return {
     variable: (name) => valueIn([env, environment], name),
@@ -92,7 +92,7 @@ function outerScope({ env, environment }: LoadedPlan, outputs: Outputs): Scope {
   }
 }
 
-/** What the first of the layers says that has it; what an object inherits is none of its variables. */
+/** The value from the first layer that has the name; inherited properties do not count. */
 function valueIn(layers: readonly Variables[], name: string): string | undefined {
   return layers.find((layer) => Object.hasOwn(layer, name) && layer[name] !== undefined)?.[name]
 }

@@ -1,16 +1,16 @@
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** What the signals to this process ask of a run. */
+/** Turns signals to this process into requests to a run. */
 export interface Interrupts extends Disposable {
-  /** Aborts with the first signal. */
+  /** Aborts on the first signal. */
   readonly retire: AbortSignal
-  /** Aborts with the second one. */
+  /** Aborts on the second signal. */
   readonly terminate: AbortSignal
 }
 
 /**
- * Listens for Ctrl-C and the polite signals until disposed. A third one leaves at once; whatever
- * guards child processes at exit still runs then.
+ * Listens for Ctrl-C and termination signals until disposed. A third one exits at once; exit handlers that guard child
+ * processes still run.
  */
 export function listenForInterrupts(): Interrupts {
   const stages = [new AbortController(), new AbortController()] as const

@@ -1,19 +1,19 @@
 import { fit, pad, widthOf, wrap } from './text.js'
 
-/** Columns of the word that says what became of a tool. */
+/** Width in columns of the word for a tool's status. */
 const markColumns = 11
 const gap = '  '
-/** Least columns for what is said of a tool; a terminal that is narrower still breaks the lines itself. */
+/** Minimum width in columns of a tool's text; a narrower terminal breaks the lines itself. */
 const leastTextColumns = 12
 
-/** How wide the columns of a table about tools are. */
+/** Column widths of a table of tools. */
 export interface Layout {
-  /** Columns of a line; without bound when nothing says how many there are. */
+  /** Width of a line in columns; unlimited if the output does not state one. */
   readonly columns: number
   readonly nameColumns: number
 }
 
-/** A layout for tools with these names. */
+/** The layout for tools with these names. */
 export function layoutFor(names: readonly string[], columns: number): Layout {
   const widest = Math.max(0, ...names.map(widthOf))
   const room = columns - markColumns - 2 * gap.length
@@ -21,8 +21,8 @@ export function layoutFor(names: readonly string[], columns: number): Layout {
 }
 
 /**
- * A line about a tool: a mark, a name, and a text that goes on below itself where the line is full. A name that is too long
- * for its column is cut.
+ * The lines about a tool: a mark, a name, and a text that is wrapped within its column. A name that is too long for its
+ * column is cut.
  */
 export function row({ columns, nameColumns }: Layout, mark: string, name: string, text: string): string[] {
   const textColumns = Math.max(leastTextColumns, columns - markColumns - nameColumns - 2 * gap.length)

@@ -5,16 +5,16 @@ import { columnsOf, type OutputTarget, type Paint } from './paint.js'
 import type { RunEvent } from './run-events.js'
 import { RunTotal } from './run-total.js'
 
-/** Least milliseconds between two lines about the progress of one tool. */
+/** Minimum milliseconds between two progress lines of one tool. */
 const progressPauseMs = 1000
 
-/** Tells a run in plain lines, for logs and for terminals that cannot redraw. */
+/** Prints a run in plain lines, for logs and for terminals that cannot redraw. */
 export class LineDisplay implements Disposable {
   readonly #target: OutputTarget
   readonly #paint: Paint
   readonly #clock: Clock
   readonly #total = new RunTotal()
-  /** When a tool's progress was last told, in monotonic milliseconds. */
+  /** When a tool's progress was last printed, in monotonic milliseconds. */
   readonly #toldAt = new Map<string, number>()
 
   constructor(target: OutputTarget, paint: Paint, clock: Clock) {
@@ -23,7 +23,7 @@ export class LineDisplay implements Disposable {
     this.#clock = clock
   }
 
-  /** Takes the next event. */
+  /** Handles the next event. */
   show(event: RunEvent): void {
     this.#total.follow(event)
     const layout = layoutFor(this.#total.names, columnsOf(this.#target))

@@ -7,26 +7,26 @@ import type { RunEvent } from './run-events.js'
 import { RunTotal } from './run-total.js'
 import { bar, duration, fit, pad, widthOf } from './text.js'
 
-/** Milliseconds between two pictures. */
+/** Milliseconds between two redraws. */
 const pauseMs = 100
-/** Milliseconds after which running times are shown anew although nothing has happened. */
+/** Milliseconds after which running times are redrawn even if nothing has happened. */
 const idleMs = 1000
 
-/** Columns of a bar are a share of those of the terminal, within bounds. */
+/** Width of a bar as a share of the terminal's, within limits. */
 const barShare = 0.2
 const narrowestBar = 8
 const widestBar = 22
 
 interface Row {
   readonly startedAt: number
-  /** How far the tool is, from 0 to 1, as far as it says. */
+  /** The tool's progress from 0 to 1, if it reports any. */
   fraction: number | undefined
   text: string
 }
 
 /**
- * Tells a run on a terminal: what has happened scrolls by, and a block below it shows what is running,
- * drawn anew in place. No line of the block is wider than the terminal: a wrapped one could not be taken back.
+ * Shows a run on a terminal: past events scroll by, and a block below them shows what is running, redrawn in place. No
+ * line of the block is wider than the terminal, since a wrapped line could not be erased.
  */
 export class LiveDisplay implements Disposable {
   readonly #target: OutputTarget
@@ -35,7 +35,7 @@ export class LiveDisplay implements Disposable {
   readonly #deadlines: DeadlineQueue
   readonly #rows = new Map<string, Row>()
   readonly #total = new RunTotal()
-  /** Lines of the block that is on the screen. */
+  /** How many lines of the block are on the screen. */
   #drawn = 0
   #nextDraw: Deadline | undefined
 
@@ -46,21 +46,21 @@ export class LiveDisplay implements Disposable {
     this.#deadlines = new DeadlineQueue(clock)
   }
 
-  /** Takes the next event. */
+  /** Handles the next event. */
   show(event: RunEvent): void {
     this.#follow(event)
     if (event.type === 'progress' || event.type === 'started') return this.#drawWithin(pauseMs)
     this.#draw(eventLines(event, layoutFor(this.#total.names, this.#columns), this.#paint))
   }
 
-  /** Takes the block off the screen and leaves no timer behind. */
+  /** Erases the block and clears its timers. */
   [Symbol.dispose](): void {
     this.#rows.clear()
     this.#draw([])
     this.#deadlines[Symbol.dispose]()
   }
 
-  /** One less than the terminal has: some break a line that fills the last one. */
+  /** One less than the terminal has, since some terminals break a line that fills the last column. */
   get #columns(): number {
     return (this.#target.columns || 80) - 1
   }
@@ -97,7 +97,7 @@ export class LiveDisplay implements Disposable {
     this.#nextDraw = this.#deadlines.at(dueAt, () => this.#draw([]))
   }
 
-  /** Replaces the block by the lines, which stay, and a new block. */
+  /** Replaces the block by permanent lines and a new block. */
   #draw(lines: readonly string[]): void {
     const block = this.#block()
     const erase = this.#drawn === 0 ? '' : `\u001B[${this.#drawn}F\u001B[0J`

@@ -1,12 +1,12 @@
 import type { Plan } from './plan.js'
 
-/** A plan that was read, and what surrounds it. */
+/** A plan that was read from a file, with its environment. */
 export interface LoadedPlan {
   readonly plan: Plan
-  /** Folder that the directories of its tools are relative to. */
+  /** Directory that the tools' directories are relative to. */
   readonly home: string
-  /** Environment of the runner. */
+  /** Environment variables of the runner. */
   readonly environment: Readonly<NodeJS.ProcessEnv>
-  /** The variables of the plan with values in place of references. */
+  /** The variables of the plan, with references replaced by values. */
   readonly env: Readonly<Record<string, string>>
 }

@@ -22,10 +22,10 @@ import { count, jsonLine, plain } from './text.js'
 
 const { stdout, stderr } = process
 
-/** Until the plan is read, what is wrong is the caller's to mend; afterwards the run broke off. */
+/** Exit code for errors. Until the plan is read, errors are the caller's to fix; afterwards, the run has failed. */
 let failureCode = 2
 
-/** Does what the command line asks for and returns the exit code. */
+/** Runs the command line and returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const command = parseCommand(args)
   switch (command.type) {
@@ -68,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
     case 'top': {
       using interrupts = listenForInterrupts()
       const gone = new AbortController()
-      // Who has left needs to be told nothing more.
+      // If the reader is gone, stop.
       stdout.once('error', () => gone.abort())
       const over = AbortSignal.any([interrupts.retire, gone.signal])
       await look(command, over)
@@ -134,13 +134,13 @@ function dataDirOf({ plan }: LoadedPlan, { dataDir }: RunCommand): string {
   return resolve(dataDir ?? join('.stateward', plan.name))
 }
 
-/** Whether both streams end at one place, a terminal or a log: nothing has to be said there twice. */
+/** True if both streams go to one place, a terminal or a log, so that nothing is printed there twice. */
 function readsTheSame(): boolean {
   try {
     const [one, other] = [fstatSync(stdout.fd), fstatSync(stderr.fd)]
     return one.ino === other.ino && one.dev === other.dev
   } catch {
-    // One of them is closed.
+    // One of the streams is closed.
     return false
   }
 }
@@ -156,17 +156,17 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version
 }
 
-/** What the runtime reports goes where the run is told. */
+/** Passes warnings of the runtime to the display. */
 function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   const warn: Logger['warn'] = (fields, message) => {
-    // The report says so of each tool, without ids.
+    // The report says this for each tool, without ids.
     if (message === operationsLost.message) return
     display.show({ type: 'warning', message: `${message}: ${jsonLine(fields)}` })
   }
   return { ...silentLogger, warn, error: warn }
 }
 
-/** A plan can hold keys and values of any length; nobody needs to see more of them. */
+/** Longest message, in UTF-16 units: a plan may contain keys and values of any length. */
 const longestMessage = 2000
 
 function fail(error: unknown): void {
@@ -176,7 +176,7 @@ function fail(error: unknown): void {
   process.exitCode = failureCode
 }
 
-// Whoever reads the output may leave early; the tools are run to their end all the same.
+// The reader of the output may leave early; the tools still run to their end.
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error

@@ -13,11 +13,11 @@ import { mismatchOf } from './verdict.js'
 /** Options of `stateward mcp`. */
 export interface McpCommand {
   readonly planFile: string
-  /** `.stateward/<plan name>-mcp` when absent. */
+  /** Default: `.stateward/<plan name>-mcp`. */
   readonly dataDir?: string
 }
 
-/** Serves the tools of a plan over stdio, each as a durable tool of MCP, until the host or the signal ends it. */
+/** Serves the tools of a plan over stdio, each as a durable MCP tool, until the host or the signal ends it. */
 export async function serveMcp(file: LoadedPlan, dataDir: string, version: string, signal: AbortSignal): Promise<void> {
   const { server, stdio, door: mcp } = await packages()
   await using runtime = await createRuntime({ dataDir })
@@ -42,7 +42,7 @@ export async function serveMcp(file: LoadedPlan, dataDir: string, version: strin
   door.close()
 }
 
-/** Read when they are needed: most who use the command line have no use for them. */
+/** Imported on demand: most commands do not need them. */
 async function packages() {
   try {
     const [server, stdio] = await Promise.all([
@@ -57,9 +57,12 @@ async function packages() {
   }
 }
 
-/** Runs the tool as the plan says, and gives back the end of what it wrote. Raises what did not go as expected. */
+/**
+ * Runs the tool as the plan says, and returns the last part of its output. Raises an error if it did not end as
+ * expected.
+ */
 async function outputOf(tool: PlannedTool, file: LoadedPlan, task: McpTask): Promise<string> {
-  // A reference to what another tool passes on has no value here, and says so.
+  // A reference to another tool's output has no value here, and raises an error.
   const expanded = expandTool(tool, file, new Map())
   const { command, args, cwd, env, timeoutMs } = expanded
   const report = await runCommand(command, args, {

@@ -1,8 +1,8 @@
-/** Longer words are nobody's misspelling of a short one, and would take long to compare. */
+/** Longer words are not misspellings of a short one, and are slow to compare. */
 const longestWord = 64
 
 /**
- * The known word that somebody probably meant, if one is near: a third of its letters may be missing, added, wrong or
+ * The known word that was probably meant, if one is near: up to a third of its letters may be missing, added, wrong or
  * swapped with their neighbour. Case does not matter.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
@@ -17,7 +17,9 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best
 }
 
-/** Edits that make one word of the other; a swap of neighbours is one (optimal string alignment). */
+/**
+ * The number of edits that turn one word into the other; swapping neighbours is one edit (optimal string alignment).
+ */
 function editDistance(one: string, other: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: other.length + 1 }, (_, index) => index)

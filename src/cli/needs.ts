@@ -3,11 +3,11 @@ import type { PlannedTool } from './plan.js'
 type Needing = Pick<PlannedTool, 'name' | 'needs'>
 
 /**
- * The tools in an order in which everything that a tool needs comes before it, otherwise as they stand; and what is left,
- * none of which can be placed: in there is a circle.
+ * Orders tools so that each comes after everything it needs, and otherwise as given. `left` are the tools that cannot
+ * be placed because of a circle.
  */
 export function orderByNeeds<Tool extends Needing>(tools: readonly Tool[]): { ordered: Tool[]; left: Tool[] } {
-  /** Of each tool how many needs are not placed yet; of those that are placed, nothing. */
+  /** By tool, how many of its needs are not placed yet; tools that are placed have no entry. */
   const waiting = new Map(tools.map((tool) => [tool, tool.needs.length]))
   const neededBy = new Map<string, Tool[]>()
   for (const { name } of tools) neededBy.set(name, [])
@@ -26,7 +26,7 @@ function firstReady<Tool>(waiting: ReadonlyMap<Tool, number>): Tool | undefined 
   return undefined
 }
 
-/** The names along a circle of needs among tools that cannot be ordered; the first is the last again. */
+/** The names along a circle of needs among tools that cannot be ordered; the first name is repeated at the end. */
 export function circleOf(left: readonly Needing[]): string[] {
   const byName = new Map(left.map((tool) => [tool.name, tool]))
   const path: string[] = []

@@ -1,15 +1,15 @@
 import { styleText } from 'node:util'
 
-/** Gives text a colour, or leaves it as it is where colours are not wanted. */
+/** Colours text, or returns it unchanged if colours are off. */
 export type Paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) => string
 
 /** Terminal colours, or none. */
 export function createPaint(isColoured: boolean): Paint {
-  // Whether the stream shows colours was the caller's to find out: newer versions of Node ask it again.
+  // The caller has already decided about colours; newer versions of Node would check the stream again.
   return isColoured ? (colour, text) => styleText(colour, text, { validateStream: false }) : (_, text) => text
 }
 
-/** What of an output stream matters for how it is written to; `process.stdout` is one. */
+/** The parts of an output stream that decide how to write to it; `process.stdout` is one. */
 export interface OutputTarget {
   write(text: string): unknown
   readonly isTTY?: boolean
@@ -18,12 +18,15 @@ export interface OutputTarget {
   hasColors?(): boolean
 }
 
-/** Whether the stream is a terminal that shows colours, and nobody has asked for none: `NO_COLOR`, `FORCE_COLOR`, `TERM`. */
+/**
+ * True if the stream is a terminal that shows colours and the environment does not turn them off: `NO_COLOR`,
+ * `FORCE_COLOR`, `TERM`.
+ */
 export function wantsColour(target: OutputTarget): boolean {
   return target.isTTY === true && target.hasColors?.() === true
 }
 
-/** Columns of a line on a terminal, 80 when it does not know its size; anything else takes lines of any length. */
+/** Columns of a terminal, 80 if it does not know its size; other outputs have no limit. */
 export function columnsOf(target: Pick<OutputTarget, 'isTTY' | 'columns'>): number {
   return target.isTTY === true ? target.columns || 80 : Number.POSITIVE_INFINITY
 }

@@ -7,7 +7,7 @@ import { maxPlanBytes, type Plan, type PlannedTool } from './plan.js'
 import { planSchema, type DecodedPlan } from './plan-schema.js'
 import { parseTemplate, referencesOf } from './template.js'
 
-/** As many names of a circle are told. */
+/** How many names of a circle are shown. */
 const shownNames = 10
 
 /**
@@ -29,7 +29,7 @@ export function parsePlan(source: string, subject: string): Plan {
   return { name, concurrency, env, tools }
 }
 
-/** What the fields of a plan say of each other. */
+/** Checks the relations between fields of a plan. */
 class PlanCheck {
   readonly #subject: string
   readonly #decoded: DecodedPlan

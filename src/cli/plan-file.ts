@@ -9,14 +9,14 @@ import { maxPlanBytes, type PlannedTool } from './plan.js'
 import type { LoadedPlan } from './loaded-plan.js'
 import { parseTemplate, referencesOf, TemplateError, unsetReference } from './template.js'
 
-/** Raised with code `plan_missing` or `plan_unreadable` for a plan file that is not there or cannot be read. */
+/** Raised with code `plan_missing` or `plan_unreadable` for a plan file that does not exist or cannot be read. */
 export class PlanFileError extends StatewardError<'plan_missing' | 'plan_unreadable', { readonly file: string }> {
   override readonly name = 'PlanFileError'
 }
 
 /**
- * Reads a plan. Raises `plan_missing` and `plan_unreadable`, and `invalid_input` naming the file, the field and the reason:
- * a plan that is loaded can be run as far as can be told beforehand, with the variables that it takes from `environment`.
+ * Reads a plan, taking variables from `environment`. Raises `plan_missing` and `plan_unreadable`, and `invalid_input`
+ * naming the file, the field and the reason. All that can be checked before a run is checked here.
  */
 export async function loadPlan(
   file: string,
@@ -42,7 +42,7 @@ export async function loadPlan(
   return loaded
 }
 
-/** Why a text cannot be given its values, as far as these are variables. */
+/** Why the references of a text cannot be replaced, as far as they are to variables. */
 function unsetVariable(text: string, isSetVariable: (name: string) => boolean): string | undefined {
   const unset = referencesOf(parseTemplate(text)).find(
     ({ tool, name, fallback }) => tool === undefined && fallback === undefined && !isSetVariable(name),
@@ -50,7 +50,7 @@ function unsetVariable(text: string, isSetVariable: (name: string) => boolean): 
   return unset && unsetReference(unset).message
 }
 
-/** Where the tool is run; nothing when that depends on what another one passes on. */
+/** Where the tool runs; `undefined` if that depends on the output of another tool. */
 function directoryOf(tool: PlannedTool, loaded: LoadedPlan): string | undefined {
   try {
     return resolve(loaded.home, expandDirectory(tool, loaded, new Map()))
@@ -63,7 +63,7 @@ function directoryOf(tool: PlannedTool, loaded: LoadedPlan): string | undefined 
 async function readText(file: string): Promise<string> {
   let bytes: Buffer
   try {
-    // One byte more than allowed tells a file that is too long, however long it is.
+    // Read one byte more than allowed, to detect a file that is too long without reading all of it.
     bytes = await buffer(createReadStream(file, { end: maxPlanBytes }))
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT'

@@ -30,20 +30,23 @@ import { Schedule, type ReadyTool } from './schedule.js'
 import { sessionNameOf } from './session-name.js'
 import { labelOf } from './tool-label.js'
 
-/** Ended operations a session remembers; more than the attempts of a plan, so that a finished one is never taken for new. */
+/**
+ * How many ended operations a session retains: more than the attempts of a plan, so that a finished one is never taken
+ * for new.
+ */
 const maxCompleted = 65_536
 
-/** One run of a plan on an open runtime: what earlier runs left, what is started now, how all of it ends. */
+/** One run of a plan on an open runtime: what earlier runs left, what is started now, and how everything ends. */
 export class PlanRun {
   readonly #file: LoadedPlan
   readonly #runtime: Runtime
   readonly #options: RunPlanOptions
   readonly #deadlines: DeadlineQueue
   readonly #toolOptions: ToolRunOptions
-  /** The last operation of each tool that this run has started. */
+  /** The last operation of each tool that this run started. */
   readonly #launched = new Map<string, ToolRun>()
   readonly #summaries = new Map<string, ToolProcessSummary>()
-  /** Settle when a tool has ended for good, its process too. */
+  /** Settles when a tool has ended for good, including its process. */
   readonly #running = new Map<string, Promise<void>>()
   readonly #broken = new AbortController()
   #schedule: Schedule
@@ -68,7 +71,7 @@ export class PlanRun {
     }
   }
 
-  /** Goes on where earlier runs have stopped and waits for the end of everything begun. */
+  /** Continues where earlier runs stopped, and waits for the end of everything it starts. */
   async toEnd(): Promise<RunReport> {
     const { plan } = this.#file
     const { fresh = false, dataDir } = this.#options
@@ -100,12 +103,12 @@ export class PlanRun {
     }
   }
 
-  /** Leaves no operation, process or timer behind. */
+  /** Ends all operations, processes and timers. */
   async close(): Promise<void> {
     try {
       await this.#runtime.close({ policy: 'terminate', reason: 'the run broke off' })
     } finally {
-      // Nothing waits to be tried again any more.
+      // Ends all retry delays.
       this.#broken.abort(new StatewardError('channel_closed', 'the run is over', {}))
       await Promise.all(this.#running.values())
       this.#deadlines[Symbol.dispose]()
@@ -121,7 +124,7 @@ export class PlanRun {
     return retire?.aborted === true || terminate?.aborted === true || this.#broken.signal.aborted
   }
 
-  /** The journal's lock is held by now: whatever is recorded was left by a run that has been killed. */
+  /** The journal's lock is held, so every recorded process was left by a run that was killed. */
   async #cleanUp(): Promise<void> {
     const { records, clock, outputs } = this.#toolOptions
     const names = new Map<string, string>(this.#session.lost.map(({ id, displayName }) => [id, displayName]))
@@ -132,7 +135,7 @@ export class PlanRun {
     mkdirSync(outputs)
   }
 
-  /** Starts whatever can be started, until nothing is left that could be, or the run is to stop. */
+  /** Starts tools as they become ready, until none is left or the run has to stop. */
   async #launchAll(): Promise<void> {
     for (;;) {
       const room = this.#file.plan.concurrency - this.#running.size
@@ -155,7 +158,7 @@ export class PlanRun {
     this.#running.set(name, ended)
   }
 
-  /** Runs the tool, again after a failure as often as the plan says. */
+  /** Runs the tool, and retries it after failures as often as the plan says. */
   async #runToEnd({ tool, attempt: first }: ReadyTool): Promise<void> {
     const { retries, retryDelayMs: delayMs } = tool
     for (let attempt = first; ; attempt += 1) {
@@ -176,7 +179,7 @@ export class PlanRun {
     for (const settled of this.#schedule.settleOpen()) this.#emit({ type: 'ended', result: settled })
   }
 
-  /** One attempt: how it ended, once that is durable, and the moment when its process is gone as well. */
+  /** Runs one attempt. Resolves once its end is durable, with its result and a promise for the end of its process. */
   async #attempt(tool: PlannedTool, attempt: number): Promise<{ result: ToolResult; processGone: Promise<unknown> }> {
     const { name } = tool
     let work: Promise<unknown> = Promise.resolve()
@@ -188,7 +191,7 @@ export class PlanRun {
         return work
       },
     )
-    // After the new attempt is on record, so that no moment knows of neither.
+    // Do this after the new attempt is recorded, so that one of the two is always known.
     const earlier = this.#schedule.earlier(name)
     if (earlier.type === 'lost') this.#session.forgetLost(earlier.operationIds)
     const run: ToolRun = { name, begun: 'now', operationId: id, attempt }
@@ -207,13 +210,13 @@ export class PlanRun {
     try {
       return await runTool(tool, { ...context, progress }, this.#toolOptions)
     } catch (error) {
-      // What was asked to wind down and did has not failed: it has retired.
+      // A tool that was asked to stop, and did, has retired rather than failed.
       if (error instanceof ToolInterruptedError) await this.#session.operations.markRetired(context.id)
       throw error
     }
   }
 
-  /** Resolves after the delay, or at once when the run is to stop. */
+  /** Resolves after the delay, or at once when the run has to stop. */
   async #pause(delayMs: number): Promise<void> {
     if (delayMs === 0 || this.#isStopping) return
     const { retire, terminate } = this.#options
@@ -224,7 +227,7 @@ export class PlanRun {
     for (const forget of forgets) forget()
   }
 
-  /** Stops the run when asked to; the returned function ends that. */
+  /** Stops the run on the signals; the returned function removes the listeners. */
   #listenToSignals(): () => void {
     const { retire, terminate } = this.#options
     const { deadlines, graceMs } = this.#toolOptions
@@ -249,7 +252,7 @@ export class PlanRun {
     const run = this.#launched.get(name)
     if (run === undefined) return
     this.#session.operations.requestRetire(run.operationId).catch((refusal: unknown) => {
-      // It has just ended, which is what it would have been asked for.
+      // The operation has just ended, which is what the action would have requested.
       if (!StatewardError.is(refusal, 'invalid_transition')) this.#broken.abort(refusal)
     })
   }
@@ -267,7 +270,7 @@ export class PlanRun {
     return this.#report(results, satisfied)
   }
 
-  /** The operation that tells how the tool ended, of this run or an earlier one. */
+  /** The operation that records how the tool ended, of this run or an earlier one. */
   #operationOf(name: string): OperationId | undefined {
     const launched = this.#launched.get(name)
     if (launched !== undefined) return launched.operationId
@@ -279,7 +282,7 @@ export class PlanRun {
   #finalResult(name: string, waited: ReadonlyMap<OperationId, OperationOutcome>): ToolResult {
     const run = this.#launched.get(name)
     const outcome = run && waited.get(run.operationId)
-    // Only now, when the process is gone, is it known how that ended.
+    // The result is known only now that the process is gone.
     return run && outcome ? resultOf(run, outcome, this.#summaries.get(name)) : this.#schedule.resultSoFar(name)
   }
 

@@ -4,7 +4,7 @@ import { nearest } from './nearest.js'
 import { afterPolicies, maxRetries, maxTools, type Expectation } from './plan.js'
 import { parseTemplate, referencesOf, variablePattern } from './template.js'
 
-/** What other tools call the same; too far from our names to be taken for a misspelling. */
+/** Names from other tools that are too different from ours to be recognised as misspellings. */
 const otherNames: Readonly<Record<string, string>> = {
   depends: 'needs',
   dependsOn: 'needs',
@@ -41,7 +41,7 @@ const text = (name: string, most: number) =>
 const nonEmptyText = (name: string, most: number) =>
   v.pipe(text(name, most), v.minLength(1, `${name} must not be empty`))
 
-/** Refuses what begins a reference and is none; `variables` allows no outputs of other tools. */
+/** Refuses a `${` that is not a reference; `variables` does not allow outputs of other tools. */
 const references = (allowed: 'all' | 'variables') =>
   v.rawCheck<string>(({ dataset, addIssue }) => {
     if (!dataset.typed) return
@@ -69,7 +69,7 @@ const variableName = v.pipe(
   v.check((name) => !name.startsWith('STATEWARD_'), 'variables that begin with STATEWARD_ are set by the runner'),
 )
 
-/** Source of a pattern -> the pattern, compiled. Groups are found by matching the pattern's empty alternative. */
+/** Compiles the source of a pattern. Its groups are found by matching the pattern's empty alternative. */
 const pattern = v.pipe(
   nonEmptyText('a pattern', 256),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
@@ -88,15 +88,15 @@ const pattern = v.pipe(
   }),
 )
 
-/** Lists are objects to the schema library. */
+/** Excludes arrays, which the schema library treats as objects. */
 const anObject = v.custom<object>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   (issue) => `expected an object but got ${issue.received}`,
 )
 
 /**
- * A strict object whose refusals say what is wrong in the words of a plan's author. A key that is not known comes first:
- * where one is misspelt, that another is missing is only half of it.
+ * A strict object with messages for a plan's author. Unknown keys are reported first: if one is misspelt, a message
+ * about a missing key would be only half of the problem.
  */
 function object<const Entries extends v.ObjectEntries>(entries: Entries) {
   const known = Object.keys(entries)
@@ -143,7 +143,7 @@ const expectationSchema = v.pipe(
 const environment = (allowed: 'all' | 'variables') =>
   v.pipe(
     anObject,
-    // A record would leave it out without a word.
+    // A record would silently drop it.
     v.check((value) => !Object.hasOwn(value, '__proto__'), 'a variable cannot be named __proto__'),
     v.record(variableName, v.pipe(text('a value', 32_768), references(allowed))),
   )
@@ -169,7 +169,7 @@ const toolSchema = object({
   progress: v.exactOptional(object({ pattern })),
 })
 
-/** Decodes a plan, one field at a time; what fields say of each other is checked behind it. */
+/** Decodes a plan, one field at a time; relations between fields are checked afterwards. */
 export const planSchema = object({
   $schema: v.exactOptional(text('an address', 4096)),
   name: nameText,
@@ -179,5 +179,5 @@ export const planSchema = object({
   tools: v.pipe(list(toolSchema, maxTools), v.minLength(1, 'names no tool')),
 })
 
-/** A plan as its schema leaves it. */
+/** The output of {@link planSchema}. */
 export type DecodedPlan = v.InferOutput<typeof planSchema>

@@ -5,21 +5,21 @@ import type { RunReport, ToolResult } from './run-report.js'
 import { count, duration, fit, plain, wrap } from './text.js'
 import { endOf } from './verdict.js'
 
-/** Lines of output shown of a tool that ended differently from what the plan expects. */
+/** How many output lines of a tool with an unexpected end are shown. */
 const shownLines = 20
 
-/** How a report is shown. */
+/** How to print a report. */
 export interface ReportTextOptions {
   readonly paint: Paint
-  /** Columns of a line; without bound when absent. */
+  /** Width of a line in columns; unlimited if absent. */
   readonly columns?: number
-  /** Whoever reads this has been told already, line by line, what became of every tool. */
+  /** True if the results of all tools were already printed, line by line. */
   readonly isTold?: boolean
-  /** Shows the ids of operations, of the wait and of its turn. */
+  /** Prints the ids of operations, of the wait and of its turn. */
   readonly withIds?: boolean
 }
 
-/** The outcomes of a run, for people: what became of each tool, what failed tools have printed, a total, and what to do next. */
+/** The results of a run, for people: how each tool ended, the output of failed tools, a total, and what to do next. */
 export function reportText(report: RunReport, options: ReportTextOptions): string {
   const { paint, columns = Number.POSITIVE_INFINITY, isTold = false, withIds = false } = options
   const names = report.tools.map(({ name }) => name)
@@ -47,7 +47,7 @@ function totalOf({ tools }: RunReport): string {
   return skipped === 0 ? total : `${total}, ${skipped} skipped`
 }
 
-/** What became of one tool, and a note; more than one line where the first is full. */
+/** The lines for the result of one tool, with a note. */
 export function resultLines(tool: ToolResult, layout: Layout, paint: Paint, note = ''): string[] {
   const [mark, colour] = markOf(tool)
   const [first = '', ...rest] = row(layout, mark, tool.name, `${textOf(tool)} ${note}`.trim())

@@ -3,19 +3,21 @@ import type { Logger } from '../base/logger.js'
 import type { RunListener } from './run-events.js'
 import type { RerunOptions } from './schedule.js'
 
-/** How a plan is run. */
+/** Options of a run. */
 export interface RunPlanOptions extends RerunOptions {
-  /** Holds the journal and the records of running processes; made if missing. */
+  /** Directory for the journal and the records of running processes; created if missing. */
   readonly dataDir: string
-  /** Forgets every earlier run of this plan first. */
+  /** Discards all earlier runs of the plan first. */
   readonly fresh?: boolean
-  /** What opening does when records at the end of the journal are damaged or missing. Default `refuse`. */
+  /** What to do when records are damaged or missing at the end of the journal. Default `refuse`. */
   readonly onDamage?: 'refuse' | 'cut'
-  /** Starts no more tools and asks the running ones to end; they are killed after `graceMs`. */
+  /**
+   * When it aborts, no more tools are started and the running ones are asked to stop; they are killed after `graceMs`.
+   */
   readonly retire?: AbortSignal
-  /** Kills the running tools. */
+  /** When it aborts, the running tools are killed. */
   readonly terminate?: AbortSignal
-  /** Milliseconds a tool has between being asked to end and being killed. */
+  /** Milliseconds that a tool has to stop before it is killed. */
   readonly graceMs?: number
   readonly onEvent?: RunListener
   readonly clock?: Clock

@@ -9,11 +9,11 @@ import type { RunPlanOptions } from './run-options.js'
 import type { RunReport } from './run-report.js'
 
 /**
- * Runs the tools of a plan as operations of one session, each once what it needs has ended, and waits for all of them.
- * Tools that ended in an earlier run with the same data directory are not run again.
+ * Runs the tools of a plan as operations of one session, each once the tools it needs have ended, and waits for all of
+ * them. Tools that ended in an earlier run with the same data directory are not run again.
  *
- * No process of a tool is left when this settles. Rejects with the errors of {@link createRuntime}
- * (`journal_locked` while another run uses the directory), and of the journal when it fails on the way.
+ * No process of a tool is left when this settles. Rejects with the errors of {@link createRuntime} (`journal_locked`
+ * while another run uses the directory), and with those of the journal if it fails during the run.
  */
 export async function runPlan(file: LoadedPlan, options: RunPlanOptions): Promise<RunReport> {
   const { clock = systemClock, logger, onDamage = 'refuse' } = options

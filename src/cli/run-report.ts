@@ -6,7 +6,7 @@ import type { JournalCut } from '../journal/journal.js'
 import { count, plain } from './text.js'
 import type { ToolOutputs } from './tool-outputs.js'
 
-/** What became of a tool. */
+/** The final status of a tool. */
 export type ToolStatus = 'as_expected' | 'unexpected' | 'skipped' | 'interrupted' | 'lost' | 'not_started'
 
 /** How a tool's process ended. */
@@ -18,38 +18,38 @@ export interface ToolProcessSummary {
   readonly outputBytes: number
   /** The last output of both streams. */
   readonly outputTail: string
-  /** What it passes on to tools that need it; nothing unless it ended as expected. */
+  /** Outputs for tools that need this one; empty unless it ended as expected. */
   readonly outputs: ToolOutputs
 }
 
-/** What a run knows of one tool in the end. */
+/** The result of one tool. */
 export interface ToolResult {
   readonly name: string
   readonly status: ToolStatus
-  /** Which run it began in; `null` for a tool that no run has begun. */
+  /** The run that started it: this one or an earlier one; `null` for a tool that was never started. */
   readonly begun: 'now' | 'before' | null
   readonly operationId: OperationId | null
-  /** Which attempt it was, from 1; `null` for a tool that no run has begun. */
+  /** The attempt, from 1; `null` for a tool that was never started. */
   readonly attempt: number | null
   /** Why the status is not `as_expected`. */
   readonly reason: string | null
-  /** Absent (`null`) when it is not known: only ends that the plan expects are kept in full for later runs. */
+  /** `null` when unknown: only ends that the plan expects are kept in full for later runs. */
   readonly process: ToolProcessSummary | null
 }
 
-/** The outcome of a run, as `--json` prints it. */
+/** The result of a run, as `--json` prints it. */
 export interface RunReport {
   readonly plan: string
   readonly session: string
   readonly dataDir: string
   readonly exitCode: 0 | 1
-  /** What was cut from the end of the journal when it was opened; `null` when nothing was. */
+  /** What was cut from the end of the journal when it was opened; `null` for nothing. */
   readonly cut: JournalCut | null
   /** In the order of the plan. */
   readonly tools: readonly ToolResult[]
-  /** What the satisfied wait hands over; `null` when the run did not get to wait. */
+  /** The obligation of the satisfied wait; `null` when the run did not get to wait. */
   readonly obligation: WaitAllSatisfied | null
-  /** What to do next, when something is to be done. */
+  /** What to do next, if anything. */
   readonly hints: readonly string[]
 }
 
@@ -73,7 +73,7 @@ export interface ToolRun {
   readonly attempt: number
 }
 
-/** What the end of a tool's operation says. Raises `invalid_input` for a result that no tool has written. */
+/** The result recorded by the end of a tool's operation. Raises `invalid_input` for a result that no tool wrote. */
 export function resultOf(run: ToolRun, outcome: OperationOutcome, known?: ToolProcessSummary): ToolResult {
   const result = { ...run, reason: null, process: known ?? null }
   switch (outcome.type) {
@@ -95,7 +95,7 @@ export function resultOf(run: ToolRun, outcome: OperationOutcome, known?: ToolPr
   }
 }
 
-/** What is reported of a tool that was not run. */
+/** The reported result of a tool that was not run. */
 export function resultWithoutRun(
   name: string,
   status: 'skipped' | 'not_started' | 'unexpected',
@@ -104,14 +104,14 @@ export function resultWithoutRun(
   return { name, status, begun: null, operationId: null, attempt: null, reason, process: null }
 }
 
-/** The report of a run, with its exit code and what to do next. */
+/** The report of a run, with its exit code and hints. */
 export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport {
   const countOf = (status: ToolStatus): number => run.tools.filter((tool) => tool.status === status).length
   const unfinished = countOf('lost') + countOf('interrupted')
   const failed = countOf('unexpected')
   const notStarted = countOf('not_started')
   const hints: string[] = []
-  // A write that a crash cut short had not been promised to anybody; the log tells of it.
+  // A torn write was never acknowledged, so nothing is lost; the log mentions it.
   if (run.cut !== null && run.cut.cause !== 'torn_write') hints.push(lossHint(run.cut))
   if (unfinished > 0) {
     hints.push(

@@ -10,20 +10,20 @@ import type { ToolProcessSummary } from './run-report.js'
 import { OutputFile, outputVariable, type ToolOutputs } from './tool-outputs.js'
 import { mismatchOf } from './verdict.js'
 
-/** What every tool of a run is run with. */
+/** Options shared by all tools of a run. */
 export interface ToolRunOptions {
-  /** Folder that the directories of the plan are relative to. */
+  /** Directory that the directories in the plan are relative to. */
   readonly home: string
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly graceMs: number
   readonly records: ProcessRecords
-  /** Directory for the files in which tools leave what they pass on. */
+  /** Directory for the output files of tools. */
   readonly outputs: string
   /** Resolves once the start of the operation is durable. */
   readonly flush: () => Promise<void>
-  /** Hears how the process ended, as expected or not. */
+  /** Called when the process has ended, as expected or not. */
   readonly onEnd: (tool: PlannedTool, summary: ToolProcessSummary) => void
 }
 
@@ -32,13 +32,13 @@ export class UnexpectedExitError extends StatewardError<'unexpected_exit', { rea
   override readonly name = 'UnexpectedExitError'
 }
 
-/** Raised with code `tool_interrupted` when a tool was asked to end before it had. */
+/** Raised with code `tool_interrupted` when a tool was asked to stop before it had ended. */
 export class ToolInterruptedError extends StatewardError<'tool_interrupted', Record<string, never>> {
   override readonly name = 'ToolInterruptedError'
 }
 
 /**
- * The work of one operation: runs the tool's process and returns its summary when it ended as expected.
+ * The work of one operation: runs the tool's process, and returns its summary if it ended as expected.
  *
  * Raises `unexpected_exit`, `tool_interrupted` and `child_not_started`.
  */
@@ -49,7 +49,8 @@ export async function runTool(
 ): Promise<ToolProcessSummary> {
   const { home, env, records, outputs, flush, onEnd, ...timing } = options
   const { id, signal, retiring } = context
-  // Otherwise a crash could forget that the tool was begun, and a later run would begin it again unasked.
+  // Otherwise, after a crash, a later run would not know that the tool was started, and would start it again without
+  // being asked.
   await flush()
   if (retiring.aborted || signal.aborted) throw interrupted()
   using record = records.open(id)

@@ -1,6 +1,6 @@
 import type { RunEvent } from './run-events.js'
 
-/** Counts what has become of the tools of a run, as its events tell. */
+/** Counts the results of the tools of a run, from its events. */
 export class RunTotal {
   #names: readonly string[] = []
   readonly #settled = new Set<string>()
@@ -11,12 +11,12 @@ export class RunTotal {
     return this.#names
   }
 
-  /** How many of the tools are settled, as a fraction from 0 to 1. */
+  /** The fraction of tools with a result, from 0 to 1. */
   get fraction(): number {
     return this.#names.length === 0 ? 0 : this.#settled.size / this.#names.length
   }
 
-  /** The same in words: `3 of 6`. */
+  /** The same as text: `3 of 6`. */
   get text(): string {
     return `${this.#settled.size} of ${this.#names.length}`
   }
@@ -26,7 +26,7 @@ export class RunTotal {
     return Math.max(0, this.#names.length - this.#settled.size - this.#running.size)
   }
 
-  /** Takes the next event. */
+  /** Handles the next event. */
   follow(event: RunEvent): void {
     switch (event.type) {
       case 'opened':

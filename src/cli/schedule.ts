@@ -9,39 +9,39 @@ import { TemplateError } from './template.js'
 import { definitionOf } from './tool-label.js'
 import type { ToolOutputs } from './tool-outputs.js'
 
-/** What a run does with what earlier runs have left. */
+/** What a run does with the results of earlier runs. */
 export interface RerunOptions {
   /** Runs tools again that were lost or interrupted. */
   readonly resume?: boolean
-  /** Runs tools again that had ended differently from what the plan expects. */
+  /** Runs tools again that ended differently from what the plan expects. */
   readonly retryFailed?: boolean
 }
 
 /** A tool that can be started now. */
 export interface ReadyTool {
-  /** Expanded. */
+  /** With references replaced by values. */
   readonly tool: PlannedTool
-  /** Which attempt this is, from 1. */
+  /** The attempt, from 1. */
   readonly attempt: number
 }
 
 interface Settled {
   readonly result: ToolResult
-  /** It differs from what earlier runs have left: whatever needs it is decided anew. */
+  /** True if it differs from what earlier runs left: the tools that need it are decided anew. */
   readonly isNew: boolean
-  /** Place of an earlier end in the order of all ends; 0 without one. */
+  /** Position of an earlier end in the order of all ends; 0 if there is none. */
   readonly seq: number
 }
 
 type Decision =
-  /** Something that it needs has not ended yet. */
+  /** A tool that it needs has not ended yet. */
   | { readonly type: 'wait' }
   | { readonly type: 'start'; readonly ready: ReadyTool }
   | { readonly type: 'settle'; readonly settled: Settled }
 
 /**
- * What becomes of the tools of a plan, decided one after another as those end that they need. An earlier end of a tool
- * stands as long as its definition is the same and nothing that it needs has ended after it.
+ * Decides what happens to each tool of a plan as the tools it needs end. An earlier end of a tool is kept as long as
+ * its definition is the same and nothing that it needs has ended after it.
  */
 export class Schedule {
   readonly #file: LoadedPlan
@@ -49,9 +49,9 @@ export class Schedule {
   readonly #options: RerunOptions
   readonly #settled = new Map<string, Settled>()
   readonly #outputs = new Map<string, ToolOutputs>()
-  /** Tools that are neither settled nor started; what is needed comes before what needs it. */
+  /** Tools that have neither a result nor been started, each after the tools it needs. */
   #open: readonly PlannedTool[]
-  /** Open tools that wait for nothing any more. */
+  /** Open tools that are ready to start. */
   readonly #ready = new Map<string, ReadyTool>()
 
   constructor(file: LoadedPlan, earlier: ReadonlyMap<string, EarlierRun>, options: RerunOptions) {
@@ -61,33 +61,33 @@ export class Schedule {
     this.#open = orderByNeeds(file.plan.tools).ordered
   }
 
-  /** Whether nothing may be started, because something was left half done and nobody has said to go on. */
+  /** True if nothing may be started, because tools were left unfinished and `resume` was not given. */
   get isBlocked(): boolean {
     return this.#options.resume !== true && [...this.#earlier.values()].some(isUnfinished)
   }
 
-  /** Tools that are neither settled nor started, in the order in which they are going to be. */
+  /** Tools that have neither a result nor been started, in the order in which they will be. */
   get open(): readonly PlannedTool[] {
     return this.#open
   }
 
-  /** What became of the tool, once that is known. */
+  /** The final result of a tool, once it is known. */
   resultOf(name: string): ToolResult | undefined {
     return this.#settled.get(name)?.result
   }
 
-  /** What can be said of the tool now, settled or not. */
+  /** The current result of a tool, final or not. */
   resultSoFar(name: string): ToolResult {
     const result = this.resultOf(name) ?? resultWithoutRun(name, 'not_started', 'was not started')
     return result.status === 'not_started' ? this.#unlessUnfinished(result) : result
   }
 
-  /** What earlier runs have left of the tool. */
+  /** What earlier runs left of a tool. */
   earlier(name: string): EarlierRun {
     return this.#earlier.get(name) ?? { type: 'none' }
   }
 
-  /** Settles what can be settled without running anything, and returns what became of that. */
+  /** Decides everything that can be decided without running a tool, and returns the results. */
   settleOpen(): ToolResult[] {
     const results: ToolResult[] = []
     const open: PlannedTool[] = []
@@ -101,7 +101,7 @@ export class Schedule {
     return results
   }
 
-  /** The next tool to start; it counts as started then. */
+  /** The next tool to start; it then counts as started. */
   takeReady(): ReadyTool | undefined {
     const next = this.#open.find(({ name }) => this.#ready.has(name))
     if (next === undefined) return undefined
@@ -111,7 +111,7 @@ export class Schedule {
     return ready
   }
 
-  /** Says how a tool ended that was started. */
+  /** Records the result of a tool that was started. */
   ended(result: ToolResult): void {
     this.#settle(result.name, { result, isNew: true, seq: 0 })
   }
@@ -144,7 +144,7 @@ export class Schedule {
     return resultWithoutRun(tool.name, 'skipped', `if: ${tool.if} does not hold`)
   }
 
-  /** What was left half done stays so until it is run again. */
+  /** A tool that was left unfinished stays so until it is run again. */
   #unlessUnfinished(result: ToolResult): ToolResult {
     const earlier = this.earlier(result.name)
     return isUnfinished(earlier) ? resultOfEarlier(result.name, earlier) : result
@@ -158,7 +158,7 @@ export class Schedule {
     if (isOutdated) return start(1)
     if (earlier.outcome.type === 'failed') {
       if (this.#options.retryFailed === true) return start(1)
-      // The run was killed, or stopped, before it could try again.
+      // The run was killed, or stopped, before it could retry.
       if (earlier.attempt <= tool.retries) return start(earlier.attempt + 1)
     }
     const result = resultOfEarlier(tool.name, earlier)
@@ -166,7 +166,7 @@ export class Schedule {
   }
 }
 
-/** Why the tool is not run, given what became of those that it needs. */
+/** Why the tool is not run, given the results of the tools it needs. */
 function obstacleOf({ name, after }: PlannedTool, needs: readonly Settled[]): ToolResult | undefined {
   const failed = needs.find(({ result }) => !hasPassed(result))?.result
   switch (after) {
@@ -182,7 +182,7 @@ function obstacleOf({ name, after }: PlannedTool, needs: readonly Settled[]): To
   }
 }
 
-/** Skipped is as good as done: what a plan leaves out holds nothing up. */
+/** A skipped tool counts as done: it holds up no others. */
 function hasPassed({ status }: ToolResult): boolean {
   return status === 'as_expected' || status === 'skipped'
 }

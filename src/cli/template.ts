@@ -3,31 +3,31 @@ import { StatewardError } from '../base/errors.js'
 /** A reference to a variable, or to an output of another tool. */
 export interface Reference {
   readonly type: 'reference'
-  /** As written, for people. */
+  /** As written in the plan, for messages. */
   readonly source: string
   /** The tool whose output it is; absent for a variable. */
   readonly tool?: string
   /** Name of the variable or output. */
   readonly name: string
-  /** What stands for it when it is not set, or empty. */
+  /** Used when the value is not set, or empty. */
   readonly fallback?: string
 }
 
-/** A text with references in it, taken apart. */
+/** A text split into plain text and references. */
 export type Template = readonly (Reference | { readonly type: 'text'; readonly text: string })[]
 
-/** Where the values of references come from. */
+/** Provides the values of references. */
 export interface Scope {
   variable(name: string): string | undefined
   output(tool: string, name: string): string | undefined
 }
 
-/** Longest text that values in place of references may make, in UTF-16 units: no system takes longer arguments. */
+/** Longest text after references are replaced, in UTF-16 units: no system accepts longer arguments. */
 export const maxExpandedLength = 131_072
 
 /**
- * Raised with code `unset_reference` for a reference without a value and without a default, `bad_reference` for `${` that
- * begins no reference, and `expansion_too_long`.
+ * Raised with code `unset_reference` for a reference without a value and a default, `bad_reference` for a `${` that
+ * does not begin a reference, and `expansion_too_long`.
  */
 export class TemplateError extends StatewardError<
   'unset_reference' | 'bad_reference' | 'expansion_too_long',
@@ -36,7 +36,7 @@ export class TemplateError extends StatewardError<
   override readonly name = 'TemplateError'
 }
 
-/** What is said of a reference that has no value. */
+/** The error for a reference without a value. */
 export function unsetReference({ source, tool, name }: Reference): TemplateError {
   const reason = tool === undefined ? `the variable ${name} is not set` : `${tool} has given no output ${name}`
   return new TemplateError('unset_reference', `${reason}, and ${source} has no default`, { source })
@@ -55,12 +55,12 @@ export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/
 const opening = /\$?\$\{/g
 const reference = /\$\{(?:([A-Za-z0-9][A-Za-z0-9._-]*)\.)?([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}/y
 
-/** Takes a text apart. A single `$` without a brace is text, `$${` is a plain `${`. Raises `bad_reference`. */
+/** Parses a text. A single `$` without a brace is text, and `$${` is a literal `${`. Raises `bad_reference`. */
 export function parseTemplate(source: string): Template {
   const parts: (Template[number] & object)[] = []
   let end = 0
   for (const { 0: mark, index } of source.matchAll(opening)) {
-    // Part of the reference before it.
+    // Part of the previous reference.
     if (index < end) continue
     if (mark === '$${') {
       parts.push(textPart(source.slice(end, index)), textPart('${'))
@@ -93,7 +93,7 @@ export function referencesOf(template: Template): Reference[] {
   return template.filter((part) => part.type === 'reference')
 }
 
-/** The text with values for its references. Raises `unset_reference` and `expansion_too_long`. */
+/** Replaces the references of a text by their values. Raises `unset_reference` and `expansion_too_long`. */
 export function expand(template: Template, scope: Scope): string {
   let text = ''
   for (const part of template) {
@@ -109,7 +109,7 @@ export function expand(template: Template, scope: Scope): string {
 function valueOf(part: Reference, scope: Scope): string {
   const { tool, name, fallback } = part
   const value = tool === undefined ? scope.variable(name) : scope.output(tool, name)
-  // As in a shell: a default stands for what is empty too.
+  // As in a shell, a default also replaces an empty value.
   if (fallback !== undefined && (value === undefined || value === '')) return fallback
   if (value === undefined) throw unsetReference(part)
   return value

@@ -1,15 +1,15 @@
 import { stripVTControlCharacters } from 'node:util'
 import { eastAsianWidth } from 'get-east-asian-width'
 
-/** What a terminal obeys: control characters, line separators, and what turns the direction of writing around. */
+/** What a terminal interprets: control characters, line separators, and bidirectional controls. */
 const obeyed = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu
 
 const clusters = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 const emoji = /\p{Emoji_Presentation}|\p{Emoji}\uFE0F/u
-/** Marks that join the character before them, what is never shown, and the later parts of a Hangul syllable. */
+/** Characters without a width: combining marks, invisible characters, and the later parts of a Hangul syllable. */
 const takesNoColumn = /^[\p{M}\p{Default_Ignorable_Code_Point}\u1160-\u11FF\uD7B0-\uD7FF]$/u
 
-/** Untrusted text on one line, without control sequences for the terminal. */
+/** Untrusted text as one line, without characters that a terminal interprets. */
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
     .replaceAll(/\p{Bidi_Control}+/gu, '')
@@ -17,13 +17,13 @@ export function plain(text: string): string {
     .trim()
 }
 
-/** A value as one line of JSON that says everything and holds nothing that a terminal would obey. */
+/** A value as one line of JSON, complete, with nothing that a terminal interprets. */
 export function jsonLine(value: unknown): string {
   const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   return JSON.stringify(value).replaceAll(obeyed, escape)
 }
 
-/** As much of the text as fits into so many columns; what is left out is announced by an ellipsis. */
+/** The text cut to this many columns; an ellipsis marks a cut. */
 export function fit(text: string, columns: number): string {
   let used = 0
   let kept = ''
@@ -37,7 +37,7 @@ export function fit(text: string, columns: number): string {
   return kept
 }
 
-/** The text in lines of so many columns at most, broken between words where that is possible. */
+/** The text in lines of at most this many columns, broken between words where possible. */
 export function wrap(text: string, columns: number): string[] {
   if (widthOf(text) <= columns) return [text]
   const lines: string[] = []
@@ -55,7 +55,7 @@ export function wrap(text: string, columns: number): string[] {
   return lines
 }
 
-/** A word that is too long for a line, in pieces that are not; one character has its line in any case. */
+/** Splits a word that is too long for a line; each piece has at least one character. */
 function piecesOf(word: string, columns: number): string[] {
   if (widthOf(word) <= columns) return [word]
   const pieces: string[] = []
@@ -70,19 +70,19 @@ function piecesOf(word: string, columns: number): string[] {
   return [...pieces, piece]
 }
 
-/** The text followed by spaces up to so many columns. */
+/** The text padded with spaces to this many columns. */
 export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)))
 }
 
-/** Columns of a terminal that the text takes. */
+/** The width of the text on a terminal, in columns. */
 export function widthOf(text: string): number {
   let width = 0
   for (const { segment } of clusters.segment(text)) width += widthOfCluster(segment)
   return width
 }
 
-/** What people take for one character may be many code points; as an emoji they share two columns. */
+/** One visible character may consist of many code points; as an emoji, it is two columns wide. */
 function widthOfCluster(cluster: string): number {
   if (emoji.test(cluster)) return 2
   let width = 0
@@ -92,7 +92,7 @@ function widthOfCluster(cluster: string): number {
   return width
 }
 
-/** Milliseconds as people say them: `850 ms`, `1.2 s`, `3 min 5 s`. */
+/** Milliseconds in readable form: `850 ms`, `1.2 s`, `3 min 5 s`. */
 export function duration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`
   if (milliseconds < 60_000) return `${(Math.floor(milliseconds / 100) / 10).toFixed(1)} s`
@@ -100,7 +100,7 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-/** How much of something is done, as so many columns: `[####......]`. Takes a fraction from 0 to 1. */
+/** A progress bar of this many columns: `[####......]`. Takes a fraction from 0 to 1. */
 export function bar(fraction: number, columns: number): string {
   const cells = Math.max(1, columns - 2)
   const full = Math.floor(Math.min(1, Math.max(0, fraction)) * cells)

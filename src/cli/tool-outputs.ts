@@ -3,26 +3,26 @@ import { join } from 'node:path'
 import { InvalidInputError } from '../base/errors.js'
 import { variablePattern } from './template.js'
 
-/** Name of the variable that says in which file a tool leaves what it passes on. */
+/** The environment variable that names the file for a tool's outputs. */
 export const outputVariable = 'STATEWARD_OUTPUT'
-/** Most bytes of such a file, and most outputs in it. */
+/** Largest output file, in bytes, and most outputs in it. */
 export const maxOutputBytes = 65_536
 export const maxOutputs = 100
 
-/** What a tool passes on to those that need it, by name. */
+/** The outputs that a tool passes on, by name. */
 export type ToolOutputs = Readonly<Record<string, string>>
 
-/** The file in which a running tool leaves what it passes on, one `name=value` a line; gone once disposed. */
+/** The file into which a running tool writes its outputs, one `name=value` per line; deleted on disposal. */
 export class OutputFile implements Disposable {
   readonly path: string
 
-  /** Makes the file, empty, in a directory that is there. */
+  /** Creates the file, empty, in an existing directory. */
   constructor(directory: string, operationId: string) {
     this.path = join(directory, operationId)
     writeFileSync(this.path, '')
   }
 
-  /** Reads what the tool has left. Raises `invalid_input`. */
+  /** Reads the outputs that the tool wrote. Raises `invalid_input`. */
   read(): ToolOutputs {
     return parseOutputs(this.#text())
   }
@@ -31,7 +31,7 @@ export class OutputFile implements Disposable {
     rmSync(this.path, { force: true, recursive: true })
   }
 
-  /** The tool may have put anything in the place of the file: nothing is followed, and nothing is waited for. */
+  /** The tool may have replaced the file by anything: follows no links and does not block. */
   #text(): string {
     const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
     let descriptor: number
@@ -61,7 +61,7 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** Reads lines of `name=value`; of two with one name the last counts. Raises `invalid_input`. */
+/** Parses lines of `name=value`; the last line of a name wins. Raises `invalid_input`. */
 export function parseOutputs(text: string): ToolOutputs {
   const outputs = new Map<string, string>()
   for (const [index, line] of text.split(/\r?\n/).entries()) {

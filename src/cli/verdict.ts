@@ -1,14 +1,14 @@
 import { unreachable } from '../base/errors.js'
 import type { PlannedTool } from './plan.js'
 
-/** How a process ended, in short. */
+/** How a process ended. */
 export interface ProcessEnd {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly timedOut: boolean
 }
 
-/** Why the end of a tool is not what the plan expects; nothing when it is. */
+/** Why the end of a tool is not what the plan expects; `undefined` if it is. */
 export function mismatchOf({ expect, timeoutMs }: PlannedTool, report: ProcessEnd): string | undefined {
   switch (expect.type) {
     case 'exit': {
@@ -24,7 +24,7 @@ export function mismatchOf({ expect, timeoutMs }: PlannedTool, report: ProcessEn
   }
 }
 
-/** How a process ended, in words. */
+/** Describes in words how a process ended. */
 export function endOf({ exitCode, signal, timedOut }: ProcessEnd): string {
   if (timedOut) return 'timed out'
   return signal === null ? `ended with exit code ${exitCode}` : `was ended by ${signal}`

@@ -4,25 +4,26 @@ import { checkValue, type OutputOf, type Schema } from '../work/values.js'
 
 const subject = 'request body'
 
-/** Where a body comes from. */
+/** The body of a request, before it is read. */
 export interface BodySource {
   readonly contentType: string | undefined
-  /** The bytes as they come; absent for none. */
+  /** The bytes as they arrive; absent if there are none. */
   readonly chunks: AsyncIterable<Uint8Array> | undefined
-  /** What a framework has parsed already, in place of the bytes that it has read. */
+  /** The body as parsed by a framework that has already read the bytes. */
   readonly parsed?: unknown
 }
 
 /**
- * Reads a JSON object of at most `maxBytes` and checks it by schema. Raises `unsupported_media_type`, `body_too_large`, or
- * `invalid_input` that names the first offending field.
+ * Reads a JSON object of at most `maxBytes` and checks it by schema. Raises `unsupported_media_type`, `body_too_large`,
+ * or `invalid_input` naming the first invalid field.
  */
 export async function readJson<Checked extends Schema>(
   source: BodySource,
   schema: Checked,
   maxBytes: number,
 ): Promise<OutputOf<Checked>> {
-  // A web page can send other types to another host without asking; for this one the browser asks first, and is refused.
+  // A web page can send other media types to another host without asking. For JSON the browser sends a preflight
+  // request first, which is refused.
   const mediaType = source.contentType?.split(';')[0]?.trim().toLowerCase()
   if (mediaType !== 'application/json') {
     throw new StatewardError('unsupported_media_type', 'send application/json', { mediaType: mediaType ?? null })
@@ -32,18 +33,18 @@ export async function readJson<Checked extends Schema>(
   return checkValue(schema, value, subject)
 }
 
-/** The body of a request of Node. */
+/** The body of a Node request. */
 export function nodeBody(request: IncomingMessage): BodySource {
   const contentType = request.headers['content-type']
-  // Express and Fastify put there what their parsers have read.
+  // Express and Fastify put the parsed body here.
   const { body } = request as { readonly body?: unknown }
   const isRead = request.readableEnded || request.readableDidRead
   if (isRead && body !== undefined) return { contentType, chunks: undefined, parsed: body }
-  // Not destroyed on the way out: the connection is still needed for the answer.
+  // Do not destroy the request when reading stops early: the connection is still needed for the reply.
   return { contentType, chunks: request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array> }
 }
 
-/** The body of a request of Fetch. */
+/** The body of a Fetch request. */
 export function fetchBody({ headers, body, bodyUsed }: Request): BodySource {
   const contentType = headers.get('content-type') ?? undefined
   return { contentType, chunks: bodyUsed || body === null ? undefined : chunksOf(body) }
@@ -58,7 +59,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
       yield value
     }
   } finally {
-    // What is too long is not read to its end.
+    // A body that is too large is not read to its end.
     await reader.cancel().catch(() => {})
   }
 }

@@ -2,23 +2,26 @@ import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { FeedGapError, type Feed, type FeedGap, type Sequenced } from '../base/feed.js'
 import type { HttpCall, HttpEvent, HttpReply } from './route.js'
 
-/** A feed, as clients follow it. */
+/** A feed that clients follow. */
 export interface FollowedFeed<Row extends Sequenced> {
   readonly feed: Feed<Row>
-  /** What the numbers belong to: a cursor of another epoch is refused. Feeds that have none are known by their numbers alone. */
+  /**
+   * The epoch of the sequence numbers: a cursor of another epoch is refused. A feed without an epoch is identified by
+   * its numbers alone.
+   */
   readonly epochId?: string
 }
 
 /**
- * Answers with the rows of a feed after the cursor of the client, then with live ones, until the client goes or the feed closes. The
- * `id` of each event is the cursor to come back with.
+ * Replies with the rows of a feed after the client's cursor, then with new ones, until the client disconnects or the
+ * feed closes. The `id` of each event is the cursor to reconnect with.
  *
- * A client that is so slow, or comes back so late, that rows it has not seen are gone is told by an event `gap`, and the stream
- * ends: nothing is left out in silence. Asking again with the same cursor is answered 410 with the same event, so that an
- * `EventSource` does not ask for ever.
+ * If a client is so slow, or reconnects so late, that rows it has not seen are no longer kept, it receives an event
+ * `gap` and the stream ends: no row is left out silently. Reconnecting with the same cursor is answered with 410 and
+ * the same event, so that an `EventSource` does not reconnect forever.
  */
 export function followFeed<Row extends Sequenced>(call: HttpCall, followed: FollowedFeed<Row>): HttpReply {
-  // A browser that reconnects repeats the address, so what it has seen since counts more.
+  // A browser reconnects with the original URL, so `Last-Event-ID` overrides the query.
   const after = readCursor(call.header('last-event-id') ?? call.query.get('after') ?? '', followed)
   const gap = followed.feed.gapAfter(after)
   if (gap !== undefined) return { status: 410, events: onlyGap(gap) }
@@ -26,9 +29,9 @@ export function followFeed<Row extends Sequenced>(call: HttpCall, followed: Foll
 }
 
 /**
- * Reads a cursor: `<sequence>@<epoch>` as it was sent, or a bare sequence. Nothing means 0. Raises `invalid_input` when it is
- * neither, and `cursor_unknown` when this feed cannot have given it: then the feed was made anew since, and resuming in the
- * middle of it would leave rows out.
+ * Reads a cursor: `<sequence>@<epoch>` as it was sent, or a bare sequence; an empty text means 0. Raises
+ * `invalid_input` for any other text, and `cursor_unknown` if this feed cannot have issued the cursor: the feed has
+ * then been recreated, and resuming in the middle of it would leave out rows.
  */
 function readCursor<Row extends Sequenced>(text: string, { feed, epochId }: FollowedFeed<Row>): number {
   if (text === '') return 0

@@ -2,7 +2,10 @@ import { StatewardError } from '../base/errors.js'
 import { constructionMessages, isRefusal } from '../tasks/errors.js'
 import type { HttpReply } from './route.js'
 
-/** The status for each code that is the client's affair, or that may pass. Every other error is a fault of the service. */
+/**
+ * The HTTP status for each code that is the client's fault or may be temporary. Every other error is a failure of the
+ * service.
+ */
 const statuses: Readonly<Record<string, number>> = {
   invalid_input: 400,
   malformed_request: 400,
@@ -47,8 +50,8 @@ const statuses: Readonly<Record<string, number>> = {
 }
 
 /**
- * Turns anything that was thrown into an answer `{ code, message, data }` with the status that fits. A fault of the service, 500,
- * shows nothing of its inside.
+ * Turns anything that was thrown into a reply `{ code, message, data }` with a fitting status. A failure of the service
+ * is 500 and shows no details.
  */
 export function replyToError(thrown: unknown): HttpReply {
   const status = StatewardError.is(thrown) ? statusOf(thrown) : undefined
@@ -66,7 +69,7 @@ function statusOf(error: StatewardError): number | undefined {
   return isRefusal(error) ? 409 : undefined
 }
 
-/** Who is refused is to be told how to ask (RFC 9110, 11.6.1 and 15.5.6). */
+/** A refusal tells the client how to ask instead (RFC 9110, 11.6.1 and 15.5.6). */
 function headersFor(code: string, data: unknown): Record<string, string> {
   if (code === 'unauthorized') return { 'www-authenticate': 'Bearer' }
   if (code !== 'method_not_allowed') return {}

@@ -5,22 +5,24 @@ import { silence } from '../base/promises.js'
 import { clientJson } from './json.js'
 import type { HttpEvent } from './route.js'
 
-/** How events are served. */
+/** Options of {@link eventPieces}. */
 export interface EventTextOptions {
   readonly clock: Clock
   /** Milliseconds of silence after which a comment shows that the stream is alive. */
   readonly heartbeatMs: number
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   readonly signal: AbortSignal
 }
 
-/** The most that is handed to a connection at once, in bytes: so much has to be read for a client not to have stalled. */
+/**
+ * Maximum number of bytes written to a connection at once. A client that does not read this much in time has stalled.
+ */
 const pieceSize = 64 * 1024
 
 /**
- * Events as bytes of a stream of Server-Sent Events, in pieces. The next event is asked for when the last piece was taken, so that
- * one event is held at most. Time is kept only while an event is waited for: who does not read sets no timer. Raises the
- * signal's reason.
+ * Encodes events as Server-Sent Events, in pieces. The next event is requested only once the last piece was taken, so
+ * at most one event is held. A timer runs only while waiting for an event, so a client that does not read has none.
+ * Raises the signal's reason.
  */
 export async function* eventPieces(
   events: AsyncIterable<HttpEvent>,
@@ -37,12 +39,15 @@ export async function* eventPieces(
       for (let start = 0; start < bytes.length; start += pieceSize) yield bytes.subarray(start, start + pieceSize)
     }
   } finally {
-    // Not waited for: events that do not heed the signal may never answer.
+    // Not awaited: an iterator that ignores the signal may never return.
     void silence(Promise.resolve(iterator.return?.()))
   }
 }
 
-/** Raises `internal` for a name or id that would be read as more than one field. */
+/**
+ * Encodes one event. Raises `internal` if the name or id contains a line break or NUL, because it would be read as more
+ * than one field or ignored.
+ */
 function textOf({ id, event, data, json = clientJson(data) }: HttpEvent): string {
   if (brokenLine.test(event) || (id !== undefined && brokenLine.test(id))) {
     throw new StatewardError('internal', 'an event has a line break in its name or id', {})
@@ -54,7 +59,7 @@ function textOf({ id, event, data, json = clientJson(data) }: HttpEvent): string
 // oxlint-disable-next-line no-control-regex -- a client ignores an id that holds this
 const brokenLine = /[\r\n\0]/
 
-/** The next event, which may be waited for again and again without piling up what waits. */
+/** The next event. It can be waited for repeatedly without accumulating promise handlers. */
 class Arrival {
   #settled: (() => IteratorResult<HttpEvent>) | undefined
   #wake = (): void => {}
@@ -73,7 +78,7 @@ class Arrival {
     )
   }
 
-  /** Resolves with true once the event is there, with false when the time is over. Raises the signal's reason. */
+  /** Resolves with true once the event has arrived, or with false after `heartbeatMs`. Raises the signal's reason. */
   async within({ clock, heartbeatMs, signal }: EventTextOptions): Promise<boolean> {
     signal.throwIfAborted()
     if (this.#settled !== undefined) return true

@@ -7,7 +7,7 @@ import { clientJson, commonHeaders } from './json.js'
 import type { HttpEvent, HttpReply, ServedCall } from './route.js'
 import type { Incoming, Server } from './server.js'
 
-/** Answers a request of Fetch. Never rejects. */
+/** Answers a Fetch request. Never rejects. */
 export async function serveFetch<Call extends ServedCall>(server: Server<Call>, request: Request): Promise<Response> {
   const gone = new AbortController()
   const leave = (): void => gone.abort(new StatewardError('client_gone', 'the client has gone', {}))
@@ -37,7 +37,7 @@ function incomingOf(request: Request, signal: AbortSignal): Incoming {
   return {
     method,
     target: `${pathname}${search}`,
-    // Servers make the address of it; a request that never was on a network has the address alone.
+    // Servers derive the URL from this header. A request that was never on a network has only a URL.
     host: headers.get('host') ?? host,
     header: (name) => headers.get(name) ?? undefined,
     body: () => fetchBody(request),
@@ -58,7 +58,7 @@ function jsonResponse({ status, body, headers = {} }: HttpReply): Response {
   })
 }
 
-/** Bytes that are read as they are pulled. */
+/** A response whose bytes are produced as they are read. */
 function bytesResponse(
   { status, headers = {}, bytes }: HttpReply & { readonly bytes: NonNullable<HttpReply['bytes']> },
   leave: () => void,
@@ -82,8 +82,8 @@ function bytesResponse(
 }
 
 /**
- * A stream that is read as it is pulled: what is not asked for is not read from the feed, and nobody is waited for any longer than
- * `stallMs`. `leave` makes the signal abort, which lets go of everything.
+ * A response with a stream of events. An event is taken from the feed only when the client reads, and a client that
+ * does not read for `stallMs` is disconnected. `leave` aborts the signal, which releases everything.
  */
 function eventResponse<Call extends ServedCall>(
   server: Server<Call>,
@@ -92,7 +92,7 @@ function eventResponse<Call extends ServedCall>(
   leave: () => void,
 ): Response {
   const { clock, heartbeatMs, stallMs } = server.options
-  // Nothing would let go of what is begun for somebody who has gone.
+  // If the client has already disconnected, nothing would release what is created below.
   signal.throwIfAborted()
   const counted = server.openStream()
   const pieces = eventPieces(events, { clock, heartbeatMs, signal })

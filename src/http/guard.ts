@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { StatewardError } from '../base/errors.js'
 import type { HttpRequest } from './route.js'
 
-/** Who may ask. */
+/** Who may send requests. See {@link HttpHandlerOptions}. */
 export interface GuardOptions {
   readonly token: readonly string[]
   readonly authorize: ((request: HttpRequest) => boolean | Promise<boolean>) | undefined
@@ -10,10 +10,10 @@ export interface GuardOptions {
   readonly origins: readonly string[]
 }
 
-/** Names of this machine: what a service answers to that says nothing else. */
+/** Names of this machine: the default for `hosts`. */
 export const localHosts: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
-/** Lets requests pass, or refuses them. */
+/** Decides whether a request is allowed. */
 export class Guard {
   readonly #options: GuardOptions
   readonly #digests: readonly Buffer[]
@@ -24,8 +24,8 @@ export class Guard {
   }
 
   /**
-   * Refuses what comes by a name that is not ours: a web page can have its own name point to this machine, and the browser names
-   * that name then. Raises `host_refused`.
+   * Refuses requests for an unknown host name. A web page can point its own name at this machine (DNS rebinding); the
+   * browser then sends that name. Raises `host_refused`.
    */
   checkHost(host: string | undefined): void {
     const { hosts } = this.#options
@@ -36,14 +36,17 @@ export class Guard {
     throw new StatewardError('host_refused', 'this service does not answer to that host', {})
   }
 
-  /** Refuses what a page of somebody else asks for with the browser of a user. Raises `origin_refused`. */
+  /** Refuses requests that a page of another origin sends through a user's browser. Raises `origin_refused`. */
   checkOrigin(origin: string | undefined, host: string | undefined): void {
     if (origin === undefined || this.#options.origins.includes(origin)) return
     if (URL.canParse(origin) && host !== undefined && new URL(origin).host === host.toLowerCase()) return
     throw new StatewardError('origin_refused', 'this service does not answer to pages of that origin', {})
   }
 
-  /** Raises `unauthorized` without the token, `forbidden` where `authorize` does not say `true`, and what that throws. */
+  /**
+   * Raises `unauthorized` without a valid token, `forbidden` unless `authorize` returns `true`, and whatever
+   * `authorize` throws.
+   */
   async checkCaller(request: HttpRequest): Promise<void> {
     const { authorize } = this.#options
     if (this.#digests.length > 0 && !this.#hasToken(request)) {
@@ -58,7 +61,7 @@ export class Guard {
     const [, given] = /^Bearer +(\S+) *$/i.exec(request.header('authorization') ?? '') ?? []
     if (given === undefined) return false
     const digest = digestOf(given)
-    // Every one is compared, so that the time says nothing of which was nearly right.
+    // All tokens are compared, so that the timing does not reveal which one nearly matched.
     return this.#digests.filter((known) => timingSafeEqual(known, digest)).length > 0
   }
 }

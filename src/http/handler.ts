@@ -25,52 +25,67 @@ import { sessionRoutes } from './session-routes.js'
 import { statusRoutes } from './status-routes.js'
 import { taskRoutes } from './task-routes.js'
 
-/** How a runtime is served. One of `token`, `authorize` and `unprotected` is required. */
+/** Options of {@link createHttpHandler}. One of `token`, `authorize` and `unprotected` is required. */
 export interface HttpHandlerOptions {
   readonly runtime: Runtime
-  /** Asked of every caller, as `authorization: Bearer <token>`; several while one takes the place of another. At least 16 characters. */
+  /**
+   * Required from every caller as `authorization: Bearer <token>`. Pass several while you rotate tokens. At least 16
+   * characters.
+   */
   readonly token?: string | readonly string[]
-  /** Decides about each request, after the token if there is one too; anything but `true` refuses it, and so does what it throws. */
+  /**
+   * Decides about each request, after `token` if both are given. Anything but `true` refuses the request, and so does
+   * an error.
+   */
   readonly authorize?: (request: HttpRequest) => boolean | Promise<boolean>
-  /** True: everybody who reaches this service by one of its `hosts` may ask for everything. */
+  /** `true`: anyone who reaches this service under one of its `hosts` is allowed everything. */
   readonly unprotected?: boolean
   /**
-   * Names by which this service is reached, with a port or for every port; `any` where something else checks them, which does not go
-   * with `unprotected`. Default: `localhost`, `127.0.0.1` and `[::1]`.
+   * The names under which this service is reached, with a port or for all ports. `any` if something else checks the
+   * host; it cannot be combined with `unprotected`. Default: `localhost`, `127.0.0.1` and `[::1]`.
    */
   readonly hosts?: readonly string[] | 'any'
-  /** Origins of pages elsewhere that may ask, for instance `https://app.example.org`. Pages of the same host always may. */
+  /**
+   * Origins of other pages that may send requests, for instance `https://app.example.org`. Pages of the same host
+   * always may.
+   */
   readonly origins?: readonly string[]
-  /** Where the routes begin, for instance `/stateward`, unless the framework takes that away. Default: none. */
+  /** The path prefix of the routes, for instance `/stateward`, unless the framework strips it. Default: none. */
   readonly basePath?: string
-  /** What is answered; of several routes for one request the first. Default: {@link runtimeRoutes}. */
+  /** The routes; the first that matches a request answers it. Default: {@link runtimeRoutes}. */
   readonly routes?: readonly HttpRoute[]
-  /** The longest body, in bytes. Default 262,144. */
+  /** Maximum size of a body, in bytes. Default 262,144. */
   readonly maxBodyBytes?: number
-  /** How many streams may be open at once; more are refused with `too_many_streams`. Default 1,000. */
+  /** Maximum number of open streams; more are refused with `too_many_streams`. Default 1,000. */
   readonly maxStreams?: number
   /** Milliseconds of silence after which a comment shows that a stream is alive. Default 15,000. */
   readonly heartbeatMs?: number
-  /** Milliseconds that a client of a stream has to read the next 64 KiB; then it is hung up on, and may come back. Default 30,000. */
+  /**
+   * Milliseconds in which the client of a stream must read the next 64 KiB; otherwise it is disconnected, and may
+   * reconnect. Default 30,000.
+   */
   readonly stallMs?: number
-  /** Default: that of the system. */
+  /** Default: the system clock. */
   readonly clock?: Clock
-  /** Hears of the faults of the service. */
+  /** Receives the errors behind replies with status 500. */
   readonly logger?: Logger
 }
 
-/** Answers requests about a runtime. Both functions can be passed on as they are. */
+/** Answers requests about a runtime. Both functions can be passed on without binding. */
 export interface HttpHandler {
   /**
-   * For `node:http`, Express (`app.use(handler.node)`) and Fastify (`reply.hijack(); handler.node(request.raw, reply.raw)`). With
-   * `next` a request that no route is for is passed on.
+   * For `node:http`, Express (`app.use(handler.node)`) and Fastify (`reply.hijack(); handler.node(request.raw,
+   * reply.raw)`). If `next` is given, a request that matches no route is passed on to it.
    */
   readonly node: (request: IncomingMessage, response: ServerResponse, next?: () => void) => void
-  /** For whatever speaks Fetch, such as Hono (`app.mount('/stateward', handler.fetch)`). Never rejects. */
+  /** For anything that speaks Fetch, such as Hono (`app.mount('/stateward', handler.fetch)`). Never rejects. */
   readonly fetch: (request: Request) => Promise<Response>
 }
 
-/** Status, sessions, operations and tasks of a runtime, for reading. Put routes of your own before or after them. */
+/**
+ * Read-only routes for the status, sessions, operations and tasks of a runtime. Put your own routes before or after
+ * them.
+ */
 export const runtimeRoutes: readonly HttpRoute[] = [...statusRoutes, ...sessionRoutes, ...taskRoutes]
 
 /** Long enough not to be guessed. */
@@ -96,7 +111,7 @@ const routeSchema = v.custom<HttpRoute>((input) => {
   return isKnown && typeof path === 'string' && path.startsWith('/') && typeof handle === 'function'
 }, 'not a route: { method, path, handle }')
 
-/** Lists are shared, not copied, so that the one that was handed in goes on to count. */
+/** The list is not copied, so that routes added to it later are served too. */
 const routesSchema = v.custom<readonly HttpRoute[]>(
   (input) => v.is(v.array(routeSchema), input),
   'not a list of routes { method, path, handle }',
@@ -122,10 +137,10 @@ const optionsOfHandler = optionsSchema<HttpHandlerOptions>({
 })
 
 /**
- * Serves a runtime over HTTP: completions of operations and tasks as Server-Sent Events that survive broken connections, and what
- * there is as JSON. Streams end with the runtime; the server is yours to close.
+ * Serves a runtime over HTTP: completions of operations and tasks as Server-Sent Events that survive broken
+ * connections, status and lists as JSON. Streams end with the runtime; closing the server is up to you.
  *
- * Raises `invalid_input` naming the option, also where nothing says who may ask.
+ * Raises `invalid_input` naming the option, also if no option says who may send requests.
  */
 export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
   const decoded = decode(optionsOfHandler, options, 'HTTP handler options')

@@ -1,4 +1,4 @@
-/** A runtime over HTTP. Start with {@link createHttpHandler}. */
+/** Serves a runtime over HTTP. Start with {@link createHttpHandler}. */
 export { replyToError } from './errors.js'
 export { followFeed, type FollowedFeed } from './completions.js'
 export { createHttpHandler, runtimeRoutes, type HttpHandler, type HttpHandlerOptions } from './handler.js'

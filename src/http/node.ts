@@ -7,7 +7,7 @@ import { clientJson, commonHeaders } from './json.js'
 import type { HttpReply, ServedCall } from './route.js'
 import type { Incoming, Server } from './server.js'
 
-/** Answers a request of Node. Rejects only with what `next` throws. */
+/** Answers a Node request. Rejects only with what `next` throws. */
 export async function serveNode<Call extends ServedCall>(
   server: Server<Call>,
   request: IncomingMessage,
@@ -16,7 +16,7 @@ export async function serveNode<Call extends ServedCall>(
 ): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort(new StatewardError('client_gone', 'the client has gone', {})))
-  // A response that breaks says so by closing, too; without a listener it would end the process.
+  // A failing response also emits `close`; without this listener `error` would crash the process.
   response.on('error', () => {})
   const incoming = incomingOf(request, gone.signal, next !== undefined)
   const reply = await server.answer(incoming)
@@ -37,7 +37,7 @@ function incomingOf(request: IncomingMessage, signal: AbortSignal, hasNext: bool
   return {
     method,
     target,
-    // Under HTTP/2 it has a name of its own.
+    // HTTP/2 sends the host as `:authority`.
     host: headers.host ?? (headers[':authority'] as string | undefined),
     header: (name) => textOf(headers[name.toLowerCase()]),
     body: () => nodeBody(request),
@@ -58,7 +58,10 @@ async function send<Call extends ServedCall>(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, heartbeatMs, stallMs } = server.options
-  /** Hangs up on a client that does not read on; one of a stream may come back with its cursor. */
+  /**
+   * Waits until the client reads on, and disconnects it after `stallMs`. A client of a stream may reconnect with its
+   * cursor.
+   */
   const readOn = async (event: 'drain' | 'close'): Promise<void> => {
     const timeout = clock.setTimeout(() => response.destroy(), stallMs)
     try {
@@ -84,18 +87,18 @@ async function send<Call extends ServedCall>(
     using _ = server.openStream()
     beginEvents(response, reply)
     for await (const piece of eventPieces(events, { clock, heartbeatMs, signal })) {
-      // The client reads slower than work completes: wait for it instead of piling up what it has not read.
+      // The client reads more slowly than events arrive: wait for it instead of buffering.
       if (!response.write(piece)) await readOn('drain')
     }
     response.end()
   }
-  // The buffers of the system have not taken all of it.
+  // The operating system has not accepted everything yet.
   if (response.writableLength > 0) await readOn('close')
 }
 
 function sendJson(response: ServerResponse, { status, body, headers = {} }: HttpReply): void {
   const text = `${clientJson(body)}\n`
-  // A body that was not read to its end leaves the connection unusable.
+  // If the request body was not read to its end, the connection cannot be reused.
   const isLast = !response.req.complete
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
@@ -114,7 +117,7 @@ function beginEvents(response: ServerResponse, { status, headers = {} }: HttpRep
   response.writeHead(status, {
     'content-type': 'text/event-stream; charset=utf-8',
     ...commonHeaders,
-    // Nothing follows a stream on its connection, so that a server that closes need not wait for more.
+    // No request follows a stream on its connection, so a server that is closing need not wait for one.
     ...(isHttp1(response) && { connection: 'close' }),
     ...headers,
   })

@@ -3,71 +3,74 @@ import type { Clock } from '../base/clock.js'
 import type { Runtime } from '../runtime.js'
 import type { OutputOf, Schema } from '../work/values.js'
 
-/** A request, as whoever decides about it sees it: `authorize` and routes. */
+/** A request, as `authorize` and routes see it. */
 export interface HttpRequest {
   readonly method: string
-  /** Below the base path, as it was sent. */
+  /** The path below the base path, as it was sent. */
   readonly path: string
   readonly query: URLSearchParams
-  /** Path of the route that answers, for instance `/tasks/:task`; absent where there is none. */
+  /** Path of the matching route, for instance `/tasks/:task`; absent if there is none. */
   readonly route?: string
   /** Named parts of the path, decoded: `session`, `operation`, `task`, ... */
   readonly params: Readonly<Record<string, string>>
-  /** Value of a header, whatever the case of its name. */
+  /** The value of a header; the name is case-insensitive. */
   header(name: string): string | undefined
-  /** What the server was given, for cookies, addresses and what a framework has put there. */
+  /** The original request, for cookies, addresses and what a framework has attached. */
   readonly raw: IncomingMessage | Request
 }
 
-/** A request on its way through a route, whatever the route is about. */
+/** A request to a route of any server. */
 export interface ServedCall extends HttpRequest {
   /** The clock of the handler. */
   readonly clock: Clock
-  /** Aborts when the client has gone before it was answered to the end. */
+  /** Aborts if the client disconnects before the reply is complete. */
   readonly signal: AbortSignal
   /**
-   * The body: one JSON object, checked by a schema of any library that speaks Standard Schema. Rejects with
-   * `unsupported_media_type`, `body_too_large`, and `invalid_input` naming the first offending field.
+   * Reads the body: one JSON object, checked by a schema of any Standard Schema library. Rejects with
+   * `unsupported_media_type`, `body_too_large`, and `invalid_input` naming the first invalid field.
    */
   json<Checked extends Schema>(schema: Checked): Promise<OutputOf<Checked>>
 }
 
-/** A request on its way through a route. */
+/** A request to a route of a runtime. */
 export interface HttpCall extends ServedCall {
   readonly runtime: Runtime
 }
 
 /** One Server-Sent Event. */
 export interface HttpEvent {
-  /** What the client comes back with as `Last-Event-ID`. */
+  /** The cursor that the client sends as `Last-Event-ID` when it reconnects. */
   readonly id?: string
   readonly event: string
   /** Sent as JSON. */
   readonly data: unknown
-  /** @internal The data as JSON, where it is text already. */
+  /** @internal The data if it is already encoded as JSON. */
   readonly json?: string
 }
 
-/** The answer of a route: JSON, or a stream of events. */
+/** The reply of a route: JSON, bytes, or a stream of events. */
 export interface HttpReply {
   readonly status: number
   /** Sent as JSON, without the stacks of errors. */
   readonly body?: unknown
-  /** Sent one by one, as fast as the client reads; heartbeats in between. Takes the place of the body. */
+  /** Sent one by one, as fast as the client reads, with heartbeats in between. Replaces the body. */
   readonly events?: AsyncIterable<HttpEvent>
-  /** Sent as they are, under the content type of the headers, as fast as the client reads. Takes the place of the body. */
+  /** Sent unchanged, with the content type in `headers`, as fast as the client reads. Replaces the body. */
   readonly bytes?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What is answered, and how. */
+/** A route of a runtime. */
 export interface HttpRoute extends ServedRoute<HttpCall> {}
 
-/** A route whose calls are of this shape. */
+/** A route whose calls have this type. */
 export interface ServedRoute<Call extends ServedCall> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Parts that begin with a colon match any text and are handed over as `params`: `/tasks/:task/answers/:name`. */
+  /** Parts that begin with a colon match any text, which is passed on in `params`: `/tasks/:task/answers/:name`. */
   readonly path: string
-  /** What it throws is answered by its `code`; what is no fault of the client is logged and answered 500 without details. */
+  /**
+   * Answers a call. What it throws is answered by its `code`; an error that is not the client's fault is logged and
+   * answered with 500, without details.
+   */
   readonly handle: (call: Call) => HttpReply | Promise<HttpReply>
 }

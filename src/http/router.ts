@@ -1,32 +1,34 @@
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { ServedCall, ServedRoute } from './route.js'
 
-/** What a path leads to. */
+/** A route that matches a path, with its parameters. */
 export interface RouteMatch<Call extends ServedCall> {
   readonly route: ServedRoute<Call>
   readonly params: Readonly<Record<string, string>>
 }
 
-/** What asks: its path, decoded and below the base path, and what is asked after it. */
+/** A parsed request target: its path, decoded and below the base path, and its query. */
 export interface Target {
-  /** Absent outside the base path. */
+  /** Absent if outside the base path. */
   readonly path?: string
   readonly query: URLSearchParams
-  /** The host that a whole address names, if it is one. */
+  /** The host, if the target is an absolute URL. */
   readonly host?: string
 }
 
-/** The longest request target, in characters. */
+/** Maximum length of a request target, in characters. */
 const longestTarget = 8192
 
-/** Reads what is asked for: a path, or a whole address as proxies send it. Raises `invalid_input` and `target_too_long`. */
+/**
+ * Parses a request target: a path, or an absolute URL as proxies send it. Raises `invalid_input` and `target_too_long`.
+ */
 export function readTarget(target: string, basePath: string): Target {
   if (target.length > longestTarget) {
     const message = `the request target exceeds ${longestTarget} characters`
     throw new StatewardError('target_too_long', message, { limit: longestTarget })
   }
   const isPath = target.startsWith('/')
-  // To a URL parser a path that begins with two slashes would name a host.
+  // A URL parser would read a path that begins with two slashes as a host.
   const address = isPath ? `http://localhost${target}` : target
   if (!/^https?:\/\//i.test(address) || !URL.canParse(address)) {
     throw new InvalidInputError({ subject: 'request target', field: '$', reason: 'neither a path nor an address' })
@@ -37,7 +39,7 @@ export function readTarget(target: string, basePath: string): Target {
   return { query, ...(isBelow && { path: path === '' ? '/' : path }), ...(!isPath && { host }) }
 }
 
-/** Every route of a path, in their order; none has been asked for by its method yet. Raises `invalid_input`. */
+/** All routes that match a path, in order, whatever their method. Raises `invalid_input`. */
 export function matchRoutes<Call extends ServedCall>(
   routes: readonly ServedRoute<Call>[],
   path: string,
@@ -49,12 +51,12 @@ export function matchRoutes<Call extends ServedCall>(
   })
 }
 
-/** `HEAD` asks for what `GET` would answer, without its body (RFC 9110, 9.3.2). */
+/** The method of the route that answers. `HEAD` is answered like `GET`, without the body (RFC 9110, 9.3.2). */
 export function methodOfRoute(method: string): string {
   return method === 'HEAD' ? 'GET' : method
 }
 
-/** The one to answer. Raises `route_not_found` and `method_not_allowed`. */
+/** The route that answers the method. Raises `route_not_found` and `method_not_allowed`. */
 export function routeOf<Call extends ServedCall>(
   matches: readonly RouteMatch<Call>[],
   method: string,

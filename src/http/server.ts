@@ -8,9 +8,9 @@ import type { Guard } from './guard.js'
 import type { HttpReply, HttpRequest, ServedCall, ServedRoute } from './route.js'
 import { matchRoutes, methodOfRoute, readTarget, routeOf } from './router.js'
 
-/** What answers are made with. */
+/** Options of {@link Server}. */
 export interface ServerOptions<Call extends ServedCall> {
-  /** What a route is given of a call. */
+  /** Builds the argument of a route's `handle`. */
   readonly callOf: (call: ServedCall) => Call
   readonly routes: readonly ServedRoute<Call>[]
   readonly basePath: string
@@ -23,22 +23,22 @@ export interface ServerOptions<Call extends ServedCall> {
   readonly logger: Logger
 }
 
-/** A request, whatever brought it. */
+/** A request, independent of the server that received it. */
 export interface Incoming {
   readonly method: string
-  /** A path with its query, or a whole address. */
+  /** A path with its query, or an absolute URL. */
   readonly target: string
   readonly host: string | undefined
   readonly header: (name: string) => string | undefined
   readonly body: () => BodySource
   readonly raw: IncomingMessage | Request
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   readonly signal: AbortSignal
-  /** Whether somebody else answers what no route is for. */
+  /** Whether a request that matches no route is passed on. */
   readonly hasNext: boolean
 }
 
-/** Decides what is answered; how it is sent is the affair of the adapters. */
+/** Computes the reply to a request; the adapters for Node and Fetch send it. */
 export class Server<Call extends ServedCall> {
   readonly options: ServerOptions<Call>
   #streams = 0
@@ -47,7 +47,7 @@ export class Server<Call extends ServedCall> {
     this.options = options
   }
 
-  /** The answer to a request; none where somebody else is to answer. Never rejects. */
+  /** The reply to a request; `undefined` if it is to be passed on. Never rejects. */
   async answer(incoming: Incoming): Promise<HttpReply | undefined> {
     try {
       return await this.#answer(incoming)
@@ -56,10 +56,10 @@ export class Server<Call extends ServedCall> {
     }
   }
 
-  /** The answer to what went wrong; a fault of the service is told to the log. */
+  /** The reply to an error; a failure of the service is logged. */
   failed({ method, target, signal }: Incoming, error: unknown): HttpReply {
     const reply = replyToError(error)
-    // Whoever has gone breaks what was still read from them, which is nobody's fault.
+    // After the client has disconnected, reading its request fails, which is no fault of the service and not logged.
     if (reply.status === 500 && !signal.aborted) {
       const { stack, message } = toError(error)
       this.options.logger.error({ method, target: target.slice(0, 256), error: stack ?? message }, 'a request failed')
@@ -67,7 +67,7 @@ export class Server<Call extends ServedCall> {
     return reply
   }
 
-  /** Counts a stream until it is disposed. Raises `too_many_streams`. */
+  /** Counts a stream as open until it is disposed. Raises `too_many_streams`. */
   openStream(): Disposable {
     const { maxStreams } = this.options
     if (this.#streams >= maxStreams) {
@@ -116,7 +116,7 @@ export class Server<Call extends ServedCall> {
   }
 }
 
-/** A route that answers nothing would leave its client waiting. */
+/** Raises `internal` if a route returned no valid status, because its client would wait forever. */
 function checkReply(
   reply: HttpReply | undefined,
   { method, path }: Pick<ServedRoute<never>, 'method' | 'path'>,

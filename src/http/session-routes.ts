@@ -5,7 +5,7 @@ import type { Session } from '../operations/index.js'
 import { followFeed } from './completions.js'
 import type { HttpCall, HttpRoute } from './route.js'
 
-/** Sessions and their operations. */
+/** The routes of sessions and their operations. */
 export const sessionRoutes: readonly HttpRoute[] = [
   {
     method: 'GET',
@@ -33,19 +33,22 @@ export const sessionRoutes: readonly HttpRoute[] = [
   },
 ]
 
-/** The session that a path names with `:session`. To read must not create. Raises `session_not_found` and `invalid_input`. */
+/**
+ * The session named by `:session` in the path. Reading never creates a session. Raises `session_not_found` and
+ * `invalid_input`.
+ */
 export function sessionOf({ runtime, params: { session: name = '' } }: HttpCall): Session {
   const session = runtime.findSession(name)
   if (session !== undefined) return session
   throw new StatewardError('session_not_found', `session not found: ${name}`, { session: name })
 }
 
-/** The id that a path names with `:operation`. Raises `invalid_input`. */
+/** The id given by `:operation` in the path. Raises `invalid_input`. */
 export function operationIdOf({ params }: HttpCall): OperationId {
   return parseUuid<OperationId>(params['operation'] ?? '', 'operation id')
 }
 
-/** An operation as clients see it, with what it said last of its progress. Raises `not_found`. */
+/** An operation as clients see it, with its latest progress report. Raises `not_found`. */
 export function describeOperation(session: Session, id: OperationId): object {
   const snapshot = session.operations.snapshot(id)
   if (snapshot === undefined) throw new StatewardError('not_found', `operation not found: ${id}`, { id })

@@ -1,7 +1,7 @@
 import { runStates } from '../tasks/index.js'
 import type { HttpRoute } from './route.js'
 
-/** How the runtime is. */
+/** The route of the runtime's status. */
 export const statusRoutes: readonly HttpRoute[] = [
   {
     method: 'GET',

@@ -9,24 +9,24 @@ import { encodeValue } from '../work/values.js'
 import { followFeed } from './completions.js'
 import type { HttpCall, HttpReply, HttpRoute } from './route.js'
 
-/** Runs of a task that are shown: the last ones. */
+/** Maximum number of runs shown for a task; the latest ones are shown. */
 const shownRuns = 100
 
 const phases: readonly TaskPhase[] = ['open', 'completed', 'failed', 'cancelled']
 
-/** Tasks, and what has ended. */
+/** The routes of tasks and their completions. */
 export const taskRoutes: readonly HttpRoute[] = [
   { method: 'GET', path: '/tasks', handle: listTasks },
   { method: 'GET', path: '/tasks/completions', handle: (call) => followFeed(call, { feed: call.runtime.tasks.feed }) },
   { method: 'GET', path: '/tasks/:task', handle: getTask },
 ]
 
-/** The id that a path names with `:task`. Raises `invalid_input`. */
+/** The id given by `:task` in the path. Raises `invalid_input`. */
 export function taskIdOf({ params }: HttpCall): TaskId {
   return parseUuid<TaskId>(params['task'] ?? '', 'task id')
 }
 
-/** Tasks in the order in which they were submitted, a page at a time. */
+/** Lists tasks in the order of submission, one page at a time. */
 function listTasks({ query, runtime }: HttpCall): HttpReply {
   const { projection } = runtime.tasks
   const [phase, kind, after] = [query.get('status'), query.get('kind'), query.get('after')]
@@ -74,7 +74,7 @@ function getTask(call: HttpCall): HttpReply {
   }
 }
 
-/** A task as clients see it; not what it was submitted with, which may be a secret. */
+/** A task as clients see it, without its payload, which may be secret. */
 function describeTask(task: Task): object {
   const { spec, createdAtMs, cancelledAtMs, progress } = task
   const { id, kind, key, parentTaskId, retryOf, metadata } = spec
@@ -93,13 +93,13 @@ function describeTask(task: Task): object {
   }
 }
 
-/** Bytes are `{ "$bytes": base64 }`, as everywhere in JSON. */
+/** The outcome of a task; bytes are `{ "$bytes": base64 }`, as everywhere in JSON. */
 function describeOutcome(outcome: TaskOutcome): object {
   const { status, error, reason, cause } = outcome
   return { status, output: encodeValue(outputValue(outcome), 'output'), error, reason, cause }
 }
 
-/** How many rows a page has: as many as asked for, within bounds. */
+/** The size of a page: the requested one, from 1 to 1,000, or 100. */
 function readLimit(text: string | null): number {
   if (text === null) return 100
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0
@@ -107,7 +107,7 @@ function readLimit(text: string | null): number {
   throw new InvalidInputError({ subject: 'query', field: 'limit', reason: 'not a whole number from 1 to 1000' })
 }
 
-/** Raises `unknown_task`, and `no_longer_retained` for one that was forgotten. */
+/** Returns the task. Raises `unknown_task`, or `no_longer_retained` if the task was forgotten. */
 function knownTask(projection: TaskProjection, taskId: TaskId): Task {
   const task = projection.task(taskId)
   if (task !== undefined) return task

@@ -9,32 +9,32 @@ import {
   type StatelySnapshotEvent,
 } from './protocol.js'
 
-/** What an actor tells an inspector about itself. */
+/** The fields of an actor that an inspector reads. */
 export interface InspectedActor extends ActorRefLike {
   readonly id: string
   readonly _parent?: InspectedActor
   readonly logic?: { readonly config?: unknown }
 }
 
-/** The actor that started this one. */
+/** The parent of an actor, which started it. */
 export function parentOf({ _parent: parent }: InspectedActor): InspectedActor | undefined {
   return parent
 }
 
-/** What is known of an event besides its content. */
+/** The stamp of an event: what is known of it besides its content. */
 export interface Stamp {
-  /** Running number. */
+  /** Sequential number. */
   readonly id: number
   /** Epoch milliseconds. */
   readonly at: number
 }
 
-/** Charts are shown whole: far more than a chart that a person can read. */
+/** Charts are shown whole: the limits are far beyond a chart that a person can read. */
 const definitionLimits: PlainLimits = { depth: 50, entries: 10_000, characters: 10_000, values: 100_000 }
 
 const definitions = new WeakMap<object, string>()
 
-/** Introduces an actor by a snapshot of it. */
+/** Announces an actor, with a snapshot of it. */
 export function toActorEvent(
   actor: InspectedActor,
   rootId: string,
@@ -52,7 +52,7 @@ export function toActorEvent(
   }
 }
 
-/** Tells of an event that was sent to an actor. */
+/** Reports an event that was sent to an actor. */
 export function toEventEvent(
   { actorRef, rootId, event, sourceRef }: InspectedEventEvent,
   stamp: Stamp,
@@ -65,7 +65,7 @@ export function toEventEvent(
   }
 }
 
-/** Tells what an event made of an actor. */
+/** Reports the snapshot of an actor after an event. */
 export function toSnapshotEvent(
   { actorRef, rootId, event, snapshot }: InspectedSnapshotEvent,
   stamp: Stamp,
@@ -78,7 +78,10 @@ export function toSnapshotEvent(
   }
 }
 
-/** Tells of events that the viewer will not get; only an event of an actor is sure to be shown by every viewer. */
+/**
+ * Reports events that the viewer will not get, as an event of an actor: the only form that every viewer is sure to
+ * show.
+ */
 export function toGapEvent(root: InspectedActor, rootId: string, dropped: number, stamp: Stamp): StatelyEventEvent {
   return {
     type: '@xstate.event',
@@ -92,7 +95,7 @@ function baseOf({ sessionId }: ActorRefLike, rootId: string, { id, at }: Stamp):
   return { sessionId, rootId, createdAt: String(Math.trunc(at)), id: String(id), _version: protocolVersion }
 }
 
-/** What people call the actor: an operation's display name, otherwise the id it was given, otherwise that of its chart. */
+/** The name to display for an actor: an operation's display name, else its id, else the id of its chart. */
 export function nameOfActor(actor: InspectedActor, snapshot: Snapshot<unknown>): string {
   const displayName = read(read(snapshot, 'context'), 'displayName')
   if (typeof displayName === 'string' && displayName !== '') return displayName
@@ -101,7 +104,7 @@ export function nameOfActor(actor: InspectedActor, snapshot: Snapshot<unknown>):
   return typeof config?.id === 'string' ? config.id : actor.id
 }
 
-/** The chart as JSON text, written once per machine. */
+/** The chart as JSON text, cached per machine. */
 function definitionOf({ logic }: InspectedActor): string | undefined {
   const config = logic?.config
   if (typeof config !== 'object' || config === null) return undefined
@@ -112,7 +115,7 @@ function definitionOf({ logic }: InspectedActor): string | undefined {
   return definition
 }
 
-/** An event has its type whatever else it is: an instance of a class, or cut at the limits. */
+/** An event keeps its type in any case: if it is an instance of a class, or was cut at the limits. */
 function plainEvent(event: AnyEventObject): AnyEventObject {
   const plain = toPlain(event)
   const type = read(event, 'type')
@@ -125,7 +128,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 const shownOfSnapshot = ['status', 'value', 'context', 'output', 'error', 'children']
 
-/** The parts of a snapshot that an inspector shows; the rest, such as the machine itself, is left out. */
+/** The parts of a snapshot that an inspector shows, without others such as the machine itself. */
 function plainSnapshot(snapshot: Snapshot<unknown>): Snapshot<unknown> {
   const shown: Record<string, unknown> = {}
   for (const key of shownOfSnapshot) shown[key] = read(snapshot, key, unreadable)

@@ -1,6 +1,6 @@
 /**
- * What happens in a runtime, for people: the inspector of this package, see {@link createInspectorHandler}, and the bridge to that of
- * Stately, see {@link createStatelyInspector}.
+ * Shows what happens in a runtime: the inspector of this package, see {@link createInspectorHandler}, and the bridge to
+ * Stately's inspector, see {@link createStatelyInspector}.
  */
 export type { AdapterState, InspectorAdapter } from './adapter.js'
 export { InspectorError, type InspectorErrorCode, type InspectorErrorData } from './errors.js'

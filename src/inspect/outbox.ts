@@ -17,14 +17,14 @@ import {
 import { InspectorError } from './errors.js'
 import type { StatelyInspectionEvent } from './protocol.js'
 
-/** What an {@link Outbox} is made of. */
+/** Options of an {@link Outbox}. */
 export interface OutboxOptions {
   readonly adapter: InspectorAdapter
-  /** Events that wait at most. */
+  /** Maximum number of queued events. */
   readonly capacity: number
-  /** The last look at an event; `undefined` holds it back. */
+  /** Called for each event before it is sent; may change it, or return `undefined` to hold it back. */
   readonly serialize: (event: StatelyInspectionEvent) => StatelyInspectionEvent | undefined
-  /** Running actors, each with the session id of its root; introduced to whoever connects. */
+  /** Running actors, each with the session id of its root; they are announced to every new connection. */
   readonly live: ReadonlyMap<InspectedActor, string>
   readonly isHidden: (actor: ActorRefLike) => boolean
   readonly clock: Clock
@@ -34,51 +34,51 @@ export interface OutboxOptions {
 /** An event that waits to be sent. */
 export interface Outgoing {
   readonly event: InspectedEventEvent | InspectedSnapshotEvent
-  /** What the actor started with, where the event is its start. */
+  /** The initial snapshot of the actor, if the event is its start. */
   readonly initial?: Snapshot<unknown>
 }
 
 interface Queued extends Outgoing {
-  /** Place among all events that were to be shown, from 1. */
+  /** Number among all events to be shown, from 1. */
   readonly number: number
   /** Epoch milliseconds. */
   readonly at: number
 }
 
-/** Events sent before the service gets its turn again. */
+/** Events sent before control returns to the service. */
 const sliceSize = 100
 
-/** Milliseconds that {@link Outbox.stop} gives to what still waits. */
+/** How long {@link Outbox.stop} may take to send queued events, in milliseconds. */
 const stopGraceMs = 1000
 
 /**
- * The way from the service to an adapter. Events are converted only when they are sent, in small slices
- * between the turns of the service; what the adapter cannot take in time is dropped and counted. An actor
- * is introduced before the first event about it, so that a dropped introduction repairs itself.
+ * The queue between the service and an adapter. Events are converted only when they are sent, in small slices between
+ * the turns of the service; those that the adapter cannot accept in time are dropped and counted. An actor is announced
+ * before the first event about it, so that a dropped announcement repairs itself.
  *
- * Events are numbered when they are queued. The ids of those that are lost are left out, and the next event
- * is preceded by a notice that says so.
+ * Events are numbered when they are queued. The ids of dropped events are left out, and the next event is preceded by a
+ * notice of the loss.
  */
 export class Outbox {
   readonly #options: OutboxOptions
   readonly #queue: BoundedQueue<Queued>
   readonly #connected = createDeferred<void>()
-  /** Actors that the present connection knows. */
+  /** Actors that were announced on the current connection. */
   #announced = new WeakSet<ActorRefLike>()
-  /** Actors still to be introduced without an event of their own. */
+  /** Actors that are still to be announced without an event of their own. */
   #unannounced: Iterator<[InspectedActor, string]> | undefined
   #isStarted = false
   #isConnected = false
   #scheduled: NodeJS.Immediate | undefined
   #drained: Deferred<void> | undefined
   #dropped = 0
-  /** Number of the last event that was to be shown. */
+  /** Number of the last event to be shown. */
   #lastNumber = 0
-  /** Number of the last event of which it is settled whether the viewer gets it. */
+  /** Number of the last event that was either sent or dropped. */
   #settledNumber = 0
-  /** Id of the last event that was sent or is known to be lost. */
+  /** Id of the last event that was sent or dropped. */
   #lastId = 0
-  /** How many ids up to the last one are lost and not announced yet. */
+  /** Dropped ids up to the last one that no notice has reported yet. */
   #unannouncedLoss = 0
 
   constructor(options: OutboxOptions) {
@@ -103,7 +103,7 @@ export class Outbox {
     return this.#queue.size
   }
 
-  /** Begins to connect; later calls change nothing. */
+  /** Starts connecting; later calls have no effect. */
   start(): void {
     if (this.#isStarted) return
     this.#isStarted = true
@@ -111,7 +111,7 @@ export class Outbox {
     this.#changed()
   }
 
-  /** Takes an event to be sent soon; nothing happens while nobody is connected. */
+  /** Queues an event; does nothing while nobody is connected. */
   push(outgoing: Outgoing): void {
     if (!this.#isConnected) return
     this.#lastNumber += 1
@@ -120,22 +120,22 @@ export class Outbox {
     this.#schedule()
   }
 
-  /** Introduces all running actors again. */
+  /** Announces all running actors again. */
   refresh(): void {
     if (!this.#isConnected) return
     this.#announced = new WeakSet()
-    // A copy: actors that start later are introduced by what they started with.
+    // A copy: actors that start later are announced with their initial snapshot.
     this.#unannounced = [...this.#options.live].values()
     this.#schedule()
   }
 
-  /** Counts an event that cannot even be queued. */
+  /** Counts an event that could not even be queued. */
   lose(fault: unknown): void {
     if (this.#isConnected) this.#lastNumber += 1
     this.#countLost(fault)
   }
 
-  /** Sends what waits as far as it goes in a second, then lets go of the adapter. */
+  /** Sends queued events for up to a second, then stops the adapter. */
   async stop(): Promise<void> {
     if (this.#isConnected) await this.#drain()
     const wasStarted = this.#isStarted
@@ -193,7 +193,7 @@ export class Outbox {
     this.#schedule()
   }
 
-  /** Sends one event with what has to come before it; false when nothing waits. */
+  /** Sends one event, preceded by notices and announcements if needed; false when the queue is empty. */
   #sendNext(): boolean {
     const { clock, live } = this.#options
     try {
@@ -221,13 +221,13 @@ export class Outbox {
     return true
   }
 
-  /** Passes over the ids of events that nobody will get. */
+  /** Skips the ids of events that nobody will get. */
   #leaveOut(count: number): void {
     this.#lastId += count
     this.#unannouncedLoss += count
   }
 
-  /** Tells the viewer what it has missed, as an event sent to the root of an actor. Never throws. */
+  /** Reports a loss to the viewer, as an event sent to the root of an actor. Never throws. */
   #announceLoss(actor: InspectedActor, rootId: string, at: number): void {
     try {
       const root = this.#shownRootOf(actor)
@@ -249,7 +249,7 @@ export class Outbox {
     this.#options.logger.warn({ ...faultFields(fault) }, 'an event could not be shown to the inspector')
   }
 
-  /** Introduces an actor, its ancestors first, unless this connection knows it. */
+  /** Announces an actor, its ancestors first, unless this connection knows it. */
   #announce(actor: InspectedActor, rootId: string, at: number, initial?: Snapshot<unknown>): void {
     if (this.#announced.has(actor)) return
     const parent = parentOf(actor)

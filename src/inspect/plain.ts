@@ -1,6 +1,6 @@
 import type { JsonValue } from '../base/json.js'
 
-/** How much of a value is shown. */
+/** Limits on how much of a value is shown. */
 export interface PlainLimits {
   /** Levels of nesting. */
   readonly depth: number
@@ -14,18 +14,18 @@ export interface PlainLimits {
 
 const defaultLimits: PlainLimits = { depth: 10, entries: 100, characters: 2000, values: 2000 }
 
-/** Stands in place of a value that throws when it is looked at. */
+/** Replaces a value that throws when it is read. */
 export const unreadable = '[unreadable]'
 
 /**
- * The JSON form of any value, cut at the limits, so that showing a value costs no more than the limits
- * allow. Cuts are marked by an ellipsis; functions become `{ type: name }` as the protocol has it, and
- * instances of classes their name unless they have a `toJSON`. Never throws: what cannot be looked at, and
- * what contains itself, is shown by a marker in its place, and the rest as it is.
+ * Converts any value to JSON, cut at the limits, so that showing a value never costs more than the limits allow. Cuts
+ * are marked by an ellipsis; functions become `{ type: name }` as in Stately's protocol, and instances of classes
+ * become their name unless they have a `toJSON`. Never throws: a value that cannot be read, or that contains itself, is
+ * replaced by a marker, and the rest is kept.
  */
 export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): JsonValue | undefined {
   let valuesLeft = limits.values
-  /** The objects that the present value is part of, outermost first. */
+  /** The objects that contain the current value, outermost first. */
   const path: object[] = []
 
   const convert = (part: unknown): JsonValue | undefined => {
@@ -56,7 +56,7 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
     try {
       return convertParts(part)
     } catch {
-      // Getters, proxies and `toJSON` are code of somebody else.
+      // Getters, proxies and `toJSON` run foreign code.
       return unreadable
     } finally {
       path.pop()
@@ -103,7 +103,7 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
   return convert(value)
 }
 
-/** A property of anything; `otherwise` when there is none to be had, or reading it throws. */
+/** Reads a property of any value; `otherwise` if there is none, or if reading it throws. */
 export function read(value: unknown, key: PropertyKey, otherwise?: unknown): unknown {
   try {
     return isObject(value) || typeof value === 'function' ? Reflect.get(value, key, value) : undefined
@@ -112,7 +112,7 @@ export function read(value: unknown, key: PropertyKey, otherwise?: unknown): unk
   }
 }
 
-/** Whether the value is an object, lists included. */
+/** Whether the value is an object or an array. */
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }

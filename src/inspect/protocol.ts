@@ -1,20 +1,20 @@
 import type { AnyEventObject, Snapshot } from 'xstate'
 
-/** The release of `@statelyai/inspect` whose protocol this is; every event carries it. */
+/** The release of `@statelyai/inspect` whose protocol this is; every event contains it. */
 export const protocolVersion = '0.7.2'
 
-/** What every event of the protocol says. */
+/** The fields of every event of the protocol. */
 export interface StatelyEventBase {
   readonly sessionId: string
   readonly rootId: string
   /** Epoch milliseconds, as text. */
   readonly createdAt: string
-  /** Running number of the event, as text; numbers are left out for events that were to be shown and were not. */
+  /** Sequential number of the event, as text; the numbers of dropped events are left out. */
   readonly id: string
   readonly _version: string
 }
 
-/** Introduces an actor. */
+/** Announces an actor. */
 export interface StatelyActorEvent extends StatelyEventBase {
   readonly type: '@xstate.actor'
   readonly name: string
@@ -32,7 +32,7 @@ export interface StatelyEventEvent extends StatelyEventBase {
   readonly sourceId: string | undefined
 }
 
-/** An actor has dealt with an event. */
+/** An actor has handled an event. */
 export interface StatelySnapshotEvent extends StatelyEventBase {
   readonly type: '@xstate.snapshot'
   readonly event: AnyEventObject
@@ -40,10 +40,10 @@ export interface StatelySnapshotEvent extends StatelyEventBase {
 }
 
 /**
- * Type of the event that tells a viewer of loss: `dropped` events, whose ids are missing, were to be shown since
- * the last such notice and were not. It is shown as an event sent to the root of an actor, but no actor gets it.
+ * Type of the event that tells a viewer of a loss: `dropped` events have been lost since the last such notice, and
+ * their ids are missing. It is shown as an event sent to the root of an actor, but no actor receives it.
  */
 export const inspectionGapType = 'stateward.inspection_gap'
 
-/** What travels to a Stately inspector; fits the type of the same name in `@statelyai/inspect`. */
+/** What is sent to a Stately inspector; compatible with the type of the same name in `@statelyai/inspect`. */
 export type StatelyInspectionEvent = StatelyActorEvent | StatelyEventEvent | StatelySnapshotEvent

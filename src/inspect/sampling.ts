@@ -2,20 +2,20 @@ import type { AnyEventObject, Snapshot } from 'xstate'
 import { read } from './plain.js'
 
 /**
- * Whether something of this id belongs to the shown fraction. The answer depends on the id alone, so an
- * operation is shown with its whole story or not at all, by every process alike.
+ * Whether an id belongs to the sampled fraction. The answer depends on the id alone, so that every process shows an
+ * operation either with its whole history or not at all.
  */
 export function isSampled(id: string, fraction: number): boolean {
   return hash(id) < fraction * 2 ** 32
 }
 
-/** The operation that an event of a registry is about. */
+/** The operation that a registry's event is about. */
 export function operationOfEvent(event: AnyEventObject): string | undefined {
   const named = read(event, 'id') ?? read(read(event, 'spec'), 'id')
   return typeof named === 'string' ? named : undefined
 }
 
-/** The operation whose life a snapshot shows. */
+/** The operation that a snapshot belongs to. */
 export function operationOfSnapshot(snapshot: Snapshot<unknown>): string | undefined {
   const id = read(read(snapshot, 'context'), 'id')
   return typeof id === 'string' ? id : undefined

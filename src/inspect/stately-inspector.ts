@@ -30,22 +30,27 @@ import { isSampled, operationOfEvent, operationOfSnapshot } from './sampling.js'
 import { loadWebSocket } from './web-socket.js'
 import { WebSocketAdapter } from './web-socket-adapter.js'
 
-/** How an inspector is set up; everything has a default. */
+/** Options of a Stately inspector; all have defaults. */
 export interface StatelyInspectorOptions {
-  /** Where an inspector server listens. Default `ws://127.0.0.1:8080`. Needs the optional peer `@statelyai/inspect`. */
+  /**
+   * The address of an inspector server. Default `ws://127.0.0.1:8080`. Needs the optional peer `@statelyai/inspect`.
+   */
   readonly url?: string
-  /** Another way out than a WebSocket; excludes `url`. */
+  /** Used instead of a WebSocket; excludes `url`. */
   readonly adapter?: InspectorAdapter
   /**
-   * Asked about each event of XState before anything else is done for it. To refuse the `@xstate.actor` of an
-   * actor keeps the actor out altogether; its snapshot cannot be read yet at that moment.
+   * Called first for each inspection event of XState; false leaves it out. Refusing an actor's `@xstate.actor` event
+   * hides the actor altogether; at that moment its snapshot cannot be read yet.
    */
   readonly filter?: (event: InspectionEvent) => boolean
-  /** Fraction of the operations, from 0 to 1, that are shown, each with its whole story. Default 1. */
+  /** The fraction of operations that are shown, from 0 to 1, each with its whole history. Default 1. */
   readonly sample?: number
-  /** Events that wait for the other end at most; beyond that the oldest are dropped and counted. Default 1,000. */
+  /** Maximum number of queued events; beyond it the oldest are dropped and counted. Default 1,000. */
   readonly maxQueued?: number
-  /** The last look at what leaves the process, for instance to blank out secrets; `undefined` holds the event back. */
+  /**
+   * Called last for each event that leaves the process, for instance to remove secrets; `undefined` holds the event
+   * back.
+   */
   readonly serialize?: (event: StatelyInspectionEvent) => StatelyInspectionEvent | undefined
   /** Milliseconds between attempts to connect to `url`: from 0 to 2,147,483,647. Default 2,000. */
   readonly reconnectMs?: number
@@ -53,7 +58,7 @@ export interface StatelyInspectorOptions {
   readonly logger?: Logger
 }
 
-/** The longest delay that a timer keeps. */
+/** The longest delay of a timer. */
 const longestTimer = 2 ** 31 - 1
 
 const optionsOfInspector = optionsSchema<StatelyInspectorOptions>({
@@ -73,32 +78,31 @@ const defaultMaxQueued = 1000
 const defaultReconnectMs = 2000
 
 /**
- * Makes an inspector that shows actors of XState to a Stately inspector. Hand its `inspect` to
- * `createRuntime` and call {@link StatelyInspector.start}.
+ * Creates an inspector that shows XState actors in a Stately inspector. Pass its `inspect` to `createRuntime` and call
+ * {@link StatelyInspector.start}.
  *
- * Raises `inspector_unavailable` when the peer dependency for `url` is missing, and `invalid_input` for a
- * bad option.
+ * Raises `inspector_unavailable` when the peer dependency for `url` is missing, and `invalid_input` for a bad option.
  */
 export function createStatelyInspector(options: StatelyInspectorOptions = {}): StatelyInspector {
   return new StatelyInspector(options)
 }
 
 /**
- * A bridge from XState's inspection events to Stately's protocol. It never makes the service wait and
- * never throws into it: what the other end cannot take in time is dropped and counted. While nobody is
- * connected only the set of running actors is kept, so that whoever connects is shown all of them.
+ * A bridge from XState's inspection events to Stately's protocol. It never makes the service wait and never throws into
+ * it: events that the receiver cannot accept in time are dropped and counted. While nobody is connected it keeps only
+ * the set of running actors, so that a new connection is shown all of them.
  */
 export class StatelyInspector implements AsyncDisposable {
-  /** The observer to hand to `createRuntime({ inspect })`, or to any root actor. */
+  /** The observer to pass to `createRuntime({ inspect })`, or to any root actor. */
   readonly inspect: Observer<InspectionEvent> = { next: (event) => this.#take(event) }
   readonly #filter: (event: InspectionEvent) => boolean
   readonly #sample: number
   readonly #outbox: Outbox
   /** Actors that have started and not ended, each with the session id of its root. */
   readonly #live = new Map<InspectedActor, string>()
-  /** Actors that are kept out by the filter or by sampling. */
+  /** Actors that are hidden by the filter or by sampling. */
   readonly #hidden = new WeakSet<ActorRefLike>()
-  /** Events that came from hidden actors; the snapshot that follows carries the same object. */
+  /** Events from hidden actors; the snapshot event that follows contains the same object. */
   readonly #hiddenEvents = new WeakSet<AnyEventObject>()
   #stopping: Promise<void> | undefined
 
@@ -120,7 +124,10 @@ export class StatelyInspector implements AsyncDisposable {
     })
   }
 
-  /** Events that were to be shown and were not: the other end was slow or went away, or they could not be converted. */
+  /**
+   * Events that should have been shown but were not: the receiver was slow or disconnected, or they could not be
+   * converted.
+   */
   get dropped(): number {
     return this.#outbox.dropped
   }
@@ -130,26 +137,26 @@ export class StatelyInspector implements AsyncDisposable {
     return this.#outbox.size
   }
 
-  /** Whether somebody is there to be shown anything. */
+  /** Whether a receiver is connected. */
   get isConnected(): boolean {
     return this.#outbox.isConnected
   }
 
   /**
-   * Begins to connect and keeps at it until {@link StatelyInspector.stop}. Resolves with the first connection, which
-   * a service need not await. Rejects with `inspector_stopped`.
+   * Starts connecting, and reconnects until {@link StatelyInspector.stop}. Resolves with the first connection, which a
+   * service need not await. Rejects with `inspector_stopped`.
    */
   start(): Promise<void> {
     if (this.#stopping === undefined) this.#outbox.start()
     return this.#outbox.connected
   }
 
-  /** Introduces all running actors again, for a viewer that came later than the connection. */
+  /** Announces all running actors again, for a viewer that came after the connection was made. */
   refresh(): void {
     this.#outbox.refresh()
   }
 
-  /** Sends what waits, for a second at most, and lets go of the connection; later calls share the first one. */
+  /** Sends queued events for up to a second, and closes the connection; later calls share the first one. */
   stop(): Promise<void> {
     this.#stopping ??= this.#outbox.stop().finally(() => this.#live.clear())
     return this.#stopping
@@ -181,7 +188,7 @@ export class StatelyInspector implements AsyncDisposable {
     }
   }
 
-  /** Only now can the snapshot of an actor be read; one that never starts does nothing that could be shown. */
+  /** The snapshot of an actor can only be read from now on; an actor that never starts has nothing to show. */
   #started(event: InspectedEventEvent): void {
     const initial = event.actorRef.getSnapshot() as Snapshot<unknown>
     if (!this.#isInSample(operationOfSnapshot(initial))) {
@@ -196,7 +203,7 @@ export class StatelyInspector implements AsyncDisposable {
     if (this.#isShown(event)) this.#outbox.push({ event })
   }
 
-  /** What a registry is told of an operation that is not shown is not shown either. */
+  /** Events that a registry receives about a hidden operation are hidden too. */
   #isShown(event: InspectedEventEvent | InspectedSnapshotEvent): boolean {
     if (!this.#outbox.isConnected) return false
     if (event.type === '@xstate.event' && event.sourceRef !== undefined && this.#hidden.has(event.sourceRef)) {
@@ -206,7 +213,7 @@ export class StatelyInspector implements AsyncDisposable {
     return this.#isInSample(operationOfEvent(event.event)) && this.#passesFilter(event)
   }
 
-  /** A filter may be there to keep secrets, so one that breaks refuses. */
+  /** A filter may protect secrets, so an exception counts as a refusal. */
   #passesFilter(event: InspectionEvent): boolean {
     try {
       return this.#filter(event)

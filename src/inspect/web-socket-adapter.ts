@@ -5,7 +5,7 @@ import type { AdapterState, InspectorAdapter } from './adapter.js'
 import type { StatelyInspectionEvent } from './protocol.js'
 import type { OpenSocket, Socket } from './web-socket.js'
 
-/** What a {@link WebSocketAdapter} is made of. */
+/** Options of a {@link WebSocketAdapter}. */
 export interface WebSocketAdapterOptions {
   readonly url: string
   readonly openSocket: OpenSocket
@@ -15,20 +15,20 @@ export interface WebSocketAdapterOptions {
   readonly reconnectMs: number
 }
 
-/** Text on its way that makes the adapter busy, in UTF-16 units. */
+/** The amount of unsent text at which the adapter is busy, in UTF-16 units. */
 const mostUnsent = 1024 * 1024
 
-/** Milliseconds that the other end has to answer a close. */
+/** How long the server has to answer a close, in milliseconds. */
 const closeGraceMs = 1000
 
-/** Sends events to an inspector server and connects again, at a steady pace, until it is stopped. */
+/** Sends events to an inspector server, and reconnects at a steady pace until it is stopped. */
 export class WebSocketAdapter implements InspectorAdapter {
   readonly #options: WebSocketAdapterOptions
   #onChange: () => void = () => {}
   #socket: Socket | undefined
   #isOpen = false
   #isStopped = false
-  /** Handed to the socket but not yet to the system. */
+  /** Text passed to the socket but not yet to the system. */
   #unsent = 0
   #isBusy = false
   #retry: TimeoutHandle
@@ -55,7 +55,7 @@ export class WebSocketAdapter implements InspectorAdapter {
     this.#unsent += text.length
     this.#isBusy = this.#unsent >= mostUnsent
     socket.send(text, () => {
-      // Texts of a connection that broke off are of no interest to the next one.
+      // Texts of a broken connection do not concern the next one.
       if (socket !== this.#socket) return
       this.#unsent -= text.length
       if (!this.#isBusy || this.#unsent >= mostUnsent / 2) return

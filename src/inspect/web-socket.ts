@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module'
 import { InspectorError } from './errors.js'
 
-/** The little of a `ws` client that is used here. */
+/** The part of a `ws` client that is used here. */
 export interface Socket {
   on(event: 'open' | 'close', listener: () => void): void
   on(event: 'error', listener: (error: Error) => void): void
-  /** Calls back once the text has left for the system, or could not. */
+  /** Calls back once the text has been passed to the system, or has failed. */
   send(text: string, done: (error?: Error) => void): void
   close(): void
   terminate(): void
@@ -14,19 +14,19 @@ export interface Socket {
 /** Opens a connection. */
 export type OpenSocket = (url: string) => Socket
 
-/** Far more than the answer to a handshake takes on one machine. */
+/** Far longer than a handshake takes on one machine. */
 const handshakeTimeoutMs = 5000
 
 const peer = '@statelyai/inspect'
 
 /**
- * The WebSocket client that the optional peer `@statelyai/inspect` brings along; Node 20 has none of its own.
+ * Loads the WebSocket client that the optional peer `@statelyai/inspect` depends on; Node 20 has no client of its own.
  * Raises `inspector_unavailable` when the peer is not installed.
  */
 export function loadWebSocket(resolveFrom: string = import.meta.url): OpenSocket {
   let WebSocket: new (url: string, options: object) => Socket
   try {
-    // Found from where the peer is: strict installers do not show a package the dependencies of another.
+    // Resolved from the peer: strict installers hide the dependencies of one package from another.
     const pathOfPeer = createRequire(resolveFrom).resolve(peer)
     WebSocket = createRequire(pathOfPeer)('ws')
   } catch (cause) {

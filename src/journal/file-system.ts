@@ -4,7 +4,7 @@ import { StatewardError } from '../base/errors.js'
 export type FileOperation =
   | 'open'
   | 'read'
-  /** The bytes of this call were refused. Bytes that were durable before are unaffected. */
+  /** The bytes of this call may or may not be in the file. Bytes that were durable before are unaffected. */
   | 'write'
   /** Bytes written earlier may or may not be on stable storage, and syncing again would not tell. */
   | 'sync'

@@ -14,8 +14,8 @@ import { temporarySuffix } from './spare-segment.js'
  * mark `snapshot` (last contained sequence) | frames of rows, numbered from 1 | frames of places, numbered from 1
  * | mark `snapshotPlaces` (offset of the first of them) | mark `snapshotEnd` (count of rows)
  *
- * The places say which frames of rows the snapshot consists of, in order: those of its own file, and those that older
- * snapshots have written.
+ * The places list the frames of rows that make up the snapshot, in order: those of its own file, and those in the files
+ * of older snapshots.
  */
 
 /** Bytes that are written and verified together. In between, the event loop runs. */

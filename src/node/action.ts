@@ -3,14 +3,14 @@ import type { ActionId, ChainId, NodeId } from './ids.js'
 import type { MaintenanceTransition } from './maintenance.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** What reconciliation asks for. Instants in it never leave the process. */
+/** An action that reconciliation asks for. Its monotonic instants never leave the process. */
 export type NodeAction =
   | { readonly type: 'start_daemon'; readonly daemon: DaemonRef }
   | {
       readonly type: 'stop_daemon'
       readonly daemon: DaemonRef
       readonly reason: string
-      /** Past it the dispatcher ends the daemon by force. */
+      /** After this instant the dispatcher ends the daemon by force. */
       readonly deadline: MonotonicMs
     }
   | { readonly type: 'apply_backoff'; readonly daemon: DaemonRef; readonly until: MonotonicMs }
@@ -19,9 +19,9 @@ export type NodeAction =
   | {
       readonly type: 'request_placement'
       readonly chain: ChainId
-      /** Nodes that are no candidates, in order. */
+      /** Nodes that are not candidates, sorted. */
       readonly exclude: readonly NodeId[]
-      /** The one candidate, when an operator has named it. */
+      /** The only candidate, if an operator has named one. */
       readonly target?: NodeId
     }
   | { readonly type: 'request_eviction'; readonly chain: ChainId; readonly victim: NodeId }
@@ -32,10 +32,10 @@ export type NodeAction =
       readonly target: MaintenanceTransition
     }
 
-/** What kind of action it is. */
+/** The type of an action. */
 export type ActionKind = NodeAction['type']
 
-/** Every kind of action. */
+/** Every type of action. */
 export const actionKinds = [
   'start_daemon',
   'stop_daemon',
@@ -52,6 +52,6 @@ export const actionKinds = [
 export interface PendingAction {
   readonly id: ActionId
   readonly action: NodeAction
-  /** The instant of the tick that asked for it. */
+  /** The instant of the tick that requested it. */
   readonly emittedAt: MonotonicMs
 }

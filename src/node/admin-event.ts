@@ -9,13 +9,16 @@ import { daemonRefSchema, type DaemonRef } from './daemon.js'
 import { chainIdSchema, migrationIdSchema, nodeIdSchema, type ChainId, type MigrationId, type NodeId } from './ids.js'
 import { wholeDurationSchema } from './scalars.js'
 
-/** Whose avoid list is flushed, or of which peer. */
+/** Which avoid lists are flushed: that of one node, or all of them; or one peer in every list. */
 export type AvoidScope =
   | { readonly type: 'local'; readonly node: NodeId }
   | { readonly type: 'on_peer'; readonly peer: NodeId }
   | { readonly type: 'global' }
 
-/** What breaks the glass: it passes a freeze, and needs a bundle of signatures over a simulated radius. */
+/**
+ * A proposal that breaks the glass: it is allowed in a freeze, and needs a bundle of signatures over a simulated
+ * radius.
+ */
 export type IceProposal =
   | { readonly type: 'freeze_cluster'; readonly ttlMs: number }
   | { readonly type: 'thaw_cluster' }
@@ -25,7 +28,7 @@ export type IceProposal =
   | { readonly type: 'force_cutover'; readonly chain: ChainId; readonly target: NodeId }
   | { readonly type: 'kill_migration'; readonly migration: MigrationId }
 
-/** What one operator may ask of a node. */
+/** A command that one operator may give to a node. */
 export type OrdinaryAdminEvent =
   | { readonly type: 'enter_maintenance'; readonly node: NodeId; readonly drainForMs?: number }
   | { readonly type: 'drain'; readonly node: NodeId; readonly drainForMs: number }
@@ -41,13 +44,13 @@ export type OrdinaryAdminEvent =
     }
   | { readonly type: 'drop_replicas'; readonly node: NodeId; readonly chains: readonly ChainId[] }
 
-/** What operators may ask for. */
+/** A command that operators may give. */
 export type AdminEvent = OrdinaryAdminEvent | IceProposal
 
-/** What kind of admin event it is. */
+/** The type of an admin event. */
 export type AdminEventKind = AdminEvent['type']
 
-/** Kinds that break the glass. */
+/** The types that break the glass. */
 export const iceKinds = [
   'freeze_cluster',
   'thaw_cluster',
@@ -58,7 +61,7 @@ export const iceKinds = [
   'kill_migration',
 ] as const satisfies readonly IceProposal['type'][]
 
-/** Kinds that one operator may ask for. */
+/** The types that one operator may send alone. */
 export const ordinaryAdminKinds = [
   'enter_maintenance',
   'exit_maintenance',
@@ -73,12 +76,12 @@ export const ordinaryAdminKinds = [
 
 const ice: ReadonlySet<string> = new Set(iceKinds)
 
-/** True for what breaks the glass. */
+/** Whether the event breaks the glass. */
 export function isIce(event: AdminEvent): event is IceProposal {
   return ice.has(event.type)
 }
 
-/** The most chains that one `drop_replicas` names. */
+/** The maximum number of chains in one `drop_replicas`. */
 export const mostDroppedChains = 10_000
 
 /** Accepts an {@link AvoidScope}. */
@@ -136,14 +139,14 @@ const wire = wireCodec(adminEventSchema)
 const read = storedReader(adminEventSchema)
 
 /**
- * The event as it is signed, stored and sent: names in snake_case, absent fields left out. Its bytes are those of
- * `canonicalBytes`.
+ * Encodes the event as it is signed, stored and sent: names in snake_case, absent fields left out. The signed bytes are
+ * its `canonicalBytes`.
  */
 export function encodeAdminEvent(event: AdminEvent): JsonObject {
   return wire.encode(event) as JsonObject
 }
 
-/** Reads an event as it was written. Raises `invalid_input` naming the field, also for one that is not known. */
+/** Decodes a stored event. Raises `invalid_input` naming the field, also for an unknown type. */
 export function decodeAdminEvent(stored: JsonValue): AdminEvent {
   return deepFreeze(read(copyJson(stored, 'admin event'), 'admin event'))
 }

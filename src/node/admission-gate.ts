@@ -8,7 +8,10 @@ import type { DaemonId } from './ids.js'
 import type { BackpressureOptions } from './options.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** What the executor of a node asks before it hands an action on: what was reserved by others, and where the cluster flag stands. */
+/**
+ * The gate that the executor asks before it dispatches an action: the reservations of other actions, and the state of
+ * the cluster flag.
+ */
 export class NodeAdmissionGate implements ExecutorGate {
   readonly #options: BackpressureOptions
   readonly #reservations: AdmissionGate
@@ -34,7 +37,7 @@ export class NodeAdmissionGate implements ExecutorGate {
     this.#reservations.release(pending)
   }
 
-  /** The daemon may be started again: an operator has released it, or it has ended cleanly. */
+  /** Opens the gate of a daemon: an operator has released it, or it has ended cleanly. */
   open(daemon: DaemonId): void {
     this.#reservations.openDaemon(daemon)
   }

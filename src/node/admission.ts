@@ -11,20 +11,20 @@ export type Admission =
 
 const admitted: Admission = Object.freeze({ status: 'admitted' })
 
-/** What was admitted lately, and what is held back because of it: which action may go now (N-68 to N-73). */
+/** Decides which action may be dispatched now, given the actions admitted lately (N-68 to N-73). */
 export class AdmissionGate {
   readonly #options: BackpressureOptions
   #lastPull: { readonly at: MonotonicMs; readonly by: ActionId } | undefined
-  /** Until when a chain rests after a copy of it was pulled or dropped. */
+  /** Until when a chain stabilizes after a copy of it was pulled or dropped. */
   readonly #resting = new Map<ChainId, MonotonicMs>()
-  /** Until when a daemon is not started. */
+  /** Until when a daemon must not be started. */
   readonly #gated = new Map<DaemonId, MonotonicMs>()
 
   constructor(options: BackpressureOptions) {
     this.#options = options
   }
 
-  /** Whether an action may go now. Changes nothing: that it goes, {@link AdmissionGate.reserve} notes. */
+  /** Whether an action may be dispatched now. Changes nothing; {@link AdmissionGate.reserve} records that it is. */
   admit(action: NodeAction, now: MonotonicMs): Admission {
     switch (action.type) {
       case 'pull_replica':
@@ -44,7 +44,7 @@ export class AdmissionGate {
     }
   }
 
-  /** An admitted action goes. */
+  /** Records that an admitted action is dispatched. */
   reserve({ id, action }: PendingAction, now: MonotonicMs): void {
     switch (action.type) {
       case 'pull_replica':
@@ -62,18 +62,18 @@ export class AdmissionGate {
     }
   }
 
-  /** An action that had gone has failed: what it has set, and nobody else since, is taken back. */
+  /** The dispatch failed: reverts what {@link AdmissionGate.reserve} set, unless another action has set it since. */
   release({ id, action }: PendingAction): void {
     if (this.#lastPull?.by === id) this.#lastPull = undefined
     if (action.type === 'pull_replica' || action.type === 'drop_replica') this.#resting.delete(action.chain)
   }
 
-  /** Whatever has closed the gate of a daemon counts no longer. */
+  /** Opens the gate of a daemon, whatever closed it. */
   openDaemon(daemon: DaemonId): void {
     this.#gated.delete(daemon)
   }
 
-  /** Forgets what holds nothing back any more. */
+  /** Removes entries that no longer hold anything back. */
   collect(now: MonotonicMs): void {
     for (const [chain, until] of this.#resting) if (until <= now) this.#resting.delete(chain)
     for (const [daemon, until] of this.#gated) if (until <= now) this.#gated.delete(daemon)
@@ -84,7 +84,7 @@ function deferredUntil(until: MonotonicMs | undefined, now: MonotonicMs): Admiss
   return until !== undefined && until > now ? { status: 'deferred', retryAfterMs: until - now } : undefined
 }
 
-/** How hard the cluster is pressed, as a fraction, when so many actions wait. */
+/** The pressure on the cluster, as a fraction, at this number of waiting actions. */
 export function pressureOf(depth: number, { clusterThreshold, clusterRelease }: BackpressureOptions): number {
   return Math.min(1, Math.max(0, (depth - clusterRelease) / (clusterThreshold - clusterRelease)))
 }

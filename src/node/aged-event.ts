@@ -1,6 +1,8 @@
 import type { AdminEvent } from './admin-event.js'
 
-/** An operator's event as it is folded so much later than it was shared: what lasts for a while lasts so much less (N-522). */
+/**
+ * An operator's event as it is folded some time after it was shared: durations in it are shortened by its age (N-522).
+ */
 export function agedEvent(event: AdminEvent, ageMs: number): AdminEvent {
   const left = (durationMs: number): number => Math.max(0, Math.trunc(durationMs - ageMs))
   switch (event.type) {

@@ -15,7 +15,7 @@ import {
 } from './ids.js'
 import { wholeDurationSchema } from './scalars.js'
 
-/** What operators should know before they sign. None of it stops them. */
+/** What operators should know before they sign. Warnings do not block a proposal. */
 export type BlastWarning =
   | {
       readonly type:
@@ -49,13 +49,13 @@ export type BlastWarning =
     }
   | { readonly type: 'kill_migration_dispatcher_integration_pending'; readonly migration: MigrationId }
 
-/** What a proposal would touch, by the snapshot that it was simulated against. Lists are in order of their ids. */
+/** What a proposal would touch, according to the snapshot it was simulated against. Lists are sorted by id. */
 export interface BlastRadius {
   readonly affectedNodes: readonly NodeId[]
   readonly affectedReplicas: readonly ChainId[]
   readonly affectedDaemons: readonly DaemonRef[]
   readonly estimatedDrainDelayMs?: number
-  /** How much placements lose of their stability, in whole percent, so that it has one spelling. */
+  /** The loss of placement stability in whole percent, so that it has only one encoding. */
   readonly placementStabilityDeltaPercent: number
   readonly warnings: readonly BlastWarning[]
 }
@@ -99,7 +99,7 @@ const blastWarningSchema: v.GenericSchema<unknown, BlastWarning> = v.variant('ty
   }),
 ])
 
-/** The most entries of each list of a radius. */
+/** The maximum number of entries in each list of a radius. */
 const mostAffected = 100_000
 
 /** Accepts a {@link BlastRadius}. */
@@ -114,7 +114,7 @@ export const blastRadiusSchema: v.GenericSchema<unknown, BlastRadius> = strictSc
 
 const wire = wireCodec(blastRadiusSchema)
 
-/** The radius as it is hashed and sent. */
+/** Encodes the radius as it is hashed and sent. */
 export function encodeBlastRadius(radius: BlastRadius): JsonObject {
   return wire.encode(radius) as JsonObject
 }

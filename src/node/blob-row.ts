@@ -1,10 +1,10 @@
 import type { BlobId, NodeId } from './ids.js'
 
-/** What a node knows of a blob. */
+/** What a node knows about a blob. */
 export interface BlobRow {
   readonly blob: BlobId
   readonly sizeBytes: number
-  /** In the order in which they were announced. */
+  /** In the order of their announcements. */
   readonly holders: readonly NodeId[]
 }
 

@@ -9,33 +9,33 @@ import { chainNames, chainRecordSchemas, type ChainName, type ChainRecords } fro
 import { epochIdSchema, type EpochId } from './ids.js'
 
 /**
- * A record as its chain keeps it. `seq` is the chain's own number: it grows over restarts, with gaps, and orders the records. That
- * of the record itself begins anew in every epoch (N-401).
+ * A record as stored in its chain. `seq` is the number within the chain: it increases across restarts, with gaps, and
+ * orders the records. The number of the record itself starts again in every epoch (N-401).
  */
 export interface ChainEntry<Content = ChainRecords[ChainName]> {
   readonly seq: number
-  /** The life of the loop that wrote it. */
+  /** The epoch of the loop that wrote it. */
   readonly epoch: EpochId
-  /** Epoch milliseconds at which it was written. */
+  /** When it was written, in epoch milliseconds. */
   readonly atMs: number
   readonly record: Content
 }
 
-/** How much of a chain is kept; what is older goes. */
+/** How much of a chain is kept; older records are dropped. */
 export interface ChainRetention {
-  /** Records; `Infinity` keeps all of them. */
+  /** Number of records; `Infinity` keeps all. */
   readonly records: number
-  /** Milliseconds, by the clock of the records; absent: however old they are. */
+  /** Maximum age in milliseconds, by the time stamps of the records; absent for no limit. */
   readonly ageMs?: number
 }
 
-/** The chains as they can be read and followed. */
+/** The chains as feeds that can be read and followed. */
 export type ChainFeeds = { readonly [Name in ChainName]: SequencedFeed<ChainEntry<ChainRecords[Name]>> }
 
-/** How much of each chain is kept. */
+/** The retention of each chain. */
 export type ChainRetentions = Readonly<Record<ChainName, ChainRetention>>
 
-/** Tables of this file. */
+/** The tables of this file. */
 export interface ChainRows {
   readonly chains: ChainFeeds
   readonly retention: ChainRetentions
@@ -45,7 +45,7 @@ const defineEvent = eventDefiner<ChainRows, unknown>()
 const defineCommand = commandDefiner<unknown>()
 const defineRow = rowDefiner<ChainRows, unknown>()
 
-/** Stages a record: its chain shows it once it is durable, and lets go of what is too old or too much. */
+/** Stages a record: its chain shows it once it is durable, and drops records beyond the retention. */
 function stageEntry(draft: Draft<ChainRows, unknown>, name: ChainName, entry: ChainEntry): void {
   const { chains, retention } = draft.tables
   const chain = chains[name] as SequencedFeed<ChainEntry>
@@ -59,7 +59,7 @@ function stageEntry(draft: Draft<ChainRows, unknown>, name: ChainName, entry: Ch
   })
 }
 
-/** How the records of one chain are written and read back. */
+/** Defines how the records of one chain are written and read. */
 function defineChain<Name extends ChainName>(name: Name) {
   const record = chainRecordSchemas[name] as v.GenericSchema<unknown, ChainRecords[ChainName]>
   const fields = { epoch: epochIdSchema, atMs: wholeNumberSchema(0), record }
@@ -80,7 +80,7 @@ function defineChain<Name extends ChainName>(name: Name) {
     row: defineRow(`${name}_entry`, {
       fields: { seq: wholeNumberSchema(1), ...fields },
       capture: ({ chains }) => chains[name].rows(),
-      // Raises `feed_sequence` for one out of order.
+      // Raises `feed_sequence` for a record out of order.
       restore: (draft, entry) => stageEntry(draft, name, entry),
     }),
   }
@@ -94,7 +94,7 @@ export const chainDefinitions = {
   log: defineChain('log'),
 } as const
 
-/** What retention has dropped from a chain, if anything: told as a gap also after a restart. */
+/** Which records retention has dropped from a chain, so that the gap is reported also after a restart. */
 export const chainRetentionRow = defineRow('chain_retention', {
   fields: {
     chain: v.picklist(chainNames),

@@ -15,11 +15,11 @@ import {
 import { naturalSchema, positiveSchema } from './scalars.js'
 import { logLevelSchema } from './vocabulary.js'
 
-/** What a node writes down: what it did, what went wrong, who asked for what, and what it was told to say. */
+/** The four chains of a node: what it did, what failed, what operators asked for, and log lines. */
 export const chainNames = ['action', 'failure', 'audit', 'log'] as const
 export type ChainName = (typeof chainNames)[number]
 
-/** The records of each chain. */
+/** The record type of each chain. */
 export interface ChainRecords {
   readonly action: ActionChainRecord
   readonly failure: FailureRecord
@@ -38,10 +38,10 @@ const dispositionSchema: v.GenericSchema<unknown, ActionDisposition> = v.variant
   strictSchema({ status: v.literal('gated'), reason: v.string(), cooldownMs: v.exactOptional(v.number()) }),
 ])
 
-/** A record without the flag counts as one that is there. */
+/** A record without the flag counts as durable. */
 const inRing = { seq: positiveSchema, chainPending: v.optional(v.boolean(), false) }
 
-/** What each chain accepts. */
+/** The schema of each chain. */
 export const chainRecordSchemas: {
   readonly [Name in ChainName]: v.GenericSchema<unknown, ChainRecords[Name]>
 } = {

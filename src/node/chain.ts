@@ -2,22 +2,22 @@ import { errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
 import { RecordRing, type Pending } from '../base/record-ring.js'
 import type { ChainName } from './chain-record.js'
 
-/** Where the records of a chain become durable. Its promises may reject; nobody else awaits them. */
+/** Makes a record of a chain durable. The promise may reject; the chain handles that. */
 export type AppendRecord<Row> = (record: Row, atMs: number) => Promise<unknown>
 
-/** What a chain is built on. */
+/** Options of a {@link Chain}. */
 export interface ChainOptions<Row> {
   readonly name: ChainName
-  /** Records in the ring. */
+  /** Number of records in the ring. */
   readonly capacity: number
   readonly append: AppendRecord<Row>
-  /** Appends that may be under way, of all chains together. */
+  /** The limit of appends under way, shared by all chains. */
   readonly inFlight: InFlight
-  /** Told of each append that failed; must not throw. */
+  /** Called for each append that failed; must not throw. */
   readonly onFailure: (chain: ChainName, cause: ErrorDetails) => void
 }
 
-/** How many appends are under way, and how many may be (14.5). */
+/** Counts the appends under way against their maximum (14.5). */
 export class InFlight {
   readonly limit: number
   #count = 0
@@ -30,7 +30,7 @@ export class InFlight {
     return this.#count
   }
 
-  /** True when there was room for one more. */
+  /** Counts one more append; false when the maximum is reached. */
   begin(): boolean {
     if (this.#count >= this.limit) return false
     this.#count += 1
@@ -43,9 +43,9 @@ export class InFlight {
 }
 
 /**
- * One chain of records: each is shown in the ring at once, with a flag that it is not durable yet, and handed to the journal,
- * which nobody waits for (N-400). The flag falls when the journal has confirmed the record; one that the journal refused, or
- * for which there was no room any more, keeps its flag for good and is counted.
+ * One chain of records. Each record appears in the ring at once, flagged as not durable yet, and is handed to the
+ * journal without waiting (N-400). The flag is cleared when the journal has confirmed the record; a record that the
+ * journal refused, or for which there was no room, keeps its flag for good and is counted.
  */
 export class Chain<Row extends Pending> {
   readonly #options: ChainOptions<Row>
@@ -58,12 +58,12 @@ export class Chain<Row extends Pending> {
     this.#ring = new RecordRing<Row>(options.capacity)
   }
 
-  /** The latest records, oldest first; the same list until something has changed. */
+  /** The latest records, oldest first. Returns the same array until something has changed. */
   records(): readonly Row[] {
     return this.#ring.records()
   }
 
-  /** Records that were never handed to the journal, because too many were under way. */
+  /** Records that were not handed to the journal because too many appends were under way. */
   get lost(): number {
     return this.#lost
   }
@@ -73,7 +73,7 @@ export class Chain<Row extends Pending> {
     return this.#failures
   }
 
-  /** Takes a record down, by `append` where it is not appended as the others are; never throws and never waits. */
+  /** Adds a record; `append` replaces the default way to append it. Never throws and never waits. */
   push(row: Row, atMs: number, append: AppendRecord<Row> = this.#options.append): void {
     const { name, inFlight, onFailure } = this.#options
     this.#ring.push(row)
@@ -91,7 +91,7 @@ export class Chain<Row extends Pending> {
       this.#ring.confirm(row.seq)
     }
     try {
-      // What is appended says that it is durable, which it is wherever it can be read (5.7).
+      // The appended form is marked durable: wherever it can be read, it is (5.7).
       append({ ...row, chainPending: false }, atMs).then(confirm, fail)
     } catch (cause) {
       fail(cause)

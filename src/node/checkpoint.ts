@@ -11,7 +11,7 @@ import { chainIdSchema, daemonIdSchema, nodeIdSchema, type DaemonId, type NodeId
 import { naturalSchema, textSchema } from './scalars.js'
 import { maintenanceStatuses, type MaintenanceStatus } from './vocabulary.js'
 
-/** Where a node stood in its maintenance, by the clock of the wall. */
+/** Where a node was in its maintenance, in wall-clock time. */
 export interface MaintenanceCheckpoint {
   readonly type: 'maintenance'
   readonly node: NodeId
@@ -22,14 +22,14 @@ export interface MaintenanceCheckpoint {
   readonly isDrain?: true
 }
 
-/** What the loop folds again when it starts anew; every instant is one of the wall, in epoch milliseconds. */
+/** What the loop folds again on restart. Every instant is wall-clock time in epoch milliseconds. */
 export type CheckpointContent =
-  /** What was wished. */
+  /** An intent or an observation to fold again. */
   | { readonly type: 'intent'; readonly event: IntentEvent | ObservedEvent }
   | MaintenanceCheckpoint
   | { readonly type: 'freeze'; readonly untilMs: number }
   | { readonly type: 'cordon'; readonly node: NodeId }
-  /** The gate of a daemon that has crashed is closed. */
+  /** The closed gate of a daemon that has crashed. */
   | {
       readonly type: 'gate'
       readonly daemon: DaemonRef
@@ -38,22 +38,22 @@ export type CheckpointContent =
     }
   /** What operators have forced and no pass has acted on yet. */
   | ({ readonly type: 'forced' } & ForcedEntries)
-  /** Daemons that operators have asked to restart and that have not started since. */
+  /** Daemons whose restart operators have asked for and that have not started since. */
   | { readonly type: 'restarts'; readonly daemons: readonly DaemonId[] }
-  /** Maintenance has paused the tasks of this process, and nobody else has. */
+  /** Maintenance, and nothing else, has paused the tasks of this process. */
   | { readonly type: 'tasks_paused' }
   /** How far the shared log of a cluster was read. */
   | { readonly type: 'cluster_position'; readonly clusterId: string; readonly sequence: number }
 
-/** Something that must not be forgotten by a restart (N-402). The latest under a key is the one that counts. */
+/** Something that must survive a restart (N-402). Only the latest checkpoint under a key counts. */
 export interface Checkpoint {
   readonly key: string
-  /** Number of the change that wrote it: checkpoints are folded in this order. */
+  /** Number of the change that wrote it; checkpoints are folded in this order. */
   readonly seq: number
   readonly content: CheckpointContent
 }
 
-/** Tables of this file. */
+/** The tables of this file. */
 export interface CheckpointRows {
   readonly checkpoints: Table<string, Checkpoint>
 }

@@ -4,26 +4,26 @@ import type { MonotonicMs } from './vocabulary.js'
 
 interface Held {
   readonly fence: number
-  /** By then it may be somebody else's. */
+  /** From this instant on another node may hold it. */
   validUntil: MonotonicMs
-  /** When its holder stops by itself. */
+  /** When this node gives it up by itself. */
   stop: Deadline
 }
 
-/** How leases are held. */
+/** Options of {@link ClusterLeases}. */
 export interface ClusterLeasesOptions {
   readonly deadlines: DeadlineQueue
-  /** Milliseconds before its end at which a lease that was not renewed is given up. */
+  /** How many milliseconds before its end a lease that was not renewed is given up. */
   readonly graceMs: number
   readonly now: () => MonotonicMs
   readonly onAcquired: (lease: HeldLease) => void
-  /** Whoever works under it ends within so many milliseconds. */
+  /** Whatever runs under the lease must end within `leftMs` milliseconds. */
   readonly onLost: (lease: HeldLease, leftMs: number, reason: string) => void
 }
 
 /**
- * The leases of a node as it knows them by its own clock: each ends a grace period before anybody else may acquire it, whether or
- * not the source can be asked (N-514).
+ * The leases of a node by its own clock. Each ends a grace period before any other node may acquire it, whether or not
+ * the source can be reached (N-514).
  */
 export class ClusterLeases {
   readonly #options: ClusterLeasesOptions
@@ -33,7 +33,9 @@ export class ClusterLeases {
     this.#options = options
   }
 
-  /** Under which something may run; nothing once the grace period has begun, also before the deadline was noticed. */
+  /**
+   * The fence to run under; `undefined` once the grace period has begun, even if the deadline timer has not fired yet.
+   */
   fenceOf(subject: LeaseSubject): number | undefined {
     const held = this.#held.get(subject)
     const { graceMs, now } = this.#options
@@ -44,7 +46,10 @@ export class ClusterLeases {
     return [...this.#held.keys()]
   }
 
-  /** What a heartbeat has renewed and acquired; whatever else was held is lost. An answer that came too late says nothing. */
+  /**
+   * Replaces the leases with those that a heartbeat has renewed and acquired; all others are lost. An answer that
+   * arrived too late changes nothing.
+   */
   replace(leases: readonly HeldLease[], validUntil: MonotonicMs): void {
     const { graceMs, now, onAcquired, onLost } = this.#options
     const isTooLate = validUntil - graceMs <= now()
@@ -68,7 +73,7 @@ export class ClusterLeases {
     this.#drop(subject)
   }
 
-  /** Gives up all of them; nothing is told. */
+  /** Gives up all leases without calling `onLost`. */
   clear(): void {
     for (const subject of this.subjects()) this.#drop(subject)
   }

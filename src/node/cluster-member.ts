@@ -35,43 +35,43 @@ import type { PlacementSource } from './node-dispatcher.js'
 import type { AdminAuditRecord } from './records.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
-/** Where a node stands in the log of its cluster, durably. */
+/** How far a node has read the log of its cluster, durably. */
 export interface ClusterPosition {
   readonly clusterId: string
   readonly sequence: number
 }
 
-/** How a shared commit is judged. */
+/** The circumstances of judging a shared commit. */
 export interface SharedJudgement {
-  /** Durable together with what follows from the commit. */
+  /** Becomes durable together with the effects of the commit. */
   readonly position: ClusterPosition
-  /** The instant of its source at which it was shared, by which it is fresh or not. */
+  /** When the source received it; its freshness is judged by this instant. */
   readonly judgedAtMs: number
-  /** Milliseconds since then: what lasts for a while lasts so much less. */
+  /** Milliseconds since then; durations in the event are shortened by it. */
   readonly ageMs: number
 }
 
-/** The node that a member speaks for. */
+/** The node that a member represents. */
 export interface ClusterHost {
-  /** Tells the loop something; false when it was not taken. Never waits. */
+  /** Publishes an event to the loop without waiting; false when it was not accepted. */
   tell(event: NodeEvent): boolean
-  /** Folds a shared commit, or refuses it; resolves once that is durable. */
+  /** Folds or refuses a shared commit; resolves once that is durable. */
   judge(attempt: SignedAttempt, judgement: SharedJudgement): Promise<AdminAuditRecord>
-  /** Makes a position durable behind which nothing is to be folded. */
+  /** Makes a position durable without folding anything. */
   pass(position: ClusterPosition): Promise<void>
-  /** Where an earlier life has stopped reading. */
+  /** Where an earlier life stopped reading. */
   position(): ClusterPosition | undefined
-  /** How the node stands, as it last said. */
+  /** The maintenance status and cordon of the node, as last reported. */
   standing(): { readonly maintenance: MaintenanceStatus; readonly isCordoned: boolean }
-  /** Daemons that it could run. */
+  /** The daemons that it could run. */
   runnable(): readonly DaemonId[]
-  /** Whether code of the daemon may still run. */
+  /** Whether code of the daemon may still be running. */
   isRunning(daemon: DaemonId): boolean
-  /** Ends a copy at once and by itself. */
+  /** Ends a copy at once, regardless of intents. */
   end(daemon: DaemonId, graceMs: number): void
 }
 
-/** What a member is built on. */
+/** Options of a {@link ClusterMember}. */
 export interface ClusterMemberOptions {
   readonly thisNode: NodeId
   readonly epoch: EpochId
@@ -85,30 +85,30 @@ export interface ClusterMemberOptions {
 const pageSize = 100
 
 /**
- * A node as one of several: it says that it is there, holds the leases of what runs and leads here, reads what the others say and
- * what operators have asked of all of them, and tells its loop. When the source cannot be reached it goes on with what it knows,
- * for as long as its leases allow (N-500 to N-523).
+ * A node as a member of a cluster: it announces itself, holds the leases of what it runs and leads, reads what the
+ * other members report and what operators have asked of all of them, and tells its loop. When the source cannot be
+ * reached it goes on with what it knows, for as long as its leases allow (N-500 to N-523).
  */
 export class ClusterMember implements PlacementSource {
   readonly #options: ClusterMemberOptions
   readonly #identity: MemberIdentity
   readonly #leases: ClusterLeases
   readonly #picture: ClusterPicture
-  /** Leases that go to somebody else for a while, and until when. */
+  /** Leases that are left to other nodes for a while, and until when. */
   readonly #handedOver = new Map<LeaseSubject, MonotonicMs>()
-  /** Chains of which this node has given up its copy. */
+  /** Chains whose copy this node has given up. */
   readonly #givenUp = new Set<LeaseSubject>()
   /** Daemons that nobody runs, and since when this node knows. */
   #freeSince: ReadonlyMap<DaemonId, MonotonicMs> = new Map()
   /** Leases under which something has run. */
   readonly #used = new Set<LeaseSubject>()
   readonly #waiting = new Map<number, Deferred<AdminAuditRecord>[]>()
-  /** What this life has made of the latest commits. */
+  /** How this life has judged the latest commits. */
   readonly #judged = new Map<number, AdminAuditRecord>()
   #view: ClusterView | undefined
   #position: ClusterPosition | undefined
   #rttMs: number | undefined
-  /** The clock of the source less the own monotonic one. */
+  /** The clock of the source minus our monotonic clock. */
   #offsetMs: number | undefined
   #next: Deadline | undefined
   #beating: Promise<void> | undefined
@@ -117,7 +117,7 @@ export class ClusterMember implements PlacementSource {
   #listening: AsyncDisposable | undefined
   #lastBeatAt = 0
   #isOutOfReach = false
-  /** Reading the log has failed, and was told. */
+  /** Reading the log has failed, and that was logged. */
   #isUnread = false
   #state: 'idle' | 'member' | 'leaving' | 'gone' = 'idle'
 
@@ -141,12 +141,12 @@ export class ClusterMember implements PlacementSource {
     })
   }
 
-  /** What the cluster said last; `undefined` before the first heartbeat. */
+  /** The latest view of the cluster; `undefined` before the first heartbeat. */
   get view(): ClusterView | undefined {
     return this.#view
   }
 
-  /** The clock of the source now, in epoch milliseconds, as well as it is known. */
+  /** The current time of the source's clock, in epoch milliseconds, as an estimate. */
   get nowMs(): number {
     const { clock } = this.#options
     return Math.trunc(this.#offsetMs === undefined ? clock.wallNow() : clock.monotonicNow() + this.#offsetMs)
@@ -156,31 +156,31 @@ export class ClusterMember implements PlacementSource {
     return this.#state === 'gone'
   }
 
-  /** The fence under which the daemon may run here; `undefined` where it may not. */
+  /** The fence under which the daemon may run here; `undefined` if it may not. */
   fenceOf(daemon: DaemonId): number | undefined {
     return this.#leases.fenceOf(`daemon:${daemon}`)
   }
 
-  /** Takes the place of the node in the cluster. To be called once. Rejects with what the source says. */
+  /** Joins the cluster. Call it once. Rejects with the errors of the source. */
   async join(): Promise<void> {
     this.#position = this.#options.host.position()
     await this.#options.configuration.source.join(this.#identity)
     this.#state = 'member'
   }
 
-  /** From now on, until {@link ClusterMember.leave}, once the loop runs. */
+  /** Starts the heartbeats, which go on until {@link ClusterMember.leave}. Call it once the loop runs. */
   begin(): void {
     this.#lastBeatAt = this.#options.clock.monotonicNow()
     this.#listening = this.#options.configuration.source.listen?.(() => this.#askSoon())
     this.#askSoon()
   }
 
-  /** Acquires nothing any more; what is held is renewed until it is left. */
+  /** Stops acquiring leases; those held are renewed until {@link ClusterMember.leave}. */
   prepareToLeave(): void {
     if (this.#state === 'member') this.#state = 'leaving'
   }
 
-  /** Gives up its place and every lease under which nothing runs. What the source says to it is told to the log. */
+  /** Leaves the cluster and gives up every lease under which nothing runs. Errors of the source are logged. */
   async leave(): Promise<void> {
     const { host, configuration, logger } = this.#options
     const wasMember = this.#state === 'member' || this.#state === 'leaving'
@@ -203,7 +203,7 @@ export class ClusterMember implements PlacementSource {
     }
   }
 
-  /** Nothing is read any more. */
+  /** Nothing will be read any more: rejects everybody who waits for a commit. */
   #refuseWaiting(): void {
     for (const waiting of this.#waiting.values()) {
       for (const { reject } of waiting) reject(new NodeError('node.loop_closed', {}))
@@ -213,26 +213,32 @@ export class ClusterMember implements PlacementSource {
 
   // What a node asks of its cluster
 
-  /** Wishes that a daemon runs, or does not, on whichever node can, or on one. Rejects with what the source says. */
+  /**
+   * Sets whether a daemon should run, on any node that can or on one in particular. Rejects with the errors of the
+   * source.
+   */
   async wishDaemon(wish: DaemonWish): Promise<void> {
     await this.#options.configuration.source.wishDaemon(wish)
     this.#askSoon()
   }
 
-  /** Wishes that so many nodes hold the chain. Rejects with what the source says. */
+  /** Sets how many nodes should hold the chain. Rejects with the errors of the source. */
   async wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void> {
     await this.#options.configuration.source.wishReplicas(chain, desiredReplicas)
     this.#askSoon()
   }
 
-  /** This node has a copy of the chain, and may come to lead it. Rejects with what the source says. */
+  /** Reports that this node has a copy of the chain, and may lead it. Rejects with the errors of the source. */
   async becameHolder(chain: ChainId): Promise<void> {
     this.#givenUp.delete(`chain:${chain}`)
     await this.#options.configuration.source.holdReplica(this.#identity.node, chain, true)
     this.#askSoon()
   }
 
-  /** This node has no copy of the chain any more, and does not lead it. Rejects with what the source says. */
+  /**
+   * Reports that this node has no copy of the chain any more, and does not lead it. Rejects with the errors of the
+   * source.
+   */
   async idled(chain: ChainId): Promise<void> {
     const subject: LeaseSubject = `chain:${chain}`
     this.#givenUp.add(subject)
@@ -242,15 +248,15 @@ export class ClusterMember implements PlacementSource {
   }
 
   /**
-   * Shares a commit with all members; resolves with the record that this node has made of it, durably, once it has read it.
-   * Rejects with what the source says, and `node.loop_closed`.
+   * Shares a commit with all members. Resolves with the audit record that this node has made of it, durably, once it
+   * has read it. Rejects with the errors of the source, and with `node.loop_closed`.
    */
   async share(attempt: SignedAttempt): Promise<AdminAuditRecord | undefined> {
     const { source } = this.#options.configuration
     const sequence = await source.shareCommit(this.#identity.node, attempt, payloadDigest(payloadOf(attempt)))
     const known = this.#judged.get(sequence)
     if (known !== undefined) return known
-    // It was read before, in another life, or the log is another one than it was: the next view tells.
+    // It was read before, by another life, or the log has been replaced: the next view shows which.
     if (this.#wasRead(sequence)) await this.#beatAnew()
     if (this.#wasRead(sequence)) return undefined
     if (this.#isGone) throw new NodeError('node.loop_closed', {})
@@ -269,7 +275,10 @@ export class ClusterMember implements PlacementSource {
     await this.#asked(this.#options.configuration.source.requestEviction(chain, victim))
   }
 
-  /** What this node runs goes to others, if there are any that can; every node is told, and the one that is meant acts. */
+  /**
+   * Hands over what this node runs to other nodes, if any can take it. Does nothing for another node, which is told
+   * itself.
+   */
   invalidate(node: NodeId): void {
     if (node !== this.#identity.node) return
     const { host, clock, configuration } = this.#options
@@ -282,7 +291,7 @@ export class ClusterMember implements PlacementSource {
     this.#asked(configuration.source.forgetReplicaIntents(node)).catch((cause: unknown) => this.#onFault(cause))
   }
 
-  /** What the store cannot do now may be asked of it again. */
+  /** An operation that the store cannot do right now may be retried. */
   async #asked(answer: Promise<void>): Promise<void> {
     try {
       await answer
@@ -296,7 +305,7 @@ export class ClusterMember implements PlacementSource {
 
   // Heartbeats
 
-  /** Now, or once what is under way is over. */
+  /** Beats now, or when the heartbeat under way is over. */
   #askSoon(): void {
     if (this.#state !== 'member' && this.#state !== 'leaving') return
     if (this.#beating !== undefined) {
@@ -313,7 +322,7 @@ export class ClusterMember implements PlacementSource {
     })
   }
 
-  /** Resolves once a heartbeat that begins from now on has ended. */
+  /** Resolves after a heartbeat that began after this call. */
   async #beatAnew(): Promise<void> {
     await this.#beating
     this.#askSoon()
@@ -350,7 +359,7 @@ export class ClusterMember implements PlacementSource {
     }
   }
 
-  /** A network that says nothing any more is out of reach; what it says after all is for nobody. */
+  /** A source that does not answer in time is unreachable; a late answer is ignored. */
   async #inTime<Value>(answer: Promise<Value>): Promise<Value> {
     const { deadlines, configuration } = this.#options
     const late = createDeferred<never>()
@@ -363,7 +372,7 @@ export class ClusterMember implements PlacementSource {
     }
   }
 
-  /** What nobody wants here any more, and nothing runs under. From now on nothing is started under it. */
+  /** Leases that are no longer wanted here and under which nothing runs. From now on nothing is started under them. */
   #toRelease(isTaking: boolean, now: MonotonicMs): readonly LeaseSubject[] {
     for (const [subject, until] of this.#handedOver) {
       if (until <= now && this.#leases.fenceOf(subject) === undefined) this.#handedOver.delete(subject)
@@ -385,7 +394,7 @@ export class ClusterMember implements PlacementSource {
     const wish = this.#view?.daemons.find(({ daemon: { id } }) => id === daemon)
     const isWished = wish?.intent === 'run' && (wish.node === undefined || wish.node === thisNode)
     if (!isWished || this.#handedOver.has(subject) || isDraining(maintenance)) return true
-    // Acquired before a cordon that keeps it from being started.
+    // It was acquired before a cordon that now keeps it from being used.
     return !isTaking && !this.#used.has(subject)
   }
 
@@ -399,7 +408,7 @@ export class ClusterMember implements PlacementSource {
     this.#offsetMs = view.nowMs - (sentAt + now) / 2
     this.#view = view
     if (this.#state === 'gone') return
-    // Whenever the source has counted from, it was not before the question was sent.
+    // The source cannot have started counting before the request was sent.
     this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
     this.#picture.show(view, now, (event) => host.tell(event))
     this.#noteFree(view, now)
@@ -407,7 +416,7 @@ export class ClusterMember implements PlacementSource {
     if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
   }
 
-  /** Notes since when nobody has run what any node may run. */
+  /** Records since when nobody has run the daemons that any node may run. */
   #noteFree({ daemons, holders }: ClusterView, now: MonotonicMs): void {
     const free = new Map<DaemonId, MonotonicMs>()
     for (const { daemon, intent, node } of daemons) {
@@ -417,7 +426,7 @@ export class ClusterMember implements PlacementSource {
     this.#freeSince = free
   }
 
-  /** Whether every node has had the time to take its share, and nobody has taken this one. */
+  /** Whether every node has had time to take its share, and nobody has taken this daemon. */
   #wasLeft(daemon: DaemonId, now: MonotonicMs): boolean {
     const since = this.#freeSince.get(daemon)
     return since !== undefined && now - since >= 2 * this.#options.configuration.heartbeatMs
@@ -441,14 +450,14 @@ export class ClusterMember implements PlacementSource {
     memberSuperseded(logger, { node })
     this.#state = 'gone'
     this.#leases.replace([], 0)
-    // Nobody tells it of the others any more.
+    // Without the source nothing is known of the other nodes.
     this.#picture.lose((event) => host.tell(event))
     this.#refuseWaiting()
   }
 
   #onFault(cause: unknown): void {
     const { logger, clock, configuration, host } = this.#options
-    // The first is told; leases see to themselves.
+    // The first failure is logged; leases expire by themselves.
     if (!this.#isOutOfReach) (isPassing(cause) ? clusterUnreachable : clusterRefused)(logger, faultFields(cause))
     this.#isOutOfReach = true
     const silentMs = clock.monotonicNow() - this.#lastBeatAt
@@ -458,7 +467,7 @@ export class ClusterMember implements PlacementSource {
   // The shared log
 
   #positionIn({ clusterId }: ClusterView): number {
-    // Numbers of another cluster mean nothing here.
+    // Positions in the log of another cluster have no meaning here.
     return this.#position?.clusterId === clusterId ? this.#position.sequence : 0
   }
 
@@ -467,8 +476,8 @@ export class ClusterMember implements PlacementSource {
   }
 
   /**
-   * A log that ends before what was read of it has lost something, by a backup that was restored for instance, and gives the same
-   * numbers to others now. What was accepted of it once is not accepted again.
+   * A log that ends before the position read so far has lost commits, for instance because a backup was restored, and
+   * gives their numbers to others now. Commits accepted before are not accepted again.
    */
   #lookBack({ clusterId, lastSequence: last }: ClusterView, readBefore: ClusterPosition | undefined): void {
     if (readBefore?.clusterId !== clusterId || readBefore.sequence <= last) return
@@ -489,7 +498,7 @@ export class ClusterMember implements PlacementSource {
       })
   }
 
-  /** Reads on from where it stands, page by page; heartbeats go on meanwhile. */
+  /** Reads on from the current position, page by page, while heartbeats continue. */
   async #read(): Promise<void> {
     const { source } = this.#options.configuration
     for (;;) {
@@ -500,13 +509,16 @@ export class ClusterMember implements PlacementSource {
       if (page.length === 0) return
       for (const commit of page) {
         if (this.#isGone) return
-        // From the beginning, if it turned out to be another log meanwhile.
+        // Starts over if the log turned out to be another one.
         if (!(await this.#take(commit, view.clusterId))) break
       }
     }
   }
 
-  /** Once, and in order: what follows from a commit and that it was read become durable together. False where nothing follows it. */
+  /**
+   * Takes each commit once, in order; its effects and the position become durable together. False when it does not
+   * follow the position.
+   */
   async #take({ sequence, sharedAtMs, readAtMs, attempt }: SharedCommit, clusterId: string): Promise<boolean> {
     const { host, logger } = this.#options
     const before = this.#position
@@ -533,14 +545,14 @@ export class ClusterMember implements PlacementSource {
   }
 }
 
-/** The daemon that a lease is for. */
+/** The daemon that a lease is for; `undefined` for a chain. */
 function daemonOf(subject: LeaseSubject): DaemonId | undefined {
   return subject.startsWith('daemon:') ? (subject.slice('daemon:'.length) as DaemonId) : undefined
 }
 
 const passing = ['store.unavailable', 'store.conflict', 'node.cluster_silent'] as const
 
-/** Whether it may work when it is tried again. */
+/** Whether a retry may succeed. */
 function isPassing(cause: unknown): boolean {
   return passing.some((code) => StatewardError.is(cause, code))
 }

@@ -4,28 +4,28 @@ import { InvalidInputError } from '../base/errors.js'
 import { durationSchema, optionsSchema, portSchema } from '../base/options.js'
 import type { ClusterSource } from './cluster-source.js'
 
-/** How a node is one of several. */
+/** How a node takes part in a cluster. */
 export interface NodeClusterOptions {
-  /** What it shares with the others: a `PostgresCluster`, or a `MemoryCluster` for the nodes of one process. */
+  /** What the nodes share: a `PostgresCluster`, or a `MemoryCluster` for the nodes of one process. */
   readonly source: ClusterSource
-  /** Milliseconds between heartbeats, by which it also reads what the others say; 1,000 by default. */
+  /** Milliseconds between heartbeats, which also read what other nodes report. Default 1,000. */
   readonly heartbeatMs?: number
-  /** Milliseconds for which a lease is its own without being renewed, and after which others take over; 10,000 by default. */
+  /** Milliseconds that a lease lasts without being renewed; after that other nodes take over. Default 10,000. */
   readonly leaseTtlMs?: number
   /**
-   * Milliseconds before the end of a lease that could not be renewed at which its daemon is told to end, and which it has for that;
-   * 4,000 by default. With two heartbeats it must be less than the lease.
+   * How many milliseconds before the end of a lease that could not be renewed its daemon is told to end; it has that
+   * much time to do so. Default 4,000. This and two heartbeats together must be shorter than the lease.
    */
   readonly graceMs?: number
-  /** Milliseconds of silence after which a peer is degraded; 3,000 by default. */
+  /** Milliseconds of silence after which a peer is degraded. Default 3,000. */
   readonly degradedMs?: number
-  /** The same for unreachable; 10,000 by default. */
+  /** Milliseconds of silence after which a peer is unreachable. Default 10,000. */
   readonly unreachableMs?: number
-  /** The same for being no member any more; a day by default. */
+  /** Milliseconds of silence after which a peer is no longer a member. Default one day. */
   readonly forgetAfterMs?: number
 }
 
-/** The same with every default filled in. */
+/** The cluster options with every default filled in. */
 export type ClusterConfiguration = Readonly<Required<NodeClusterOptions>>
 
 const clusterOptionsSchema = optionsSchema<NodeClusterOptions>({
@@ -52,7 +52,7 @@ const clusterOptionsSchema = optionsSchema<NodeClusterOptions>({
 
 const subject = 'node options'
 
-/** Checks the options and fills in every default. Raises `invalid_input` naming the field. */
+/** Checks the options and fills in the defaults. Raises `invalid_input` naming the field. */
 export function resolveClusterOptions(options: unknown): ClusterConfiguration {
   const given = decode(clusterOptionsSchema, options, `${subject}: cluster`)
   const {

@@ -4,7 +4,7 @@ import type { ChainId, NodeId } from './ids.js'
 import { stateAfter, type MaintenanceState } from './maintenance.js'
 import type { MaintenanceStatus, MonotonicMs, NodeHealth } from './vocabulary.js'
 
-/** What a picture is drawn by. */
+/** What the events of a view depend on. */
 export interface PictureOptions {
   readonly thisNode: NodeId
   readonly degradedMs: number
@@ -15,7 +15,7 @@ export interface PictureOptions {
 
 type PictureEvent = ObservedEvent | IntentEvent
 
-/** Everything that a view says, as events under keys: the same key says again what it has said before. */
+/** The content of a view as events under keys; an event under the same key replaces the one before. */
 function* eventsOf(
   view: ClusterView,
   now: MonotonicMs,
@@ -32,7 +32,7 @@ function* eventsOf(
       { type: 'maintenance_transition_observed', node: peer, state: standingOf(maintenance, now) },
     ]
     if (member.rttMs !== undefined && own?.rttMs !== undefined) {
-      // By way of the source, which is the only way that the nodes have to each other.
+      // Round trips go by way of the source, the only connection between the nodes.
       yield [`rtt ${peer}`, { type: 'rtt_sample', peer, rttMs: member.rttMs + own.rttMs }]
     }
   }
@@ -53,7 +53,7 @@ function* eventsOf(
   }
 }
 
-/** What is not said any more has ended; of the rest nothing follows. */
+/** The event that ends what an earlier event reported; `undefined` if there is none. */
 function endOf(event: PictureEvent): PictureEvent | undefined {
   switch (event.type) {
     case 'node_health':
@@ -67,18 +67,18 @@ function endOf(event: PictureEvent): PictureEvent | undefined {
   }
 }
 
-/** Of another node only the status is known, and the instant at which it was told. */
+/** Only the status of another node is known, and when it was reported. */
 function standingOf(status: MaintenanceStatus, now: MonotonicMs): MaintenanceState {
   return stateAfter(status === 'drain_failed' ? { status, reason: 'as it says' } : { status }, now)
 }
 
-/** By silence; a member that has never been silent is healthy. */
+/** Derived from the time of silence alone. */
 function healthOf({ ageMs }: MemberView, { degradedMs, unreachableMs }: PictureOptions): NodeHealth {
   if (ageMs >= unreachableMs) return 'unreachable'
   return ageMs >= degradedMs ? 'degraded' : 'healthy'
 }
 
-/** A daemon that nobody may run yet is not to be run: who holds its lease is the one to run it (N-510). */
+/** A daemon that nobody may run yet counts as not wanted: only the holder of its lease runs it (N-510). */
 function intentOf({ daemon, intent }: DaemonWish, view: ClusterView, options: PictureOptions): PictureEvent {
   const node = intent === 'run' ? holderOf(`daemon:${daemon.id}`, view, options) : undefined
   return node === undefined
@@ -93,13 +93,13 @@ function holderOf(
 ): NodeId | undefined {
   if (isHeldHere(subject)) return thisNode
   const holder = holders.get(subject)
-  // An earlier life of this node does not count for this one.
+  // The lease of an earlier life of this node does not count for this one.
   return holder === thisNode ? undefined : holder
 }
 
 /**
- * What a node has told its loop of the cluster. A view is compared with it, and only what differs is told; what found no room is
- * told again with the next view (N-505).
+ * What a node has told its loop about the cluster. Each view is compared with it, and only differences are sent; those
+ * that found no room are sent again with the next view (N-505).
  */
 export class ClusterPicture {
   readonly #options: PictureOptions
@@ -109,7 +109,7 @@ export class ClusterPicture {
     this.#options = options
   }
 
-  /** Tells what is other than before; `tell` says whether it was taken. */
+  /** Sends the differences to the view; `tell` returns whether an event was accepted. */
   show(view: ClusterView, now: MonotonicMs, tell: (event: PictureEvent) => boolean): void {
     const seen = new Set<string>()
     for (const [key, event] of eventsOf(view, now, this.#options)) {
@@ -123,14 +123,14 @@ export class ClusterPicture {
     }
   }
 
-  /** The source cannot be asked: nobody knows how the others are. */
+  /** The source cannot be reached: nothing is known of the other nodes. */
   lose(tell: (event: PictureEvent) => boolean): void {
     for (const [key, { event }] of this.#told) {
       if (event.type === 'node_health') this.#tell(key, { ...event, health: 'unreachable' }, tell)
     }
   }
 
-  /** This node runs the daemon, or leads the chain, no more, whatever the last view says. */
+  /** This node no longer runs the daemon or leads the chain, whatever the last view says. */
   end(subject: LeaseSubject, tell: (event: PictureEvent) => boolean): void {
     const [kind, id = ''] = subject.split(':')
     const key = kind === 'chain' ? `leader ${id}` : `daemon ${id}`
@@ -146,7 +146,7 @@ export class ClusterPicture {
   }
 }
 
-/** Instants are those of the telling, and make no difference. */
+/** Instants are when an event was made, and do not count as a difference. */
 function textOf(event: PictureEvent): string {
   return event.type === 'maintenance_transition_observed' ? event.state.status : JSON.stringify(event)
 }

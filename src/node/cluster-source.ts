@@ -4,42 +4,42 @@ import type { ChainId, DaemonId, Digest, EpochId, NodeId } from './ids.js'
 import type { PlacementSource } from './node-dispatcher.js'
 import type { DaemonIntent, MaintenanceStatus, ReplicaIntent } from './vocabulary.js'
 
-/** One life of a member: its node, and the epoch of the loop that speaks for it. */
+/** One life of a member: its node, and the epoch of its loop. */
 export interface MemberIdentity {
   readonly node: NodeId
   readonly epoch: EpochId
 }
 
-/** What a lease is for: the one copy of a daemon, or the lead of a chain. */
+/** What a lease is for: the only copy of a daemon, or the lead of a chain. */
 export type LeaseSubject = `daemon:${DaemonId}` | `chain:${ChainId}`
 
-/** A lease as its holder has it. */
+/** A lease as its holder sees it. */
 export interface HeldLease {
   readonly subject: LeaseSubject
-  /** Grows whenever the lease changes hands, also back into the same. */
+  /** Increases whenever the lease changes hands, even if it returns to a former holder. */
   readonly fence: number
 }
 
-/** What a member says with every heartbeat, and what it asks for. */
+/** What a member reports and requests with every heartbeat. */
 export interface Heartbeat extends MemberIdentity {
   readonly maintenance: MaintenanceStatus
   readonly isCordoned: boolean
-  /** Milliseconds that its last heartbeat took, there and back; absent with the first. */
+  /** Round-trip time of its previous heartbeat in milliseconds; absent in the first. */
   readonly rttMs?: number
-  /** For how long leases are its own from now on, in milliseconds. */
+  /** How long leases last from now on, in milliseconds. */
   readonly leaseTtlMs: number
   /** Leases that it gives up. */
   readonly release: readonly LeaseSubject[]
   /**
-   * The daemons that it would run, if nobody else does and they are wished for. Those that any node may run it acquires up to its
-   * share: their number by that of the members that take anything, rounded up.
+   * The daemons that it would run if they are wanted and nobody else runs them. Of those that any node may run it
+   * acquires at most its share: their number divided by the number of members that take any, rounded up.
    */
   readonly takeDaemons: readonly DaemonId[]
-  /** Those among them that it acquires whatever its share is. */
+  /** Those among them that it acquires regardless of its share. */
   readonly takeBeyondShare: readonly DaemonId[]
   /** Whether it would lead the chains of which it has copies. */
   readonly takesChains: boolean
-  /** Milliseconds after which a member that was not heard of is forgotten. */
+  /** Milliseconds of silence after which a member is forgotten. */
   readonly forgetAfterMs: number
 }
 
@@ -52,25 +52,25 @@ export interface MemberView extends MemberIdentity {
   readonly rttMs: number | undefined
 }
 
-/** Whether a daemon should run anywhere. */
+/** Whether and where a daemon should run. */
 export interface DaemonWish {
   readonly daemon: DaemonRef
   readonly intent: DaemonIntent
-  /** The one node that may run it. */
+  /** The only node that may run it. */
   readonly node?: NodeId
 }
 
-/** What the cluster knows, as of one heartbeat. */
+/** The state of the cluster as of one heartbeat. */
 export interface ClusterView {
-  /** Names the cluster; positions in its log mean nothing in another. */
+  /** Identifies the cluster; positions in its log have no meaning in another. */
   readonly clusterId: string
   /** The clock of the source, in epoch milliseconds. */
   readonly nowMs: number
-  /** The leases that this heartbeat has renewed or acquired; no other is its own. */
+  /** The leases that this heartbeat has renewed or acquired; the member holds no others. */
   readonly held: readonly HeldLease[]
   readonly members: readonly MemberView[]
   readonly daemons: readonly DaemonWish[]
-  /** Who holds which lease that has not expired. */
+  /** The holder of each lease that has not expired. */
   readonly holders: ReadonlyMap<LeaseSubject, NodeId>
   readonly replicas: readonly { readonly chain: ChainId; readonly node: NodeId }[]
   readonly chains: readonly { readonly chain: ChainId; readonly desiredReplicas: number }[]
@@ -87,45 +87,47 @@ export interface SharedCommit {
   readonly sharedAtMs: number
   /** The clock of the source as it was read. */
   readonly readAtMs: number
-  /** Absent when what is stored is no commit. */
+  /** Absent when the stored data is not a valid commit. */
   readonly attempt: SignedAttempt | undefined
 }
 
-/** How a member asks who should hold what: the part of {@link PlacementSource} that needs an answer. */
+/** The part of {@link PlacementSource} whose calls need an answer. */
 type Placing = Omit<PlacementSource, 'invalidate'>
 
 /**
- * What the nodes of a cluster share: who is there, who runs and leads what, what operators have asked for, who should hold which
- * copy. Its one clock decides how old everything is. Calls reject with what the store says, a `store.unavailable` for instance, and
- * may then have been done all the same: all but `heartbeat` and `join` can be done twice.
+ * What the nodes of a cluster share: the members, who runs and leads what, what operators have asked for, and who
+ * should hold which copy. Its clock alone decides how old everything is. Calls reject with the errors of the store, for
+ * instance `store.unavailable`, and may have taken effect all the same. All but `heartbeat` and `join` are idempotent.
  */
 export interface ClusterSource extends Placing {
-  /** Takes the place of the node, from whichever life had it. Leases of earlier lives stay theirs until they expire. */
+  /**
+   * Takes the place of the node from whichever life had it. Leases of earlier lives remain theirs until they expire.
+   */
   join(member: MemberIdentity): Promise<void>
   /**
-   * Says that the member is there, gives up, renews and acquires leases, and tells what the cluster knows. A lease can be acquired
-   * once it was given up or has expired. Resolves with `undefined` when another life has taken the place.
+   * Reports the member, gives up, renews and acquires leases, and resolves with the state of the cluster. A lease can
+   * be acquired once it was given up or has expired. Resolves with `undefined` when another life has taken the place.
    */
   heartbeat(beat: Heartbeat): Promise<ClusterView | undefined>
-  /** Takes the member away; its leases are given up, all but these. */
+  /** Removes the member and gives up its leases, except those in `kept`. */
   leave(member: MemberIdentity, kept: readonly LeaseSubject[]): Promise<void>
-  /** Says whether a daemon should run, and where. */
+  /** Sets whether and where a daemon should run. */
   wishDaemon(wish: DaemonWish): Promise<void>
-  /** Says how many copies there should be of a chain. */
+  /** Sets how many copies of a chain there should be. */
   wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void>
-  /** Says that a node has a copy of a chain, or has it no more. */
+  /** Reports that a node has a copy of a chain, or no longer has one. */
   holdReplica(node: NodeId, chain: ChainId, isHeld: boolean): Promise<void>
-  /** Forgets what a node should hold, so that it is decided anew. */
+  /** Forgets which copies a node should hold, so that this is decided again. */
   forgetReplicaIntents(node: NodeId): Promise<void>
-  /** Appends a commit to the shared log. The same payload has one number, however often it comes. */
+  /** Appends a commit to the shared log and resolves with its number. The same payload always has the same number. */
   shareCommit(node: NodeId, attempt: SignedAttempt, digest: Digest): Promise<number>
-  /** Commits behind a number, in order. */
+  /** The commits after a number, in order. */
   commitsAfter(sequence: number, limit: number): Promise<readonly SharedCommit[]>
   requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void>
   requestEviction(chain: ChainId, victim: NodeId): Promise<void>
   /**
-   * Hears, until disposed, that somebody has changed something, so that nobody waits for the next heartbeat. A hint, never a promise;
-   * `undefined` where there is none.
+   * Calls `onChange` when another node has changed something, until disposed, so that nobody has to wait for the next
+   * heartbeat. Calls may be missed; `undefined` if the source cannot notify.
    */
   listen?(onChange: () => void): AsyncDisposable | undefined
 }

@@ -5,24 +5,24 @@ import type { NodeHealth } from './vocabulary.js'
 
 /** What is known of the contact with one peer. */
 export interface Contact {
-  /** When it was last heard of, by the monotonic clock. */
+  /** The last contact, by the monotonic clock. */
   readonly lastSeenAt: number
-  /** The way to it and back, in milliseconds, if it was measured. */
+  /** Round-trip time in milliseconds, if it was measured. */
   readonly rttMs?: number
 }
 
-/** After how many milliseconds of silence a peer counts as degraded, and as unreachable. */
+/** The milliseconds of silence after which a peer is degraded, and unreachable. */
 const degradedAfterMs = 1500
 const unreachableAfterMs = 5000
 
-/** The node of an id of 32 bytes: its first 8 bytes, the last of them first. Raises `invalid_input` for fewer. */
+/** The node with a 32-byte id: its first 8 bytes in reverse order. Raises `invalid_input` for fewer bytes. */
 export function nodeOfGraphId(id: Uint8Array): NodeId {
   return parseNodeId(Buffer.from(id.slice(0, 8).toReversed()).toString('hex'))
 }
 
 /**
- * The probes that most nodes start with: told of every contact with a peer, they say how it is by the time that has passed since,
- * and how long the way was. This node is none of its peers (N-422).
+ * The probes that most nodes start with. Report every contact with a peer; they derive its health from the time since
+ * then, and its locality from the round-trip time. This node itself is never a peer (N-422).
  */
 export class ContactProbe {
   readonly locality: LocalityProbe = {
@@ -43,14 +43,14 @@ export class ContactProbe {
     this.#clock = clock
   }
 
-  /** A peer was heard of just now; how long the way was stays what it was unless it is said. */
+  /** Reports a contact with a peer. Without `rttMs` the last round-trip time is kept. */
   heardOf(peer: NodeId, rttMs?: number): void {
     if (peer === this.#thisNode) return
     const rtt = rttMs ?? this.#contacts.get(peer)?.rttMs
     this.#contacts.set(peer, { lastSeenAt: this.#clock.monotonicNow(), ...(rtt !== undefined && { rttMs: rtt }) })
   }
 
-  /** The peer is none any more. */
+  /** Removes a peer. */
   forget(peer: NodeId): void {
     this.#contacts.delete(peer)
   }

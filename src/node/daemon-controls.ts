@@ -2,12 +2,12 @@ import { onAbort } from '../base/abort.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import type { DaemonControl } from './control-event.js'
 
-/** How many control events wait for a daemon; a further one is lost, and counted. */
+/** How many control events wait for a daemon; further ones are dropped and counted. */
 const capacity = 8
 
 /**
- * What a daemon has been told and has not read yet. At most eight are kept: of a daemon that does not read, the newest are lost
- * (N-434).
+ * The control events that a daemon has not read yet, at most eight. For a daemon that does not read, the newest are
+ * dropped (N-434).
  */
 export class DaemonControls {
   readonly #waiting: DaemonControl[] = []
@@ -15,12 +15,12 @@ export class DaemonControls {
   #dropped = 0
   #isClosed = false
 
-  /** Events that were lost. */
+  /** The number of dropped events. */
   get dropped(): number {
     return this.#dropped
   }
 
-  /** The next control event; `undefined` once nothing follows, or when the signal aborts. */
+  /** Waits for the next control event; `undefined` after the last one, or when the signal aborts. */
   next(options: { readonly signal?: AbortSignal } = {}): Promise<DaemonControl | undefined> {
     const waiting = this.#waiting.shift()
     if (waiting !== undefined || this.#isClosed || options.signal?.aborted === true) return Promise.resolve(waiting)
@@ -35,12 +35,12 @@ export class DaemonControls {
     return reader.promise.finally(forget)
   }
 
-  /** The next control event if there is one now. */
+  /** The next control event, if there is one now. */
   tryNext(): DaemonControl | undefined {
     return this.#waiting.shift()
   }
 
-  /** Tells the daemon something; false when it is lost. */
+  /** Adds a control event; false when it is dropped. */
   push(control: DaemonControl): boolean {
     if (this.#isClosed) return false
     const reader = this.#readers.shift()
@@ -53,7 +53,7 @@ export class DaemonControls {
     return true
   }
 
-  /** Nothing follows; what waits can still be read. */
+  /** Ends the controls; those that wait can still be read. */
   close(): void {
     this.#isClosed = true
     for (const reader of this.#readers.splice(0)) reader.resolve(undefined)

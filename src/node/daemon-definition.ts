@@ -14,47 +14,47 @@ import type { NodeLogLevel } from './vocabulary.js'
 /** What a running daemon is given. */
 export interface DaemonScope {
   readonly daemon: DaemonRef
-  /** Aborts when the daemon is to end; it has its grace period for that. */
+  /** Aborts when the daemon should end; it then has its grace period. */
   readonly signal: AbortSignal
-  /** What its node wants it to know: that it drains, that the cluster is overfull. */
+  /** What its node tells it: a drain, backpressure. */
   readonly controls: Pick<DaemonControls, 'next' | 'tryNext' | 'dropped'>
-  /** Of a cluster: the fence of the lease that this copy runs under. What it writes elsewhere bears it. */
+  /** In a cluster, the fence of the lease that this copy runs under. Pass it along with writes to other systems. */
   readonly fence: number | undefined
-  /** Says how it is; false when that was lost, because the queue of the node is full. Raises `invalid_input`. */
+  /** Reports its health; false when the report was dropped because the node's queue is full. Raises `invalid_input`. */
   reportHealth(health: DaemonHealth): boolean
-  /** Says how busy it is, as a fraction. Raises `invalid_input`. */
+  /** Reports its saturation as a fraction. False when the report was dropped. Raises `invalid_input`. */
   reportSaturation(saturation: number): boolean
-  /** Writes into the log of the node; never waits, and false when the line was lost. Raises `invalid_input`. */
+  /** Writes a line to the node's log without waiting; false when it was dropped. Raises `invalid_input`. */
   readonly log: (level: NodeLogLevel, message: string) => boolean
 }
 
-/** One copy of a daemon that runs. */
+/** A running copy of a daemon. */
 export interface RunningDaemon {
-  /** Resolves when it has ended by itself or because it was told to; rejects when it has crashed. */
+  /** Resolves when it has ended, by itself or because it was told to; rejects when it has crashed. */
   readonly ended: Promise<unknown>
-  /** Tells it something; absent for one that reads its controls itself. */
+  /** Passes a control event to it; absent if it reads its controls itself. */
   readonly control?: (control: DaemonControl) => void
-  /** Ends it by force; absent where that cannot be done. */
+  /** Ends it by force; absent if that is not possible. */
   readonly kill?: () => void
 }
 
-/** How daemons of one kind are run. */
+/** Runs daemons of one kind. */
 export interface DaemonRunner {
   /** Shown in the list of jobs. */
   readonly kind: string
-  /** Starts a copy; what it raises is a crash. */
+  /** Starts a copy; an exception counts as a crash. */
   start(scope: DaemonScope): RunningDaemon | Promise<RunningDaemon>
-  /** The copy that an earlier process of this node has left running, if there is one. */
+  /** Takes over the copy that an earlier process of this node left running, if there is one. */
   adopt?(scope: DaemonScope): Promise<RunningDaemon | undefined>
 }
 
-/** How a daemon is defined. */
+/** Options of a daemon definition. */
 export interface DaemonOptions<Input = unknown> {
-  /** Its id where it must be another one than its name makes. */
+  /** Its id. Default: derived from the name. */
   readonly id?: DaemonId
-  /** Milliseconds that it has to end; at most what the node grants. */
+  /** Milliseconds that it has to end, at most what the node grants. */
   readonly graceMs?: number
-  /** What a machine or a worker starts from. */
+  /** The input of a machine or a worker. */
   readonly input?: Input
 }
 
@@ -72,7 +72,7 @@ export const daemonDefinitionSchema = optionsSchema<DaemonDefinition>({
   graceMs: v.optional(durationSchema),
 })
 
-/** The function of a daemon that runs in this process: it ends when its signal aborts. */
+/** A daemon as a function of this process: it ends when its signal aborts. */
 export type DaemonWork = (scope: DaemonScope) => unknown
 
 const optionsShape = optionsSchema<DaemonOptions>({
@@ -81,19 +81,19 @@ const optionsShape = optionsSchema<DaemonOptions>({
   input: v.optional(v.any()),
 })
 
-/** The runners of what {@link defineDaemon} takes, by their kind; named here, because they import this file. */
+/** The runners of what {@link defineDaemon} accepts, by kind. Declared here because they import this file. */
 export interface DaemonRunners {
   callback(work: DaemonWork): DaemonRunner
   machine(machine: AnyStateMachine, input: unknown): DaemonRunner
   worker(file: URL, input: JsonValue | undefined): DaemonRunner
 }
 
-/** The id that a name makes: the first 8 bytes of its SHA-256. */
+/** The id derived from a name: the first 8 bytes of its SHA-256. */
 export function daemonIdOf(name: string): DaemonId {
   return createHash('sha256').update(`stateward.daemon.v1\0${name}`).digest('hex').slice(0, 16) as DaemonId
 }
 
-/** Makes `defineDaemon` of the runners that there are. */
+/** Creates `defineDaemon` from these runners. */
 export function daemonDefiner(runners: DaemonRunners) {
   function define(name: string, work: DaemonWork, options?: DaemonOptions<never>): DaemonDefinition
   function define<Machine extends AnyStateMachine>(

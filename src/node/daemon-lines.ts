@@ -15,10 +15,10 @@ export const daemonAdopted = defineLine<OfKind>('info', 'a daemon of an earlier 
 
 export const daemonEnded = defineLine<
   OfKind & {
-    /** What it crashed with. */
+    /** The error it crashed with. */
     readonly error?: string
     readonly stopCause?: string
-    /** False for one that did not end when it was told to. */
+    /** False if it did not end in time after being told to. */
     readonly inTime: boolean
   }
 >('debug', 'a daemon has ended')

@@ -9,10 +9,10 @@ import type { DaemonId, NodeId } from './ids.js'
 import type { SupervisionOptions } from './options.js'
 import type { DaemonIntent, DaemonLifecycle, MonotonicMs } from './vocabulary.js'
 
-/** What a node knows and wishes of one daemon. Every field is there in every row, so that rows of a million have one shape. */
+/** What a node knows and wants of one daemon. Every row has every field, so that a million rows share one shape. */
 export interface DaemonRow {
   readonly id: DaemonId
-  /** The last that somebody knew. */
+  /** The last name that was given. */
   readonly name: string
   readonly health: DaemonHealth | undefined
   readonly saturation: number
@@ -23,11 +23,11 @@ export interface DaemonRow {
   readonly appliedUntil: MonotonicMs | undefined
   readonly intent: DaemonIntent | undefined
   readonly pinnedTo: NodeId | undefined
-  /** It was wished for while this node takes nothing new, and waits until it does. */
+  /** It is wanted, but waits because this node accepts nothing new. */
   readonly isHeldBack: boolean
 }
 
-/** A daemon of which nothing is known yet. */
+/** A daemon about which nothing is known yet. */
 export function newDaemon({ id, name }: DaemonRef): DaemonRow {
   return Object.freeze({
     id,
@@ -44,17 +44,17 @@ export function newDaemon({ id, name }: DaemonRef): DaemonRow {
   })
 }
 
-/** Where the daemon stands. */
+/** The life-cycle state of the daemon. */
 export function lifecycleOf({ place }: DaemonRow): DaemonLifecycle {
   return place.value.lifecycle
 }
 
-/** How it is named to those who act on it. */
+/** The id and name of the daemon. */
 export function refOf({ id, name }: DaemonRow): DaemonRef {
   return { id, name }
 }
 
-/** Whether it is wished for on this node, and this node has taken the wish. */
+/** Whether it is wanted on this node, and this node has accepted that. */
 export function isWantedHere(
   { intent, pinnedTo, isHeldBack }: Pick<DaemonRow, 'intent' | 'pinnedTo' | 'isHeldBack'>,
   thisNode: NodeId,
@@ -62,12 +62,12 @@ export function isWantedHere(
   return intent === 'run' && !isHeldBack && (pinnedTo === undefined || pinnedTo === thisNode)
 }
 
-/** Whether time will change it by itself: its gate opens, or an answer is overdue. */
+/** Whether time alone will change it: its gate opens, or an answer becomes overdue. */
 export function isTimed({ place: { context } }: DaemonRow): boolean {
   return context.gateUntil !== undefined || context.answerBy !== undefined
 }
 
-/** The row after a move of its chart; the same one when the chart refuses. */
+/** The row after a transition of its chart; the same object when the chart refuses it. */
 export function moved(row: DaemonRow, move: SupervisionMove): DaemonRow {
   const place = placeAfter(row, move)
   return place === row.place ? row : { ...row, place }
@@ -77,22 +77,22 @@ function placeAfter({ place }: DaemonRow, move: SupervisionMove): SupervisionPla
   return supervisionChart.move(place, move) ?? place
 }
 
-/** Whether the chart would let it be started, or told to stop, now. */
+/** Whether the chart allows a start now. */
 export function canStart({ place }: DaemonRow, now: MonotonicMs): boolean {
   return supervisionChart.select(place, { type: 'start', at: now, answerBy: now }).isTaken
 }
 
-/** Whether nothing it has done keeps it from being started. */
+/** Whether no earlier crash keeps it from being started. */
 export function isGateOpen({ place }: DaemonRow): boolean {
   return place.value.gate === 'idle'
 }
 
-/** Whether it runs or is about to. */
+/** Whether it runs or is about to, so that it can be told to stop. */
 export function canStop({ place }: DaemonRow): boolean {
   return supervisionChart.isPossible(place.value, 'stop')
 }
 
-/** The row under the name that somebody has just used, unless it is empty. */
+/** The row under the latest name, unless that is empty. */
 export function named(row: DaemonRow, { name }: DaemonRef): DaemonRow {
   return name === '' || name === row.name ? row : Object.freeze({ ...row, name })
 }
@@ -114,12 +114,12 @@ export function signalled(row: DaemonRow, signal: DaemonSignal, { backoff }: Sup
   }
 }
 
-/** The row after a start was handed on. */
+/** The row after a start was dispatched. */
 export function startEmitted(row: DaemonRow, now: MonotonicMs, { startTimeoutMs }: SupervisionOptions): DaemonRow {
   return moved(row, { type: 'start', at: now, answerBy: now + startTimeoutMs })
 }
 
-/** The row after a stop was handed on. */
+/** The row after a stop was dispatched. */
 export function stopEmitted(
   row: DaemonRow,
   deadline: MonotonicMs,
@@ -130,8 +130,8 @@ export function stopEmitted(
 }
 
 /**
- * Whether the arm of the daemons may have something to ask for, as long as the node does not drain and nothing is to be
- * restarted: the daemon should run and is stopped, or should not and is not.
+ * Whether reconciling the daemons may yield an action while the node does not drain and no restart is pending: the
+ * daemon should run and is stopped, or the reverse.
  */
 export function isUnsettledDaemon(row: DaemonRow, thisNode: NodeId): boolean {
   if (row.intent === undefined) return false

@@ -8,16 +8,16 @@ import type { DaemonHealth } from './daemon.js'
 import { daemonDefiner, type DaemonRunners, type DaemonScope } from './daemon-definition.js'
 import type { NodeLogLevel } from './vocabulary.js'
 
-/** What a daemon is asked when it is to end; a machine that does not listen to it is stopped instead. */
+/** The event that asks a machine to end; a machine that does not handle it is stopped. */
 const shutdown = { type: 'shutdown', gracePeriodMs: 0 } as const
 
-/** A function of this process. It cannot be ended by force: one that does not end when it is told to is left behind. */
+/** A function of this process. It cannot be ended by force: one that does not end when told to is left behind. */
 const callback: DaemonRunners['callback'] = (work) => ({
   kind: 'callback',
   start: (scope) => ({ ended: silence(Promise.resolve().then(() => work(scope))) }),
 })
 
-/** A machine: controls come to it as events of their names, and it has ended when it is done. */
+/** A machine: control events are sent to it under their type names; it has ended when it is done. */
 const machine: DaemonRunners['machine'] = (logic: AnyStateMachine, input) => ({
   kind: 'machine',
   start: ({ signal, daemon }) => {
@@ -45,15 +45,15 @@ const machine: DaemonRunners['machine'] = (logic: AnyStateMachine, input) => ({
   },
 })
 
-/** What a worker says of itself, as a message. */
+/** What a worker reports about itself, as a message. */
 type WorkerMessage =
   | { readonly type: 'health'; readonly health: DaemonHealth }
   | { readonly type: 'saturation'; readonly saturation: number }
   | { readonly type: 'log'; readonly level: NodeLogLevel; readonly message: string }
 
 /**
- * A thread: controls come to it as messages, `shutdown` among them, and so does what it says of itself. It has ended when it
- * exits with 0; another code, or an error that it does not catch, is a crash.
+ * A worker thread: control events, `shutdown` among them, are posted to it as messages, and its reports come back as
+ * messages. It has ended when it exits with 0; any other exit code or an uncaught error is a crash.
  */
 const worker: DaemonRunners['worker'] = (file: URL, input: JsonValue | undefined) => ({
   kind: 'worker',
@@ -75,13 +75,13 @@ const worker: DaemonRunners['worker'] = (file: URL, input: JsonValue | undefined
   },
 })
 
-/** Messages of other types are between the thread and whoever else it talks to. */
+/** Messages of other types are not for us. */
 function take(message: unknown, scope: DaemonScope): void {
   if (typeof message !== 'object' || message === null) return
   try {
     report(message as WorkerMessage, scope)
   } catch (refusal) {
-    // Nobody above would catch it: this is called by the thread's port.
+    // Nobody above would catch it: the thread's port calls this.
     scope.log('warn', `a message of the thread was refused: ${messageOf(refusal)}`)
   }
 }
@@ -99,12 +99,12 @@ function report(said: WorkerMessage, scope: DaemonScope): void {
   }
 }
 
-/** The runners that need nothing of the runtime. */
+/** The runners that need nothing from the runtime. */
 export const daemonRunners: DaemonRunners = { callback, machine, worker }
 
 /**
- * Defines a daemon of a node: a function of this process, a machine of XState, the file of a worker thread, or whatever a runner
- * runs. Its id follows from its name. Raises `invalid_input`.
+ * Defines a daemon of a node: a function of this process, an XState machine, the file of a worker thread, or anything
+ * that a runner runs. Its id is derived from its name. Raises `invalid_input`.
  *
  *     const indexer = defineDaemon('indexer', async ({ signal, controls }) => { ... })
  */

@@ -18,29 +18,29 @@ import type { DaemonId } from './ids.js'
 /** Why a daemon is told to end. */
 type StopCause = 'stopped' | 'node_closed' | 'lease_lost'
 
-/** Where a supervisor tells what happens to its daemons. */
+/** Where a supervisor reports what happens to its daemons. */
 export interface SupervisorSink {
-  /** Waits for room in the queue: the end of a daemon is not to be lost. Rejects once the loop has ended. */
+  /** Waits for room in the queue, so that the end of a daemon is never dropped. Rejects once the loop has ended. */
   publish(event: NodeEvent): Promise<void>
-  /** False when the event was lost. */
+  /** False when the event was dropped. */
   tryPublish(event: NodeEvent): boolean
 }
 
-/** What a supervisor is built on. */
+/** Options of a {@link DaemonSupervisor}. */
 export interface DaemonSupervisorOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly logger: Logger
   readonly sink: SupervisorSink
-  /** Milliseconds that a daemon has to end, unless its definition grants it less. */
+  /** Milliseconds that a daemon has to end, unless its definition allows less. */
   readonly stopGraceMs: number
-  /** Of a cluster: the fence of the lease under which a daemon runs here. One that has none is not started. */
+  /** In a cluster, the fence of the lease under which a daemon runs here. A daemon without one is not started. */
   readonly fenceOf?: (daemon: DaemonId) => number | undefined
   readonly inspect?: Inspect
 }
 
-/** One copy that is running, or whose code has not ended yet. */
+/** A copy that is running, or whose code has not ended yet. */
 interface Copy {
   readonly definition: DaemonDefinition
   readonly job: Job<StopCause>
@@ -49,22 +49,22 @@ interface Copy {
   startedAt: number | undefined
 }
 
-/** Milliseconds after which a start is tried again that found the copy before it still at work. */
+/** Milliseconds until a start is retried that found the previous copy still running. */
 const retryStartMs = 500
 
 /**
- * Starts and stops the daemons of a node and says what happens to them. Each copy is a job, listed with all others of the runtime;
- * of one daemon there is never a second copy while code of the first may still run (N-430). When to start again is not its
- * business: it tells the loop of every crash, and reconciliation asks for the next start.
+ * Starts and stops the daemons of a node and reports what happens to them. Each copy is a job, listed with all other
+ * jobs of the runtime. A daemon never has a second copy while code of the first may still run (N-430). The supervisor
+ * does not decide about restarts: it reports every crash to the loop, and reconciliation asks for the next start.
  */
 export class DaemonSupervisor {
   readonly #options: DaemonSupervisorOptions
   readonly #definitions = new Map<DaemonId, DaemonDefinition>()
   readonly #copies = new Map<DaemonId, Copy>()
-  /** Daemons whose copy of an earlier process was looked for, and those that are being looked for. */
+  /** Daemons whose copy of an earlier process was looked for, and those whose search is under way. */
   readonly #lookedFor = new Set<DaemonId>()
   readonly #looking = new Set<DaemonId>()
-  /** Daemons whose start was refused, because they were not defined. */
+  /** Daemons whose start was refused because they were not defined. */
   readonly #refused = new Set<DaemonId>()
   #hasBegun = false
   #dropped = 0
@@ -74,19 +74,19 @@ export class DaemonSupervisor {
     this.#options = options
   }
 
-  /** Daemons that can be started here. */
+  /** The daemons that can be started here. */
   definitions(): readonly DaemonDefinition[] {
     return [...this.#definitions.values()]
   }
 
   /**
-   * Adds or replaces a definition; a copy that runs goes on as it is. What an earlier process has left running of one that comes
-   * late is taken over then.
+   * Adds or replaces a definition; a running copy continues as it is. For a new definition, a copy that an earlier
+   * process left running is adopted now.
    */
   define(definition: DaemonDefinition): void {
     const { daemon, runner } = definition
     this.#definitions.set(daemon.id, definition)
-    // Its start failed for that reason, and has an answer now: it is asked for again.
+    // Its start failed for lack of a definition, which now exists: it is asked for again.
     if (this.#refused.delete(daemon.id)) this.#tell(daemon, { type: 'exited_cleanly', at: this.#now() })
     if (this.#hasBegun && runner.adopt !== undefined && !this.#copies.has(daemon.id)) this.#adoptLate(definition)
   }
@@ -95,17 +95,17 @@ export class DaemonSupervisor {
     return this.#definitions.has(id)
   }
 
-  /** Whether code of a copy may still run. */
+  /** Whether code of a copy may still be running. */
   isRunning(daemon: DaemonId): boolean {
     return this.#copies.has(daemon)
   }
 
-  /** Copies whose code has not ended. */
+  /** The number of copies whose code has not ended. */
   get size(): number {
     return this.#copies.size
   }
 
-  /** What daemons have said of themselves and been told that was lost, because somebody did not read. */
+  /** How many reports and control events of daemons were dropped because their receiver did not read. */
   get dropped(): number {
     let dropped = this.#dropped
     for (const { controls } of this.#copies.values()) dropped += controls.dropped
@@ -113,8 +113,8 @@ export class DaemonSupervisor {
   }
 
   /**
-   * Takes over what an earlier process of this node has left running, and says so, before the loop begins (14.4). Resolves when all
-   * of it is accounted for. A daemon that cannot be looked for is looked for again before it is started.
+   * Adopts the daemons that an earlier process of this node left running, and returns them as events, before the loop
+   * begins (14.4). If the search for a daemon fails, it is repeated before that daemon is started.
    */
   async adopt(): Promise<readonly NodeEvent[]> {
     this.#hasBegun = true
@@ -126,7 +126,7 @@ export class DaemonSupervisor {
     return adopted
   }
 
-  /** Looks, once, for the copy that an earlier process has left; what there is to say of it, if there is one. */
+  /** Looks, once, for the copy that an earlier process left; returns its signal, if there is one. */
   async #adopt(definition: DaemonDefinition): Promise<DaemonSignal | undefined> {
     const { logger } = this.#options
     const { daemon, runner } = definition
@@ -150,7 +150,7 @@ export class DaemonSupervisor {
     }
   }
 
-  /** The same while the loop runs, which is told. Never rejects. */
+  /** The same while the loop runs; reports to the loop. Never rejects. */
   #adoptLate(definition: DaemonDefinition): void {
     const tell = (signal: DaemonSignal | undefined): void => {
       if (signal !== undefined) this.#tell(definition.daemon, signal)
@@ -159,8 +159,8 @@ export class DaemonSupervisor {
   }
 
   /**
-   * Starts a daemon; that it has started, and how it ends, comes to the loop as events. Raises `node.unsupported` where it is not
-   * defined, and `node.dispatch_failed`, to be tried again, while code of an earlier copy still runs or may run.
+   * Starts a daemon; the loop learns of its start and its end through events. Raises `node.unsupported` if it is not
+   * defined, and `node.dispatch_failed`, to be retried, while code of an earlier copy runs or may run.
    */
   start({ id, name }: DaemonRef): void {
     if (this.#isClosed) throw new NodeError('node.loop_closed', {})
@@ -181,7 +181,7 @@ export class DaemonSupervisor {
       throw new NodeError('node.dispatch_failed', { reason, retryAfterMs: retryStartMs })
     }
     if (copy.job.state === 'working') {
-      // The loop does not know yet, or has not heard of it: it is told once more.
+      // The loop does not know yet, or has missed it: it is told again.
       if (copy.startedAt !== undefined) this.#tell(definition.daemon, { type: 'started', at: copy.startedAt })
       return
     }
@@ -189,7 +189,10 @@ export class DaemonSupervisor {
     throw new NodeError('node.dispatch_failed', { reason, retryAfterMs: retryStartMs })
   }
 
-  /** Tells a daemon to end; after `graceMs` it is ended by force where that can be done. One that does not run is reported so. */
+  /**
+   * Tells a daemon to end; after `graceMs` it is ended by force if that is possible. One that is not running is
+   * reported as stopped.
+   */
   stop(daemon: DaemonRef, graceMs: number, cause: StopCause = 'stopped'): void {
     const copy = this.#copies.get(daemon.id)
     if (copy === undefined) return this.#tell(daemon, { type: 'exited_cleanly', at: this.#now() })
@@ -202,18 +205,18 @@ export class DaemonSupervisor {
     copy.job.stop(cause, granted)
   }
 
-  /** It is to end earlier than it was told. */
+  /** It must end earlier than it was told before. */
   #hurry(copy: Copy, graceMs: number): void {
     const deadline = this.#options.deadlines.after(graceMs, () => copy.running?.kill?.())
     void copy.job.finished.then(() => deadline[Symbol.dispose]())
   }
 
-  /** Tells every daemon something. */
+  /** Passes a control event to every daemon. */
   broadcast(control: DaemonControl): void {
     for (const copy of this.#copies.values()) this.#control(copy, control)
   }
 
-  /** Starts nothing any more and ends everything; resolves when each has ended, or has not in its time. */
+  /** Stops starting daemons and ends all; resolves when each has ended or its time is up. */
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true
     const ended = [...this.#copies.values()].map(({ definition: { daemon }, job }) => {
@@ -259,7 +262,7 @@ export class DaemonSupervisor {
     const { daemon, runner } = definition
     const running = adopted?.() ?? (await runner.start(this.#scopeOf(copy)))
     copy.running = running
-    // Told to end while it was starting.
+    // It was told to end while it was starting.
     if (copy.job.state === 'left_behind') running.kill?.()
     if (running.control !== undefined) {
       for (let control = controls.tryNext(); control !== undefined; control = controls.tryNext()) {
@@ -280,7 +283,7 @@ export class DaemonSupervisor {
     copy.controls.close()
     if (answer.type === 'none') running?.kill?.()
     const at = this.#now()
-    // What was told to end has ended, in whatever way.
+    // A daemon that was told to end has ended cleanly, however it did so.
     const reason = answer.type === 'threw' && stopCause === undefined ? messageOf(answer.thrown) : undefined
     this.#tell(daemon, reason === undefined ? { type: 'exited_cleanly', at } : { type: 'crashed', at, reason })
     daemonEnded(this.#options.logger, {
@@ -335,7 +338,7 @@ export class DaemonSupervisor {
     }
   }
 
-  /** What starts and ends is told in order, however full the queue is; a loop that has ended does not mind. */
+  /** Starts and ends are reported in order, however full the queue is; a loop that has ended is ignored. */
   #tell(daemon: DaemonRef, signal: DaemonSignal): void {
     const { sink, logger } = this.#options
     sink.publish(lifecycle(daemon, signal)).catch((cause: unknown) => {

@@ -4,18 +4,21 @@ import { daemonIdSchema, type DaemonId } from './ids.js'
 import { fractionSchema, labelSchema, monotonicSchema, textSchema } from './scalars.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** Names a daemon. Two with one id are one daemon; the name is for people, and may be empty where nobody knew it. */
+/**
+ * Identifies a daemon. Two references with the same id are the same daemon; the name is for people, and empty if it is
+ * not known.
+ */
 export interface DaemonRef {
   readonly id: DaemonId
   readonly name: string
 }
 
-/** What a daemon says of itself. */
+/** The health that a daemon reports. */
 export type DaemonHealth =
   | { readonly status: 'healthy' | 'unhealthy' }
   | { readonly status: 'degraded'; readonly reason: string }
 
-/** What happened to a daemon, as the dispatcher has seen it. */
+/** What the dispatcher has seen happen to a daemon. */
 export type DaemonSignal =
   | { readonly type: 'started' | 'exited_cleanly'; readonly at: MonotonicMs }
   | { readonly type: 'crashed'; readonly at: MonotonicMs; readonly reason: string }

@@ -4,13 +4,13 @@ import type { NodeAction, PendingAction } from './action.js'
 /** An action that waits for its time. */
 export interface DeferredAction {
   readonly pending: PendingAction
-  /** How often it, or what it took the place of, has been put off. */
+  /** How often it, or an action that it replaced, was deferred. */
   readonly deferrals: number
 }
 
 /**
- * Actions that wait for their time, one for each kind and target: reconciliation asks for the same again in every pass until it
- * is done, and the latest asking takes the place of the one before it, with its budget (H-4).
+ * Deferred actions, one for each type and target. Reconciliation asks for the same action in every pass until it is
+ * done; the latest request replaces the previous one and inherits its deferrals (H-4).
  */
 export class DeferredActions implements Disposable {
   readonly #deadlines: DeadlineQueue
@@ -26,7 +26,7 @@ export class DeferredActions implements Disposable {
     return this.#waiting.size
   }
 
-  /** Puts an action off; true when it took the place of another. */
+  /** Defers an action; true when it replaced another. */
   add({ pending, deferrals }: DeferredAction, delayMs: number): boolean {
     const key = keyOf(pending.action)
     const before = this.#waiting.get(key)
@@ -40,7 +40,7 @@ export class DeferredActions implements Disposable {
     return before !== undefined
   }
 
-  /** Gives up what waits, and says what that was. */
+  /** Drops the deferred actions and returns them. */
   clear(): readonly DeferredAction[] {
     const left = [...this.#waiting.values()]
     for (const { deadline } of left) deadline[Symbol.dispose]()
@@ -53,7 +53,7 @@ export class DeferredActions implements Disposable {
   }
 }
 
-/** The kind of an action and what it is done to. */
+/** The type of an action and its target. */
 export function keyOf(action: NodeAction): string {
   return `${action.type} ${targetOf(action)}`
 }

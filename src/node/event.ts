@@ -36,7 +36,7 @@ import {
   type ReplicaIntent,
 } from './vocabulary.js'
 
-/** What happened around the node: folded into the actual state. */
+/** Something that happened around the node; folded into the actual state. */
 export type ObservedEvent =
   | {
       readonly type: 'replica_update'
@@ -44,18 +44,18 @@ export type ObservedEvent =
       readonly chain: ChainId
       readonly holder: NodeId
     }
-  /** The leader is gone and holds no copy any more, in one step. */
+  /** The leader was lost and holds no copy any more, in one step. */
   | { readonly type: 'replica_leader_lost_and_removed'; readonly chain: ChainId; readonly holder: NodeId }
-  /** A node holds a copy and leads, in one step. */
+  /** A node has become holder and leader, in one step. */
   | { readonly type: 'replica_became_holder_and_leader'; readonly chain: ChainId; readonly holder: NodeId }
   /** Without `leader` none is known any more. */
   | { readonly type: 'replica_leader_update'; readonly chain: ChainId; readonly leader?: NodeId }
   | { readonly type: 'daemon_lifecycle'; readonly daemon: DaemonRef; readonly signal: DaemonSignal }
-  /** The node knows of the daemon no longer: its row, its intent and its gate are forgotten. */
+  /** The node forgets the daemon: its row, its intent and its gate. */
   | { readonly type: 'daemon_removed'; readonly daemon: DaemonId }
   | { readonly type: 'rtt_sample'; readonly peer: NodeId; readonly rttMs: number }
   | { readonly type: 'node_health'; readonly peer: NodeId; readonly health: NodeHealth }
-  /** The peer is no member any more: what was known of it is forgotten. */
+  /** The peer is no longer a member; everything known of it is forgotten. */
   | { readonly type: 'peer_removed'; readonly peer: NodeId }
   | {
       readonly type: 'blob_announcement'
@@ -65,13 +65,13 @@ export type ObservedEvent =
       readonly added: boolean
     }
   | { readonly type: 'maintenance_transition_observed'; readonly node: NodeId; readonly state: MaintenanceState }
-  /** Whether a part of the process (tasks, operations, processes) has nothing under way; a drain waits for all of them. */
+  /** Whether a part of the process (tasks, operations, processes) is idle; a drain waits for all of them. */
   | { readonly type: 'participant_report'; readonly participant: string; readonly isIdle: boolean }
 
-/** What is wished of the node: folded into the desired state. */
+/** What the node should do; folded into the desired state. */
 export type IntentEvent =
   | { readonly type: 'placement_intent'; readonly chain: ChainId; readonly desiredReplicas: number }
-  /** With `node` the daemon is to run there and nowhere else; without it the pin is taken away. */
+  /** With `node` the daemon may run on that node only; without it the pin is removed. */
   | {
       readonly type: 'daemon_intent_update'
       readonly daemon: DaemonRef
@@ -80,7 +80,7 @@ export type IntentEvent =
     }
   | { readonly type: 'local_replica_intent'; readonly chain: ChainId; readonly intent: ReplicaIntent }
 
-/** What an operator asks for, signed or not. */
+/** A command of an operator, signed or not. */
 export type OperatorEvent =
   | { readonly type: 'admin_event'; readonly event: AdminEvent }
   | { readonly type: 'signed_admin_commit'; readonly commit: SignedAdminCommit }
@@ -94,7 +94,7 @@ export interface LogLineEvent {
   readonly message: string
 }
 
-/** What can be published to the loop of a node. `tick` lets time pass and reconciles nothing. */
+/** What can be published to the loop of a node. `tick` advances time without reconciling. */
 export type NodeEvent =
   | ObservedEvent
   | IntentEvent
@@ -156,10 +156,10 @@ const logLineOption = strictSchema({
   message: v.string('not text'),
 })
 
-/** Options of {@link stateEventSchema}, for unions that have more. */
+/** The options of {@link stateEventSchema}, for larger unions. */
 export const stateEventOptions = [...observedOptions, ...intentOptions] as const
 
-/** Accepts what changes the state of the node and is no wish of an operator. */
+/** Accepts the events that change the state of the node, except those of operators. */
 export const stateEventSchema: v.GenericSchema<unknown, ObservedEvent | IntentEvent> = v.variant('type', [
   ...stateEventOptions,
 ])
@@ -175,8 +175,8 @@ export const nodeEventSchema: v.GenericSchema<unknown, NodeEvent> = v.variant('t
 ])
 
 /**
- * Takes an event from outside, as a frozen copy. Raises `invalid_input` naming the field; nothing else, whatever the input is
- * made of.
+ * Takes an event from outside as a frozen copy. Raises `invalid_input` naming the field, and no other error, whatever
+ * the input is.
  */
 export function takeNodeEvent(input: unknown): NodeEvent {
   return deepFreeze(decode(nodeEventSchema, copyJson(input, 'node event'), 'node event'))

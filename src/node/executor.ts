@@ -19,28 +19,28 @@ import type { ActionDisposition } from './records.js'
 import { msUntil } from './scalars.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** Whether an action may be carried out now; what it reserves is given back when the dispatcher fails. */
+/** Decides whether an action may be dispatched now; reservations are released if the dispatcher fails. */
 export interface ExecutorGate {
   admit(pending: PendingAction, now: MonotonicMs): Admission
   release(pending: PendingAction): void
-  /** The cluster flag at a depth: an edge, or nothing. */
+  /** The edge of the cluster flag at this depth, if there is one. */
   measure(depth: number): BackpressureEdge | undefined
-  /** Whether the cluster flag is up. */
+  /** Whether the cluster flag is raised. */
   readonly isAsserted: boolean
 }
 
-/** Told what becomes of actions; must not throw. */
+/** Records what becomes of actions; must not throw. */
 export interface ExecutorRecorder {
-  /** The outcome of an action, for the action chain. */
+  /** The disposition of an action, for the action chain. */
   disposed(pending: PendingAction, disposition: ActionDisposition): void
-  /** An action will not be carried out, for the failure chain. */
+  /** An action that will not be carried out, for the failure chain. */
   failed(pending: PendingAction, reason: string): void
 }
 
-/** What an executor is built on. */
+/** Options of an {@link Executor}. */
 export interface ExecutorOptions {
   readonly capacity: number
-  /** How often an action is put off before it counts as failed. */
+  /** How often an action is deferred before it counts as failed. */
   readonly maxDeferCount: number
   readonly gate: ExecutorGate
   readonly dispatcher: Dispatcher
@@ -51,13 +51,13 @@ export interface ExecutorOptions {
   readonly inspect?: Inspect
 }
 
-/** What an executor has done; each number is right by itself, all of them together may be of different instants. */
+/** Counters of an executor. Each is exact, but they may be of slightly different instants. */
 export interface ExecutorStats {
   readonly dispatched: number
   readonly failed: number
-  /** Every time that an action was put off. */
+  /** Deferrals, counting every one of an action. */
   readonly deferred: number
-  /** Actions that took the place of one that was put off. */
+  /** Actions that replaced a deferred one. */
   readonly coalesced: number
   readonly gated: number
   readonly dispatchRetries: number
@@ -65,23 +65,23 @@ export interface ExecutorStats {
   readonly clusterBackpressureReleases: number
 }
 
-/** Milliseconds between two looks at the depth while the cluster flag is up and nothing else happens. */
+/** How often the depth is checked while the cluster flag is raised and nothing else happens, in milliseconds. */
 const idlePollMs = 100
 
-/** So many are remembered of what cannot be carried out. */
+/** How many unsupported actions are remembered. */
 const mostUnsupported = 1024
 
 const chart = new ChartTable(executorMachine)
 
 /**
- * Carries out the actions that reconciliation asks for, one after another: each is admitted, put off or gated, and what became
- * of it is recorded. It takes so many actions and no more; what it has no room for is asked for again by a later pass (N-410).
+ * Carries out the actions that reconciliation asks for, one after another: each is admitted, deferred or gated, and its
+ * disposition is recorded. Its capacity is bounded; a later pass asks again for actions that found no room (N-410).
  */
 export class Executor {
   readonly #options: ExecutorOptions
   readonly #queue: BoundedQueue<PendingAction>
   readonly #deferred: DeferredActions
-  /** Put off, and due now. */
+  /** Deferred actions that are due now. */
   readonly #due: DeferredAction[] = []
   readonly #share: LoopShare
   readonly #actor: ExecutorActor | undefined
@@ -89,7 +89,7 @@ export class Executor {
   readonly #ended = createDeferred<void>()
   #place: Place<typeof executorMachine> = { value: 'waiting', context: {} }
   #isScheduled = false
-  /** What nothing here can carry out, and was recorded already. */
+  /** Unsupported actions that were recorded already. */
   readonly #unsupported = new Set<string>()
   #poll: Deadline | undefined
   readonly #stats = {
@@ -127,12 +127,12 @@ export class Executor {
     return { ...this.#stats }
   }
 
-  /** Actions that are queued or put off. */
+  /** Actions that are queued or deferred. */
   get depth(): number {
     return this.#queue.size + this.#deferred.size + this.#due.length
   }
 
-  /** Takes an action; false when there is no room for it, or when nothing is taken any more. */
+  /** Accepts an action; false when there is no room or the executor is closed. */
   offer(pending: PendingAction): boolean {
     if (this.state === 'finishing' || this.state === 'ended') return false
     if (this.#queue.size >= this.#options.capacity) return false
@@ -141,7 +141,7 @@ export class Executor {
     return true
   }
 
-  /** Takes no more; resolves once what was queued is carried out. What was put off is recorded as failed (H-8). */
+  /** Accepts no more; resolves once the queued actions are carried out. Deferred ones are recorded as failed (H-8). */
   close(): Promise<void> {
     for (const { pending } of [...this.#deferred.clear(), ...this.#due.splice(0)]) {
       this.#fail(pending, 'the node ended before its time came')
@@ -152,14 +152,14 @@ export class Executor {
     return this.#ended.promise
   }
 
-  /** Never in the middle of what the loop does. */
+  /** Runs later, never in the middle of what the loop does. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     queueMicrotask(() => void this.#run())
   }
 
-  /** Takes one action after another until there is none. Never rejects: all that may throw is caught where it is called. */
+  /** Works off the queue. Never rejects: everything that may throw is caught where it is called. */
   async #run(): Promise<void> {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       await this.#execute(next)
@@ -228,7 +228,7 @@ export class Executor {
     recorder.disposed(pending, { status: 'failed', reason, retryAfterMs })
   }
 
-  /** Puts an action off; false when that was done too often, or when nothing is waited for any more. */
+  /** Defers an action; false when its deferrals are used up, or when the executor is closing. */
   #putOff(pending: PendingAction, deferrals: number, delayMs: number): boolean {
     if (deferrals >= this.#options.maxDeferCount || this.state === 'finishing') return false
     this.#stats.deferred += 1
@@ -236,7 +236,7 @@ export class Executor {
     return true
   }
 
-  /** Reconciliation goes on asking for what cannot be done: it is recorded once for each kind and target. */
+  /** Reconciliation keeps asking for what cannot be done; it is recorded once for each type and target. */
   #isKnownUnsupported({ action }: PendingAction): boolean {
     const key = keyOf(action)
     if (this.#unsupported.has(key)) return true
@@ -261,7 +261,7 @@ export class Executor {
     this.#hookGuard(() => dispatcher.onClusterBackpressure?.(edge))
   }
 
-  /** Only the falling edge can come while nothing is done, so only that is looked for. */
+  /** While the executor is idle only the falling edge can come, so only that is checked. */
   #pollLater(): void {
     const { gate, deadlines } = this.#options
     if (this.#poll !== undefined || !gate.isAsserted) return
@@ -285,7 +285,7 @@ export class Executor {
   }
 }
 
-/** What a dispatcher that threw has said. */
+/** The failure that a dispatcher has thrown. */
 function failureOf(thrown: unknown): { readonly reason: string; readonly retryAfterMs?: number } {
   if (StatewardError.is(thrown, 'node.unsupported')) return { reason: thrown.message }
   if (!StatewardError.is(thrown, 'node.dispatch_failed'))

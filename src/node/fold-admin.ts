@@ -13,14 +13,17 @@ import { isFrozen, runningHere, type NodeState } from './state.js'
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
-/** Why an operator's event is not even verified: nothing but what breaks the glass passes a freeze, and entries are bounded. */
+/**
+ * Why an operator's event is refused before verification: a freeze allows only events that break the glass, and forced
+ * entries are bounded.
+ */
 export function refusalOf(state: NodeState, event: AdminEvent): 'freeze_in_effect' | 'queue_full' | undefined {
   if (!isIce(event)) return isFrozen(state) ? 'freeze_in_effect' : undefined
   const isFull = countForced(state.forced) >= state.configuration.forcedEntriesCapacity
   return isForcing(event) && isFull ? 'queue_full' : undefined
 }
 
-/** Folds an operator's event. Every node folds it; what is addressed to one, that one acts on. */
+/** Folds an operator's event. Every node folds it; only the node that it is addressed to acts on it. */
 export function foldAdmin(state: NodeState, event: AdminEvent): readonly NodeEffect[] {
   const isHere = 'node' in event && event.node === state.configuration.thisNode
   switch (event.type) {

@@ -4,7 +4,7 @@ import type { NodeState } from './state.js'
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
-/** Puts a daemon; if it was held back and is no longer, the executor learns of it. */
+/** Puts a daemon's row; if it was held back and no longer is, the executor opens its gate. */
 export function putUngated(state: NodeState, row: DaemonRow): readonly NodeEffect[] {
   const isReleased = row.appliedUntil !== undefined && isGateOpen(row)
   state.putDaemon(isReleased ? { ...row, appliedUntil: undefined } : row)

@@ -8,22 +8,22 @@ import type { PeerInventory } from './inventory.js'
 import type { MaintenanceState } from './maintenance.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** What the inventory probes of one tick have said of a peer. */
+/** The combined answers of one tick's inventory probes for a peer. */
 export interface InventorySample {
   readonly peer: NodeId
   readonly inventory: PeerInventory
 }
 
 /**
- * What the loop folds, in this order of a life: `started` first, then whatever happens. Every instant is in it, so that folding
- * a recorded list of these again comes to the same states, actions and snapshots.
+ * Everything that the loop folds: `started` first, then the rest in order. Events contain every instant, so that
+ * folding a recorded list again yields the same states, actions and snapshots.
  */
 export type FoldEvent =
   | ObservedEvent
   | IntentEvent
-  /** The first of a life: `at` is the instant of the node until its first tick. */
+  /** The first event of a life: `at` is the node's instant until its first tick. */
   | { readonly type: 'started'; readonly at: MonotonicMs }
-  /** What an earlier life had left, by the clock of this one; before the first tick. */
+  /** The maintenance state of an earlier life, in this life's clock; before the first tick. */
   | { readonly type: 'maintenance_restored'; readonly state: MaintenanceState }
   | { readonly type: 'freeze_restored'; readonly until: MonotonicMs }
   | {
@@ -33,20 +33,20 @@ export type FoldEvent =
       readonly isCrashLooping: boolean
     }
   | { readonly type: 'forced_restored'; readonly forced: ForcedEntries }
-  /** Those of them that are still alive are to be restarted: after what was found alive. */
+  /** Restarts that are still pending for daemons that are alive; folded after the adopted daemons. */
   | { readonly type: 'restarts_restored'; readonly daemons: readonly DaemonId[] }
-  /** Time has passed. */
+  /** Time has advanced. */
   | { readonly type: 'tick'; readonly at: MonotonicMs }
-  /** An operator's event that has passed the freeze gate and its verifier; a rejected one is never folded. */
+  /** An operator's event that was accepted; rejected ones are never folded. */
   | { readonly type: 'admin_event'; readonly event: AdminEvent }
   /**
-   * What the inventory probes of one tick have said; what they say of one peer is put together by field. `isComplete`: none
-   * has failed and one at least has said something, so that peers which nobody named are forgotten.
+   * The answers of one tick's inventory probes, merged by field for each peer. `isComplete`: none has failed and at
+   * least one has answered, so that peers that none of them named are forgotten.
    */
   | {
       readonly type: 'inventory_polled'
       readonly samples: readonly InventorySample[]
       readonly isComplete: boolean
     }
-  /** A pass of reconciliation is over: these actions of it were taken by the queue, in order; others were dropped. */
+  /** A pass of reconciliation is over: the queue accepted these of its actions, in order, and dropped the others. */
   | { readonly type: 'reconciled'; readonly enqueued: readonly NodeAction[] }

@@ -6,7 +6,7 @@ import type { NodeState } from './state.js'
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
-/** A transition of some node was committed. Of this node it counts only if it follows from where it stands. */
+/** Folds the committed transition of a node. For this node it counts only if it is a successor of the current state. */
 export function foldObserved(state: NodeState, node: NodeId, seen: MaintenanceState): readonly NodeEffect[] {
   if (node !== state.configuration.thisNode) {
     state.changePeer(node, { maintenance: seen.status })
@@ -17,13 +17,13 @@ export function foldObserved(state: NodeState, node: NodeId, seen: MaintenanceSt
   return [{ type: 'observation_refused', from: state.maintenance.value, to: seen.status }]
 }
 
-/** An earlier life of this node had left it there. */
+/** Folds the maintenance state that an earlier life of this node left. */
 export function foldRestored(state: NodeState, left: MaintenanceState): readonly NodeEffect[] {
   const next = restored(state.maintenance, left)
   return next === undefined ? nothing : moveMaintenance(state, next)
 }
 
-/** This node stands elsewhere in its maintenance: what others see of it is the same, and its daemons learn of a drain. */
+/** Moves this node's maintenance; the node's own peer row shows the new state, and its daemons are told of a drain. */
 export function moveMaintenance(state: NodeState, next: MaintenancePlace): readonly NodeEffect[] {
   const from = state.maintenance.value
   state.maintenance = next

@@ -38,10 +38,10 @@ type ChainEvent = Of<
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
 /**
- * Folds one event into the state, in place, and says what that asks of the loop.
+ * Folds one event into the state, in place, and returns what that asks of the loop.
  *
- * It reads no clock and asks nobody: what it does follows from the state and the event, so that a recorded list of events,
- * folded again, comes to the same state. Nothing is refused here; who may what was decided before.
+ * It reads no clock and calls nobody: the result follows from the state and the event alone, so that folding a recorded
+ * list of events again yields the same state. Nothing is refused here; that was decided before.
  */
 export function fold(state: NodeState, event: FoldEvent): readonly NodeEffect[] {
   switch (event.type) {
@@ -112,7 +112,7 @@ export function fold(state: NodeState, event: FoldEvent): readonly NodeEffect[] 
   }
 }
 
-/** What is known of a daemon, under the name that somebody has just used. */
+/** The row of a daemon, under its latest name. */
 export function daemonFor(state: NodeState, daemon: DaemonRef): DaemonRow {
   const known = state.daemon(daemon.id)
   return known === undefined ? newDaemon(daemon) : named(known, daemon)
@@ -129,7 +129,7 @@ function foldTick(state: NodeState, at: MonotonicMs): readonly NodeEffect[] {
   return moveFreeze(state, { type: 'tick', at: now })
 }
 
-/** Where the gate stays, the chart refuses. */
+/** When the chart refuses the move, the gate stays as it is. */
 function moveFreeze(state: NodeState, move: FreezeMove): readonly NodeEffect[] {
   state.freeze = freezeGateChart.move(state.freeze, move) ?? state.freeze
   return nothing
@@ -142,7 +142,7 @@ function foldChain(state: NodeState, event: ChainEvent): readonly NodeEffect[] {
   return nothing
 }
 
-/** What becomes of a chain; nothing where it is not known and there is nothing to take from it. */
+/** The row of a chain after an event; `undefined` if the chain is unknown and the event only removes something. */
 function chainAfter(known: ChainRow | undefined, event: ChainEvent): ChainRow | undefined {
   const row = known ?? newChain(event.chain)
   switch (event.type) {
@@ -210,7 +210,7 @@ function foldBlob(state: NodeState, event: Of<'blob_announcement'>): readonly No
   return nothing
 }
 
-/** A pass is over: what the queue has taken of it is under way, and what was forced has been seen to. */
+/** A pass is over: its queued actions are under way, and its forced entries are handled. */
 function foldReconciled(state: NodeState, enqueued: readonly NodeAction[]): readonly NodeEffect[] {
   for (const action of enqueued) writeBack(state, action)
   if (!isFrozen(state)) {

@@ -1,7 +1,10 @@
 import { callPort, type OnFault } from './probes.js'
 import type { Scorer } from './scorer.js'
 
-/** The scorer behind a guard: one that throws, or answers with a promise, has no opinion. Absent methods stay absent. */
+/**
+ * Wraps a scorer so that one that throws, or returns a promise, counts as having no opinion. Missing methods stay
+ * missing.
+ */
 export function guardedScorer(scorer: Scorer, onFault: OnFault): Scorer {
   const ask = <Answer>(call: () => Answer | undefined): Answer | undefined => callPort('scorer', call, onFault)
   return {

@@ -62,7 +62,7 @@ type HistoryCommand = CommandOf<(typeof commands)[number]>
 
 const day = 24 * 60 * 60 * 1000
 
-/** Every audit record is kept; the others have bounds. */
+/** Audit records are all kept; the others are bounded. */
 export const defaultRetention: ChainRetentions = {
   action: { records: 10_000 },
   failure: { records: 10_000 },
@@ -70,7 +70,7 @@ export const defaultRetention: ChainRetentions = {
   log: { records: 10_000, ageMs: 7 * day },
 }
 
-/** What a node keeps over restarts. */
+/** What a node keeps across restarts. */
 interface HistoryTables extends ChainRows, CheckpointRows, AdminMemoryRows {
   readonly sequence: SequenceCounter
 }
@@ -87,20 +87,20 @@ type HistoryBatch = Parameters<
   Parameters<EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>['transact']>[0]
 >[0]
 
-/** A change of the checkpoints: what is kept from now on, and the keys of what counts no more. */
+/** A change of the checkpoints: those to write, and the keys of those to remove. */
 export interface CheckpointChange {
   readonly keep?: readonly { readonly key: string; readonly content: CheckpointContent }[]
   readonly forget?: readonly string[]
-  /** What administration has to remember of the commit that this follows from. */
+  /** What administration must remember of the commit that caused the change. */
   readonly accepted?: AcceptedCommit
 }
 
 /**
- * What a node keeps over restarts: the records of its chains, and the checkpoints that its loop folds again when it starts. A
- * stream of the lane, as the other rooms have theirs; without a journal it lives as long as the runtime.
+ * What a node keeps across restarts: the records of its chains, and the checkpoints that its loop folds when it starts.
+ * It is a stream of the lane, like those of the other rooms; without a journal it lives as long as the runtime.
  */
 export class NodeHistory implements LaneStream {
-  /** Name of its stream in the journal. */
+  /** The name of its stream in the journal. */
   static readonly streamName = 'node'
   readonly name = NodeHistory.streamName
   readonly #tables: HistoryTables
@@ -130,34 +130,34 @@ export class NodeHistory implements LaneStream {
     })
   }
 
-  /** Takes records and checkpoints from now on. */
+  /** Connects it to the lane; records and checkpoints are accepted from now on. */
   start(lane: Lane): void {
     this.#stream.start(lane)
   }
 
-  /** The records of each chain that are durable, those of earlier epochs included. */
+  /** The durable records of each chain, including earlier epochs. */
   get chains(): ChainFeeds {
     return this.#tables.chains
   }
 
-  /** The checkpoints in the order in which they came about. */
+  /** The checkpoints in the order they were written. */
   checkpoints(): readonly Checkpoint[] {
     return [...this.#tables.checkpoints.rows()].toSorted((one, other) => one.seq - other.seq)
   }
 
-  /** The checkpoint under a key as it will be once what is under way is durable. */
+  /** The latest checkpoint under a key, including one that is not durable yet. */
   checkpoint(key: string): Checkpoint | undefined {
     return this.#tables.checkpoints.latest(key)
   }
 
-  /** What administration remembers, with what is not durable yet. */
+  /** What administration remembers, including what is not durable yet. */
   get adminMemory(): AdminMemory {
     return latestMemory(this.#tables)
   }
 
   /**
-   * Resolves with the number of the record once it is durable, together with a change of what is not to be forgotten. Rejects with
-   * the errors of the lane.
+   * Appends a record, together with a change of the checkpoints. Resolves with the number of the record once both are
+   * durable. Rejects with the errors of the lane.
    */
   append<Name extends ChainName>(
     chain: Name,
@@ -166,7 +166,7 @@ export class NodeHistory implements LaneStream {
     record: ChainRecords[Name],
     change: CheckpointChange = {},
   ): Promise<number> {
-    // Which record goes with which command, the two schemas know.
+    // The two schemas ensure that the record matches the command.
     const command = { type: `${chain}_record`, epoch, atMs, record } as HistoryCommand
     return this.#stream.transact((batch) => {
       const { sequence } = batch.take(command)
@@ -175,7 +175,7 @@ export class NodeHistory implements LaneStream {
     })
   }
 
-  /** Resolves once the change is durable. Rejects with the errors of the lane. */
+  /** Changes checkpoints; resolves once that is durable. Rejects with the errors of the lane. */
   change(change: CheckpointChange): Promise<void> {
     return this.#stream.transact((batch) => this.#takeChange(batch, change))
   }
@@ -187,13 +187,13 @@ export class NodeHistory implements LaneStream {
       if (!this.#isKnown(key, content)) batch.take({ type: 'checkpoint_keep', key, content })
   }
 
-  /** What says nothing new is not written again. */
+  /** A checkpoint that says nothing new is not written again. */
   #isKnown(key: string, content: CheckpointContent): boolean {
     const known = this.checkpoint(key)
     return known !== undefined && isDeepStrictEqual(known.content, content)
   }
 
-  /** Ends the feeds of the chains: nothing follows. */
+  /** Ends the feeds of the chains. */
   close(): void {
     for (const name of chainNames) this.chains[name].close()
   }

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { strictSchema } from '../base/options.js'
 import { fractionSchema, labelSchema, naturalSchema } from './scalars.js'
 
-/** What a node has, as far as its probes know. */
+/** The inventory of a node, as far as its probes know it. */
 export interface PeerInventory {
   readonly cpuLoad1m?: number
   readonly memUsedBytes?: number
@@ -11,13 +11,13 @@ export interface PeerInventory {
   readonly diskTotalBytes?: number
   /** A fraction. */
   readonly saturationTrend?: number
-  /** What the node can do, in order. */
+  /** What the node can do, sorted. */
   readonly capabilities?: readonly string[]
   readonly softwareVersion?: string
   readonly forkedFrom?: string
 }
 
-/** The most capabilities that one node names. */
+/** The maximum number of capabilities of one node. */
 const mostCapabilities = 1024
 
 const loadSchema = v.pipe(v.number('not a number'), v.finite(), v.minValue(0))

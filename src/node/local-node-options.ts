@@ -19,42 +19,50 @@ import type { PlacementSource, ReplicaStore } from './node-dispatcher.js'
 import { resolveNodeOptions, type NodeConfiguration, type NodeOptions } from './options.js'
 import type { Scorer } from './scorer.js'
 
-/** The node of a runtime: who it is, what it can run, whom it obeys, and what it acts with. Everything but the first has a default. */
+/**
+ * The node of a runtime: its id, what it can run, who may command it, and what it acts with. Everything but the id has
+ * a default.
+ */
 export interface RuntimeNodeOptions extends NodeOptions {
-  /** Daemons that it can run. Which of them it runs is wished for by intents. */
+  /** Daemons that it can run. Intents decide which of them it runs. */
   readonly daemons?: readonly DaemonDefinition[]
-  /** Who may administer it. Without one, nothing that comes from operators is verified. */
+  /** Who may administer it. Without a verifier, operators' commands are not verified. */
   readonly verifier?: AdminVerifier
-  /** Path of a socket at which it listens for operators, in a folder of its user alone. It takes a verifier that knows one. */
+  /**
+   * Path of a Unix socket on which it listens for operators, in a folder of its user alone. Requires a verifier that
+   * knows an operator.
+   */
   readonly adminSocket?: string
-  /** Where the copies of chains are kept. Without one, pulls and drops fail with `node.unsupported`. */
+  /** Keeps the copies of chains. Without one, pulls and drops fail with `node.unsupported`. */
   readonly replicas?: ReplicaStore
-  /** Who decides which node holds what. Without one, requests fail with `node.unsupported`. */
+  /** Decides which node holds what. Without one, requests fail with `node.unsupported`. */
   readonly placement?: PlacementSource
   readonly scorer?: Scorer
   readonly aborter?: MigrationAborter
   readonly migrations?: MigrationSource
-  /** Told of what daemons are told, too. */
+  /** Receives the control events of daemons, too. */
   readonly control?: ControlSink
-  /** Of a cluster: the fence of the lease that a daemon runs under. */
+  /** In a cluster, the fence of the lease that a daemon runs under. */
   readonly fenceOf?: (daemon: DaemonId) => number | undefined
-  /** What makes it one of several nodes: which of them runs what, and commands that all of them obey. */
+  /** Makes it a member of a cluster: the nodes share out what runs, and all obey the same commands. */
   readonly cluster?: NodeClusterOptions
-  /** How much of each chain is kept. */
+  /** The retention of each chain. */
   readonly retention?: Partial<ChainRetentions>
-  /** Told of everything that is folded, in order; folded again it comes to the same state, actions and snapshots. */
+  /**
+   * Called with every event that is folded, in order; folding them again yields the same state, actions and snapshots.
+   */
   readonly onFolded?: (event: FoldEvent) => void
-  /** Milliseconds that a shutdown waits for the loop, and then for the executor. Default 2,000. */
+  /** How long a shutdown waits for the loop, and then for the executor, in milliseconds. Default 2,000. */
   readonly shutdownTimeoutMs?: number
 }
 
 const recordsSchema = v.union([wholeNumberSchema(1), v.literal(Number.POSITIVE_INFINITY)])
 const retentionSchema = optionsSchema<ChainRetention>({ records: recordsSchema, ageMs: v.optional(durationSchema) })
 
-/** Accepts {@link RuntimeNodeOptions}; its fields are checked when it is opened. */
+/** Accepts {@link RuntimeNodeOptions}; their fields are checked when the node is opened. */
 export const runtimeNodeSchema = portSchema<RuntimeNodeOptions>([])
 const anObjectSchema = portSchema<Record<string, unknown> & RuntimeNodeOptions>([])
-/** What a node is told beside its configuration. */
+/** The options of a node besides its configuration. */
 type NodeParts = Omit<RuntimeNodeOptions, keyof NodeOptions | 'cluster'> & { readonly cluster?: ClusterConfiguration }
 
 const partsSchema = optionsSchema<NodeParts>({
@@ -105,7 +113,9 @@ const partNames: readonly (keyof NodeParts)[] = [
   'shutdownTimeoutMs',
 ]
 
-/** What a node is told, checked, its configuration with every default filled in. Raises `invalid_input` naming the field. */
+/**
+ * Checks the options of a node and fills in the defaults of its configuration. Raises `invalid_input` naming the field.
+ */
 export function resolveRuntimeNodeOptions(options: RuntimeNodeOptions): {
   readonly configuration: NodeConfiguration
   readonly parts: NodeParts

@@ -49,7 +49,7 @@ export interface NodeSurroundings {
   readonly jobs: JobList
   readonly logger: Logger
   readonly history: NodeHistory
-  /** Puts what the composition root has into a definition; told how the node is one of several, if it is. */
+  /** Binds a definition to parts of the composition root; receives the cluster options, if there are any. */
   readonly bind?: (definition: DaemonDefinition, cluster: ClusterConfiguration | undefined) => DaemonDefinition
   readonly inspect?: Inspect
 }
@@ -59,25 +59,28 @@ export interface NodeStats extends NodeLoopStats {
   readonly executor: ExecutorStats
   /** Records that never became durable: refused by the journal, or never handed to it. */
   readonly chains: { readonly refused: number; readonly lost: number }
-  /** What daemons have said or been told that was lost. */
+  /** Reports and control events of daemons that were dropped. */
   readonly droppedByDaemons: number
 }
 
-/** How an attempt of an operator is submitted. */
+/** How to submit an operator's attempt. */
 export interface SubmitAttemptOptions {
-  /** Milliseconds that it waits for room in the queue. Default 5,000. */
+  /** How long to wait for room in the queue, in milliseconds. Default 5,000. */
   readonly timeoutMs?: number
-  /** The instant by which it is judged, for one that came by another node: that of its source. Default now. */
+  /**
+   * The instant it is judged by, in epoch milliseconds: for a commit that came through a cluster, the time of its
+   * source. Default: now.
+   */
   readonly judgedAtMs?: number
 }
 
-/** How a node is shut down. */
+/** How to shut a node down. */
 export interface ShutdownNodeOptions {
-  /** Milliseconds that its daemons have to end. Default what they are granted. */
+  /** How long its daemons have to end, in milliseconds. Default: what their definitions and the node grant. */
   readonly graceMs?: number
 }
 
-/** What a shutdown has found. */
+/** The result of a shutdown. */
 export interface NodeReport {
   readonly passes: number
   readonly droppedActions: number
@@ -93,9 +96,9 @@ const defaultShutdownTimeoutMs = 2000
 const defaultSubmitTimeoutMs = 5000
 
 /**
- * The node of this process: what it should be doing, and whether it may. Intents say what is wished, events what is; with every
- * tick the loop asks for the difference, and the dispatcher sees to it. What it must not forget it takes up again when it is
- * opened after a crash: intents, maintenance, freeze, gates, and daemons that are still alive.
+ * The node of this process: what it should be doing, and whether it may. Intents say what is wanted, events what is;
+ * with every tick the loop asks for the difference, and the dispatcher carries it out. Opened again after a crash, it
+ * restores its intents, maintenance, freeze and gates, and adopts daemons that are still alive.
  *
  *     const { node } = runtime
  *     await node.runDaemon(defineDaemon('indexer', index))
@@ -103,9 +106,9 @@ const defaultSubmitTimeoutMs = 5000
  */
 export class LocalNode {
   readonly id: NodeId
-  /** This life of its loop; another one after every start. */
+  /** The epoch of this life of its loop; a new one after every start. */
   readonly epoch: EpochId
-  /** What it knew at the last tick, and how to follow that. */
+  /** Reads and follows what it knew at the last tick. */
   readonly reader: SnapshotReader
   readonly probes: ProbeRegistry
   readonly recovery: RecoveryRegistry
@@ -115,14 +118,14 @@ export class LocalNode {
   readonly #executor: Executor
   readonly #supervisor: DaemonSupervisor
   readonly #chains: NodeChains
-  /** Its own end of the queue: the loop ends by a shutdown only. */
+  /** Its own handle on the queue, so that only a shutdown ends the loop. */
   readonly #handle: PublishHandle
   readonly #shutdownTimeoutMs: number
   readonly #verifier: AdminVerifier | undefined
   readonly #socketPath: string | undefined
   readonly #cluster: ClusterConfiguration | undefined
   #member: ClusterMember | undefined
-  /** Where it listens for operators. */
+  /** The socket for operators. */
   #socket: AdminSocket | undefined
   readonly #onSnapshot = new Set<(snapshot: NodeSnapshot) => void>()
   #running: Promise<number> | undefined
@@ -235,17 +238,17 @@ export class LocalNode {
     }
   }
 
-  /** The records of its chains that are durable, those of earlier lives included: to be read, waited for and followed. */
+  /** The durable records of its chains, including those of earlier lives, as feeds. */
   get chains(): ChainFeeds {
     return this.#surroundings.history.chains
   }
 
-  /** Who may administer it; `undefined` where nothing is verified. */
+  /** Who may administer it; `undefined` if nothing is verified. */
   get verifier(): AdminVerifier | undefined {
     return this.#verifier
   }
 
-  /** How it works, with every default filled in. */
+  /** Its configuration with every default filled in. */
   get configuration(): NodeConfiguration {
     return this.#configuration
   }
@@ -259,18 +262,18 @@ export class LocalNode {
     }
   }
 
-  /** Whether its loop takes events and ticks. */
+  /** Whether its loop accepts events and ticks. */
   get isRunning(): boolean {
     return this.#loop.state === 'running'
   }
 
   /**
-   * Takes up what an earlier life has left: folds what must not be forgotten, then what becomes of daemons that are still alive, and
-   * only then lets the first tick come (14.4). To be called once, when the lane is open.
+   * Starts the node: folds what an earlier life left, then the daemons that are still alive, and only then allows the
+   * first tick (14.4). Call it once, when the lane is open.
    */
   async start(): Promise<void> {
     const member = this.#member
-    // What runs where, a cluster says anew: what has outlived an earlier process may run elsewhere by now.
+    // In a cluster placement is decided again: what outlived an earlier process may run elsewhere by now.
     const adopted = member === undefined ? await this.#supervisor.adopt() : []
     await member?.join()
     const { history } = this.#surroundings
@@ -281,9 +284,9 @@ export class LocalNode {
           ...restored.filter(
             ({ type }) => type !== 'restarts_restored' && (member === undefined || type !== 'daemon_intent_update'),
           ),
-          // What it adopted, it has seen: events of its own, of a shape that folds.
+          // It has seen these daemons itself: the events need no check.
           ...(adopted as readonly FoldEvent[]),
-          // That they have started is no answer to a restart that was asked for before.
+          // A daemon that was adopted has not thereby completed a restart that was asked for before.
           ...restored.filter(({ type }) => type === 'restarts_restored'),
         ]
       }),
@@ -291,7 +294,7 @@ export class LocalNode {
     member?.begin()
   }
 
-  /** It as one of several. Raises `invalid_input` where the options name no cluster. */
+  /** The node as a member of its cluster. Raises `invalid_input` if the options name no cluster. */
   get cluster(): ClusterMember {
     if (this.#member !== undefined) return this.#member
     throw new InvalidInputError({ subject: 'node options', field: 'cluster', reason: 'missing: this node is alone' })
@@ -321,8 +324,8 @@ export class LocalNode {
   }
 
   /**
-   * Listens for operators, where it was told to; what they ask for waits in the queue until the loop runs. To be called once,
-   * before {@link LocalNode.start}. Rejects with what keeps an {@link AdminSocket} from opening.
+   * Opens the socket for operators, if one is configured; their commands wait in the queue until the loop runs. Call it
+   * once, before {@link LocalNode.start}. Rejects with the errors of {@link AdminSocket}.
    */
   async listen(): Promise<void> {
     const path = this.#socketPath
@@ -336,48 +339,52 @@ export class LocalNode {
     this.#socket = await AdminSocket.open({ path, host, clock, logger })
   }
 
-  /** Another handle to publish with; close it when nothing more is to come. */
+  /** Returns another handle to publish with; close it when you are done. */
   handle(): PublishHandle {
     return this.#handle.clone()
   }
 
-  /** Tells the loop something; resolves once it is in its queue. Rejects with `invalid_input` and `node.loop_closed`. */
+  /**
+   * Publishes an event to the loop; resolves once it is in the queue. Rejects with `invalid_input` and
+   * `node.loop_closed`.
+   */
   publish(event: NodeEvent): Promise<void> {
     return this.#handle.publish(event)
   }
 
-  /** Adds a definition, or replaces it; whether the daemon runs, its intent says. Raises `invalid_input`. */
+  /** Adds or replaces a definition; whether the daemon runs depends on its intent. Raises `invalid_input`. */
   define(definition: DaemonDefinition): void {
     const { bind = (given) => given } = this.#surroundings
     this.#supervisor.define(bind(decode(daemonDefinitionSchema, definition, 'daemon'), this.#cluster))
   }
 
   /**
-   * Wishes that a daemon runs here or, with `node`, on that node alone, from now on and over restarts. Of a cluster: on one of its
-   * nodes; rejects with what its source says.
+   * Sets the intent that a daemon runs here or, with `node`, on that node only, also after restarts. In a cluster: on
+   * one of its nodes; rejects with the errors of the source.
    */
   runDaemon(daemon: DaemonDefinition | DaemonRef, node?: NodeId): Promise<void> {
     return silence(this.#wish(daemon, 'run', node))
   }
 
-  /** Wishes that a daemon does not run, from now on and over restarts. */
+  /** Sets the intent that a daemon does not run, also after restarts. */
   stopDaemon(daemon: DaemonDefinition | DaemonRef): Promise<void> {
     return silence(this.#wish(daemon, 'stop'))
   }
 
-  /** Ends a copy at once and by itself: for who can no longer say that it may run here. */
+  /** Ends a copy at once, regardless of its intent: for callers that can no longer vouch that it may run here. */
   endDaemon(daemon: DaemonRef, graceMs: number): void {
     this.#supervisor.stop(daemon, graceMs, 'lease_lost')
   }
 
-  /** What daemons can be started here. */
+  /** The daemons that can be started here. */
   daemons(): readonly DaemonDefinition[] {
     return this.#supervisor.definitions()
   }
 
   /**
-   * Submits what an operator asks for, signed or not. Resolves with its audit record, whatever became of it, once what follows from
-   * it is durable. Rejects with `invalid_input`, `node.queue_full`, `node.loop_closed` and the errors of the lane.
+   * Submits an operator's command, signed or not. Resolves with its audit record, accepted or rejected, once its
+   * effects are durable. Rejects with `invalid_input`, `node.queue_full`, `node.loop_closed` and the errors of the
+   * lane.
    */
   submit(attempt: OperatorEvent, options: SubmitAttemptOptions = {}): Promise<AdminAuditRecord> {
     let taken: SubmitAttemptOptions
@@ -394,7 +401,7 @@ export class LocalNode {
     return this.#loop.queue.submit(attempt, { timeoutMs, ...(judgedAtMs !== undefined && { judgedAtMs }) })
   }
 
-  /** What this node would take goes to all of them, and is judged by each when it has read it (14.1). */
+  /** A command that this node would accept goes to all members; each judges it when it has read it (14.1). */
   async #submitShared(
     member: ClusterMember,
     given: Exclude<OperatorEvent, { type: 'admin_event' }>,
@@ -407,12 +414,15 @@ export class LocalNode {
     return record ?? queue.submit(attempt, { timeoutMs, knownAs: payloadDigest(payloadOf(attempt)) })
   }
 
-  /** A drain waits for this part of the process from now on. Raises `invalid_input`. */
+  /** Adds a part of the process that a drain waits for. Raises `invalid_input`. */
   addParticipant(participant: Participant): void {
     this.#loop.addParticipant(participant)
   }
 
-  /** Told of every snapshot right when it is published; what it throws is told to the logger. Raises `invalid_input`. */
+  /**
+   * Calls the listener with every snapshot, as it is published; exceptions of the listener are logged. Raises
+   * `invalid_input`.
+   */
   onSnapshot(listener: (snapshot: NodeSnapshot) => void): Disposable {
     checkFunction('snapshot listener', listener)
     const guarded = guardedObserver(listener, this.#surroundings.logger, 'a listener could not take a snapshot')
@@ -421,8 +431,9 @@ export class LocalNode {
   }
 
   /**
-   * Ends the loop, then the executor, each within its time, and the daemons; later calls share the first one. Rejects with
-   * `node.loop_timeout` and `node.executor_timeout` where one did not end in time, when everything else is over.
+   * Ends the loop, then the executor, each within its time limit, and the daemons; later calls share the first one.
+   * Rejects with `node.loop_timeout` and `node.executor_timeout` if one did not end in time, once everything else has
+   * ended.
    */
   shutdown(options: ShutdownNodeOptions = {}): Promise<NodeReport> {
     this.#ending ??= silence(this.#shutdown(options))
@@ -436,18 +447,18 @@ export class LocalNode {
     try {
       await this.#handle.publishTimeout({ type: 'shutdown' }, timeoutMs)
     } catch (refusal) {
-      // Full for so long: it ends without being asked.
+      // The queue was full for too long; the loop is aborted.
       if (!StatewardError.is(refusal, 'node.loop_closed')) this.#loop.abort()
     }
-    // Its daemons end with it, and nobody is left to be told how.
+    // Its daemons end at the same time; the loop is no longer there to be told.
     const daemons = this.#supervisor.close(graceMs)
     let passes: number | undefined
     try {
       passes = await this.#within(timeoutMs, this.#running ?? Promise.resolve(0))
     } finally {
-      // Whatever became of the loop.
+      // This happens however the loop has ended.
       await daemons
-      // Not before they have ended: others may start them from now on.
+      // Only after they have ended: from now on other nodes may start them.
       if (this.#member !== undefined) await this.#within(timeoutMs, this.#member.leave())
       this.reader.close()
       this.#onSnapshot.clear()
@@ -466,7 +477,7 @@ export class LocalNode {
 
   async #wish(daemon: DaemonDefinition | DaemonRef, intent: DaemonIntent, node?: NodeId): Promise<void> {
     const isDefinition = typeof daemon === 'object' && daemon !== null && 'runner' in daemon
-    // One that is to stop may be left of an earlier process, and is found by its definition.
+    // A daemon that is to stop may be left from an earlier process, and is found by its definition.
     if (isDefinition && (intent === 'run' || !this.#supervisor.isDefined(daemon.daemon))) this.define(daemon)
     const ref = decode(daemonRefSchema, isDefinition ? daemon.daemon : daemon, 'daemon')
     const pin = node === undefined ? {} : { node }
@@ -483,7 +494,7 @@ export class LocalNode {
     for (const listener of this.#onSnapshot) listener(snapshot)
   }
 
-  /** What the promise resolves with; `undefined` when that takes too long. */
+  /** The value of the promise; `undefined` when it takes too long. */
   async #within<Value>(timeoutMs: number, promise: Promise<Value>): Promise<Value | undefined> {
     const late = createDeferred<undefined>()
     const deadline = this.#surroundings.deadlines.after(timeoutMs, () => late.resolve(undefined))

@@ -7,21 +7,21 @@ import type { Scorer } from './scorer.js'
 /** A part of the process that a drain waits for. */
 export interface Participant {
   readonly name: string
-  /** Whether nothing of it is under way. */
+  /** Whether it has no work under way. */
   isIdle(): boolean
 }
 
 /**
- * What a loop asks and tells while it runs. Each is called behind a guard: one that throws, or that answers with a promise, is
- * counted and logged, and the loop goes on without its answer (N-423).
+ * The ports that a loop calls while it runs. Each call is guarded: a port that throws or returns a promise is counted
+ * and logged, and the loop goes on without its answer (N-423).
  */
 export interface LoopPorts {
   readonly control?: ControlSink
   readonly aborter?: MigrationAborter
   readonly migrations?: MigrationSource
   readonly scorer?: Scorer
-  /** Told when placement for a node is to be decided anew. */
+  /** Called when placement for a node must be decided again. */
   readonly onPlacementInvalidated?: (node: NodeId) => void
-  /** Told of everything that is folded, in order: what makes a replay. */
+  /** Called with every event that is folded, in order; the list can be replayed. */
   readonly onFolded?: (event: FoldEvent) => void
 }

@@ -66,7 +66,7 @@ import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
 
-/** What a loop is built on. */
+/** Options of a {@link NodeLoop}. */
 export interface NodeLoopOptions {
   readonly configuration: NodeConfiguration
   readonly epoch: EpochId
@@ -76,32 +76,34 @@ export interface NodeLoopOptions {
   readonly chains: NodeChains
   readonly history: Pick<NodeHistory, 'change' | 'adminMemory'>
   readonly executor: Executor
-  /** Told of each snapshot, and whether it says something other than the one before but for the time; must not throw. */
+  /**
+   * Called with each snapshot; `isChanged` says whether anything but time differs from the one before. Must not throw.
+   */
   readonly publish: (snapshot: NodeSnapshot, isChanged: boolean) => void
-  /** Told of a daemon that may be started again whatever held it back. */
+  /** Called for a daemon that may be started again, whatever held it back. */
   readonly onGateOpened?: (daemon: DaemonId) => void
   readonly ports?: LoopPorts
   readonly verifier?: AdminVerifier
   readonly inspect?: Inspect
 }
 
-/** What a loop has done so far. */
+/** Counters of a loop. */
 export interface NodeLoopStats {
   /** Passes of reconciliation. */
   readonly passes: number
-  /** Events that were applied, ticks left out. */
+  /** Events that were applied, not counting ticks. */
   readonly events: number
   /** Actions that the executor had no room for. */
   readonly droppedActions: number
-  /** How often each part that it asks has failed. */
+  /** How often each port has failed. */
   readonly faults: Readonly<Record<string, number>>
 }
 
-/** So many events are taken after a tick before the next one is looked for. */
+/** How many events are taken after a tick before the next tick is considered. */
 const drainedAfterTick = 32
-/** A tick that comes later than this many milliseconds puts off the ones behind it (14.13). */
+/** A tick that is more than this many milliseconds late delays the ticks after it (14.13). */
 const lateMs = 5
-/** Events between two looks at the share of the turn. */
+/** How many events are taken between two checks of the turn's time slice. */
 const eventsPerLook = 16
 
 const participantSchema = portSchema<Participant>(['isIdle'])
@@ -109,11 +111,11 @@ const participantSchema = portSchema<Participant>(['isIdle'])
 const chart = new ChartTable(nodeLoopMachine)
 
 /**
- * The one reactor of a node: takes events in the order of their arrival, and with every tick compares what is with what should be
- * and asks the executor for the difference. Ticks go first, so that a full queue cannot starve them; after each tick some events
- * are taken whatever the time, so that slow ticks cannot starve the queue (N-450 to N-459).
+ * The reactor of a node: takes events in the order of their arrival, and with every tick compares what is with what
+ * should be and asks the executor for the difference. Ticks have priority, so that a full queue cannot starve them;
+ * after each tick some events are taken in any case, so that slow ticks cannot starve the queue (N-450 to N-459).
  *
- * Its state is folded in one place and by nobody else; what it says of it are snapshots that change no more.
+ * Only the loop folds its state; it publishes immutable snapshots of it.
  */
 export class NodeLoop {
   readonly queue: PublishQueue
@@ -138,7 +140,7 @@ export class NodeLoop {
   #nextActionId = 1
   #recentEmissions: PendingAction[] = []
   #published: NodeVersion | undefined
-  /** What is on record of what operators have asked for and is not done yet. */
+  /** The pending requests of operators as last written to the checkpoints. */
   #requests: Pick<NodeState, 'forced' | 'restarts'> | undefined
 
   #passes = 0
@@ -183,23 +185,23 @@ export class NodeLoop {
     }
   }
 
-  /** The instant of the last tick; before the first, that of the start. */
+  /** The instant of the last tick, or of the start before the first tick. */
   get now(): number {
     return this.#state.now
   }
 
-  /** Another handle to publish with. */
+  /** Returns another handle to publish with. */
   handle(): PublishHandle {
     return this.queue.handle()
   }
 
-  /** Puts other parts in the place of those that are asked; what is left out stays. */
+  /** Replaces ports; those left out stay. */
   usePorts(ports: Partial<LoopPorts>): void {
     this.#ports = { ...this.#ports, ...ports }
     this.#useScorer(ports)
   }
 
-  /** A drain waits for this part of the process from now on. */
+  /** Adds a part of the process that a drain waits for. */
   addParticipant(participant: Participant): void {
     decode(participantSchema, participant, 'participant')
     decode(labelSchema, participant.name, 'name of a participant')
@@ -207,8 +209,8 @@ export class NodeLoop {
   }
 
   /**
-   * Folds what an earlier life has left, then takes events and ticks; to be called once. `restore` is told how the clocks belong
-   * together. Resolves with the number of passes when the loop has ended; rejects with `node.loop_failed`.
+   * Folds what an earlier life left, then takes events and ticks; call it once. `restore` is given the relation between
+   * the two clocks. Resolves with the number of passes when the loop has ended; rejects with `node.loop_failed`.
    */
   run(restore: (anchor: WallAnchor) => readonly FoldEvent[] = () => []): Promise<number> {
     if (this.state !== 'idle') return this.#ended.promise
@@ -228,7 +230,7 @@ export class NodeLoop {
     return this.#ended.promise
   }
 
-  /** Ends at once, whatever is queued: for an owner whose shutdown finds no room. */
+  /** Ends at once, whatever is queued: for an owner that finds no room for its shutdown event. */
   abort(): void {
     if (this.#send({ type: 'shut_down' })) this.#finish()
   }
@@ -237,7 +239,7 @@ export class NodeLoop {
     if (scorer !== undefined) this.#sampler = new ScoreSampler(guardedScorer(scorer, this.#onFault))
   }
 
-  /** In a turn of its own: whoever publishes goes on first. */
+  /** Runs in a turn of its own, so that the publisher continues first. */
   #schedule(): void {
     if (this.#isScheduled || this.#isTurning || this.state !== 'running') return
     this.#isScheduled = true
@@ -249,7 +251,7 @@ export class NodeLoop {
     this.#turn()
   }
 
-  /** One arm is the timer, the other the queue; the timer goes first. */
+  /** Waits for either the timer or the queue; the timer has priority. */
   #turn(): void {
     if (this.#isTurning || this.state !== 'running') return
     this.#isTurning = true
@@ -279,7 +281,7 @@ export class NodeLoop {
     }
   }
 
-  /** False when there was nothing to take, or when nothing is taken any more. */
+  /** False when the queue is empty, or when nothing is taken any more. */
   #takeOne(): boolean {
     if (this.state !== 'running') return false
     const queued = this.queue.take()
@@ -301,7 +303,7 @@ export class NodeLoop {
         this.#options.chains.recordLine(event.level, event.message, event.daemonId)
         return
       case 'tick':
-        // Lets time pass, and reconciles nothing.
+        // Advances time without reconciling.
         this.#fold({ type: 'tick', at: this.#options.clock.monotonicNow() })
         return
       case 'admin_event':
@@ -311,14 +313,17 @@ export class NodeLoop {
         return
       default:
         this.#fold(event)
-        // What goes wrong is told there.
+        // Errors are handled in there.
         void this.#remember(event)
     }
   }
 
   // Ticks
 
-  /** Armed anew each time: on time from when it was due, so that it does not drift; late from when it came. */
+  /**
+   * Schedules each tick from the due time of the one before, so that ticks do not drift; after a late tick, from its
+   * actual time.
+   */
   #armTick(dueAt: number): void {
     const { clock, deadlines, configuration } = this.#options
     this.#tick = deadlines.at(dueAt, () => {
@@ -354,14 +359,14 @@ export class NodeLoop {
     const samples = inventory.samples.flatMap(([peer, found]) =>
       peer === thisNode ? [] : [{ peer, inventory: found }],
     )
-    // Nobody is forgotten because a probe has failed, or because none knew anything (6.3).
+    // A peer is not forgotten because a probe failed, or because none knew any peer (6.3).
     const isComplete = !inventory.hasFailed && inventory.samples.length > 0
     if (samples.length > 0 || isComplete) this.#fold({ type: 'inventory_polled', samples, isComplete })
   }
 
   #askParticipants(): void {
     for (const [name, known] of this.#participants) {
-      // One that cannot say counts as busy: nothing is given up because of it.
+      // A participant that cannot answer counts as busy, so that a drain does not pass it over.
       const isIdle = callPort(`participant ${name}`, () => known.participant.isIdle(), this.#onFault) === true
       if (known.reported === isIdle) continue
       known.reported = isIdle
@@ -382,7 +387,7 @@ export class NodeLoop {
     this.#fold({ type: 'reconciled', enqueued })
   }
 
-  /** Every action takes a number; one that finds no room takes it along, and the next pass asks again. */
+  /** Every action gets a number. One that finds no room uses its number up, and the next pass asks for it again. */
   #enqueue(actions: readonly NodeAction[]): readonly NodeAction[] {
     const { executor, logger } = this.#options
     const emittedAt = this.#state.now
@@ -432,7 +437,7 @@ export class NodeLoop {
 
   // Operators
 
-  /** Judges an attempt, writes it down, and folds it if it was accepted. */
+  /** Judges an attempt, records it, and folds it if it was accepted. */
   #judge(attempt: OperatorEvent, queued: QueuedAttempt | undefined): void {
     const { clock, chains, history, configuration } = this.#options
     const nowMs = queued?.judgedAtMs ?? Math.trunc(clock.wallNow())
@@ -461,10 +466,13 @@ export class NodeLoop {
     queued?.onJudged(durable.then(() => record))
   }
 
-  /** What every node of a cluster is told: what follows from it, its record and that it was read become durable in one. */
+  /**
+   * For a commit that every node of a cluster reads: its effects, its record and the position become durable in one
+   * transaction.
+   */
   #takeShared({ event, audit, accepted }: Admission, shared: SharedAttempt): Promise<AdminAuditRecord> {
     if (event === undefined) this.#tellRefusal(audit)
-    // What lasts for a while has lasted since it was shared.
+    // Durations in it have been running since it was shared.
     const folded = event && ({ type: 'admin_event', event: agedEvent(event, shared.ageMs) } as const)
     if (folded !== undefined) this.#fold(folded)
     const change = folded && checkpointChangeOf(folded, rememberedOf(this.#state), this.#anchor)
@@ -483,7 +491,7 @@ export class NodeLoop {
     commitRefused(this.#options.logger, { event: event.type, kind: outcome.kind, error: outcome.message })
   }
 
-  /** What was published last; its freeze and its migrations are as old as that. */
+  /** The latest snapshot; its freeze and its migrations are from then. */
   #currentSnapshot(): NodeSnapshot {
     if (this.#snapshot === undefined) this.#publish()
     return this.#snapshot as NodeSnapshot
@@ -522,7 +530,7 @@ export class NodeLoop {
     }
   }
 
-  /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
+  /** Writes to the journal what must survive of an event; resolves once that is durable. */
   #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
     const { history, logger } = this.#options
     const change = checkpointChangeOf(event, rememberedOf(this.#state), this.#anchor)
@@ -532,7 +540,7 @@ export class NodeLoop {
     return durable
   }
 
-  /** Once per tick: what operators have asked for and has been done since is not done again by a later life. */
+  /** Once per tick: requests of operators that were completed since must not be repeated by a later life. */
   #rememberRequests(): void {
     const { forced, restarts } = this.#state
     if (forced === this.#requests?.forced && restarts === this.#requests.restarts) return
@@ -545,7 +553,7 @@ export class NodeLoop {
   readonly #onFault: OnFault = (port, cause) => {
     const known = this.#faults.get(port) ?? 0
     this.#faults.set(port, known + 1)
-    // One that fails does so in every tick: the first is told, the rest counted.
+    // A failing port fails in every tick: the first failure is logged, the others are counted.
     if (known === 0) portFailed(this.#options.logger, { port, ...faultFields(cause) })
   }
 
@@ -556,7 +564,10 @@ export class NodeLoop {
 
   // The end
 
-  /** Nothing behind is applied; what is known is published once more, and the executor finishes what it has. */
+  /**
+   * Events queued behind it are not applied. The final state is published once more, and the executor finishes its
+   * queue.
+   */
   #finish(): void {
     this.#tick?.[Symbol.dispose]()
     this.#isTickDue = false
@@ -596,7 +607,7 @@ export class NodeLoop {
   }
 }
 
-/** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */
+/** Whether the rings of a snapshot differ from those before: their arrays stay the same while nothing is added. */
 function hasNews(snapshot: NodeSnapshot, before: NodeSnapshot | undefined): boolean {
   return (
     before === undefined ||

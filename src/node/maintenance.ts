@@ -4,22 +4,22 @@ import { strictSchema } from '../base/options.js'
 import { monotonicSchema, textSchema } from './scalars.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
-/** Where this node stands in its maintenance, since when, and until when. */
+/** The maintenance state of this node, since when, and until when. */
 export type MaintenanceState =
   | { readonly status: 'active' }
   | {
       readonly status: 'entering_maintenance'
       readonly since: MonotonicMs
-      /** Drained until then, or the drain has failed. */
+      /** The drain must be complete by then; otherwise it has failed. */
       readonly deadline: MonotonicMs
-      /** Of a drain: once drained, the node goes back to work by itself. */
+      /** Set for a drain: once drained, the node returns to work by itself. */
       readonly isDrain?: true
     }
   | { readonly status: 'maintenance'; readonly since: MonotonicMs; readonly isDrain?: true }
   | { readonly status: 'exiting_maintenance' | 'recovery'; readonly since: MonotonicMs }
   | { readonly status: 'drain_failed'; readonly since: MonotonicMs; readonly reason: string }
 
-/** What a node should become next; the commit of it comes back as `maintenance_transition_observed`. */
+/** The next maintenance state of a node. Its commit comes back as `maintenance_transition_observed`. */
 export type MaintenanceTransition =
   | { readonly status: Exclude<MaintenanceStatus, 'drain_failed'> }
   | { readonly status: 'drain_failed'; readonly reason: string }
@@ -36,7 +36,7 @@ export const maintenanceStateSchema: v.GenericSchema<unknown, MaintenanceState> 
   strictSchema({ status: v.literal('drain_failed'), ...sinceField, reason: textSchema }),
 ])
 
-/** What a place in the chart says. */
+/** The maintenance state at a place in the chart. */
 export function maintenanceOf({ value, context }: MaintenancePlace): MaintenanceState {
   const { since = 0, deadline = since, reason = '', isDrain } = context
   const drain = isDrain ? ({ isDrain } as const) : {}
@@ -55,7 +55,7 @@ export function maintenanceOf({ value, context }: MaintenancePlace): Maintenance
   }
 }
 
-/** Where a node stands once it has become so; a drain is not known to last any longer. */
+/** The state of a node after a transition; the deadline of a drain is not known here. */
 export function stateAfter(target: MaintenanceTransition, at: MonotonicMs): MaintenanceState {
   switch (target.status) {
     case 'active':
@@ -71,7 +71,7 @@ export function stateAfter(target: MaintenanceTransition, at: MonotonicMs): Main
   }
 }
 
-/** Where an observed transition leads; `undefined` when it is no successor of where the node stands. */
+/** The place that an observed transition leads to; `undefined` if it is not a successor of the current one. */
 export function observed(
   place: MaintenancePlace,
   { status, ...state }: MaintenanceState,
@@ -79,7 +79,7 @@ export function observed(
   return maintenanceChart.move(place, { type: `observe_${status}`, state })
 }
 
-/** Where an earlier life had left the node; `undefined` when this one has gone on already. */
+/** The place where an earlier life left the node; `undefined` if this life has moved on already. */
 export function restored(
   place: MaintenancePlace,
   { status, ...state }: MaintenanceState,
@@ -88,7 +88,7 @@ export function restored(
   return maintenanceChart.move(place, { type: `restore_${status}`, state })
 }
 
-/** Whether what runs on the node is to leave it: nothing new is taken, and what is there is stopped or moved. */
+/** Whether the node is being emptied: it accepts nothing new, and what is there is stopped or moved. */
 export function isDraining(status: MaintenanceStatus | undefined): boolean {
   return status !== undefined && maintenanceChart.hasTag(status, 'draining')
 }

@@ -27,10 +27,10 @@ interface Member extends Omit<MemberView, 'ageMs'> {
   readonly seenAt: number
 }
 
-/** Names the cluster of a process: it is another one in the next. */
+/** Numbers the clusters of this process; ids are not stable across processes. */
 let clusters = 0
 
-/** A cluster in memory, for the nodes of one process: for one node, and for tests. It ends with the process. */
+/** A cluster in memory, for the nodes of one process: for a single node, and for tests. It ends with the process. */
 export class MemoryCluster implements ClusterSource {
   readonly #clock: Pick<Clock, 'wallNow' | 'monotonicNow'>
   readonly #healthyForMs: number
@@ -46,7 +46,9 @@ export class MemoryCluster implements ClusterSource {
     readonly attempt: SignedAttempt
   })[] = []
 
-  /** `healthyForMs`: a member that was heard of so lately may be given copies, and its share of daemons; 5,000 by default. */
+  /**
+   * `healthyForMs`: only members heard of within this time are given copies and a share of the daemons. Default 5,000.
+   */
   constructor(clock: Pick<Clock, 'wallNow' | 'monotonicNow'> = systemClock, { healthyForMs = 5000 } = {}) {
     this.#clock = clock
     this.#healthyForMs = healthyForMs
@@ -74,7 +76,7 @@ export class MemoryCluster implements ClusterSource {
     for (const [subject, lease] of this.#leases) {
       if (lease.expiresAt > now && isSame(lease.holder, beat)) hold(subject, lease)
     }
-    // What it may take whatever its share is counts for that.
+    // Daemons taken regardless of the share count towards it.
     for (const isAcquired of [this.#isBeyondShare, this.#isInShare(held, leaseTtlMs)]) {
       for (const [subject, lease] of [...this.#leases].sort(bySubject)) {
         const isFree = lease.holder === undefined || lease.expiresAt <= now
@@ -165,11 +167,11 @@ export class MemoryCluster implements ClusterSource {
       : wish.node === node && takeDaemons.includes(wish.daemon.id)
   }
 
-  /** Until it has as many daemons as every member that takes anything would have. */
+  /** True until it has as many daemons as every member that takes any should have. */
   #isInShare(held: readonly HeldLease[], leaseTtlMs: number): (subject: LeaseSubject, beat: Heartbeat) => boolean {
     const now = this.#clock.monotonicNow()
     const wished = [...this.#daemons.values()].filter(({ intent }) => intent === 'run').length
-    // Whoever was silent for as long as a lease has none to take its share with.
+    // A member that was silent for the length of a lease holds none, and takes no share.
     const taking = [...this.#members.values()].filter(
       (member) => this.#isTaking(member, now) && now - member.seenAt < leaseTtlMs,
     ).length
@@ -224,7 +226,7 @@ function bySubject([one]: readonly [LeaseSubject, Lease], [other]: readonly [Lea
   return one < other ? -1 : 1
 }
 
-/** Nobody is there that could take a copy; it may be asked for again. */
+/** No node could take a copy; this may change, so it can be retried. */
 export function noCandidate(chain: ChainId): NodeError<'node.dispatch_failed'> {
   return new NodeError('node.dispatch_failed', {
     reason: `no node can take a copy of chain ${chain}`,

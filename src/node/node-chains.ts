@@ -18,7 +18,7 @@ import {
 } from './records.js'
 import type { NodeLogLevel } from './vocabulary.js'
 
-/** What is written into the chains of a node. */
+/** Options of {@link NodeChains}. */
 export interface NodeChainsOptions {
   readonly history: Pick<NodeHistory, 'append' | 'change'>
   readonly epoch: EpochId
@@ -27,12 +27,12 @@ export interface NodeChainsOptions {
   readonly logger: Logger
 }
 
-/** What is appended to a message that was too long. */
+/** Appended to a message that was cut. */
 const cutMark = '… (cut)'
 
 /**
- * The four chains of one life of a node. Everything is shown in a ring at once and handed to the journal, which nobody waits for;
- * actions have no ring. Each ring numbers its records from 1, anew in every life.
+ * The four chains of one life of a node. Every record appears in a ring at once and is handed to the journal without
+ * waiting; actions have no ring. Each ring numbers its records from 1, starting again in every life.
  */
 export class NodeChains {
   readonly #options: NodeChainsOptions
@@ -64,7 +64,7 @@ export class NodeChains {
     return this.#failure.records()
   }
 
-  /** Records that the journal refused, and that were never handed to it, of all chains. */
+  /** The records of all chains that the journal refused, and that were never handed to it. */
   get losses(): { readonly refused: number; readonly lost: number } {
     const rings = [this.#audit, this.#log, this.#failure]
     return {
@@ -73,7 +73,7 @@ export class NodeChains {
     }
   }
 
-  /** Records an attempt of an operator, whatever became of it. */
+  /** Records an operator's attempt, accepted or rejected. */
   recordAttempt(attempt: Pick<AdminAuditRecord, 'event' | 'operatorIds' | 'outcome'>): AdminAuditRecord {
     const committedAtMs = this.#now()
     const record = { seq: this.#next('audit'), chainPending: true, committedAtMs, ...attempt }
@@ -81,7 +81,7 @@ export class NodeChains {
     return record
   }
 
-  /** The same for an attempt of a cluster: the record, what follows from it and how far it was read become durable together. */
+  /** Records an attempt from a cluster: the record, its effects and the position become durable together. */
   recordShared(
     attempt: Pick<AdminAuditRecord, 'event' | 'operatorIds' | 'outcome'>,
     change: CheckpointChange,
@@ -94,11 +94,11 @@ export class NodeChains {
       appended = history.append('audit', epoch, atMs, row, change)
       return appended
     })
-    // Where there was no room for the record, what follows must be kept all the same.
+    // If there was no room for the record, its effects must be kept all the same.
     return { record, durable: appended ?? history.change(change) }
   }
 
-  /** Records a line of the log; a message that is too long is cut, and says so. */
+  /** Records a line of the log; a message that is too long is cut and marked. */
   recordLine(level: NodeLogLevel, message: string, daemonId: DaemonId | undefined): void {
     const atMs = this.#now()
     const { thisNode: nodeId } = this.#options
@@ -107,13 +107,13 @@ export class NodeChains {
     this.#log.push({ seq: this.#next('log'), chainPending: true, ...line }, atMs)
   }
 
-  /** Records something that did not work. */
+  /** Records a failure. */
   recordFailure(source: string, reason: string): void {
     const recordedAtMs = this.#now()
     this.#failure.push({ seq: this.#next('failure'), chainPending: true, source, reason, recordedAtMs }, recordedAtMs)
   }
 
-  /** Records what became of an action. */
+  /** Records the disposition of an action. */
   recordAction({ id, action: { type: kind } }: PendingAction, disposition: ActionDisposition): void {
     const { epoch, history } = this.#options
     if (!this.#inFlight.begin()) {
@@ -142,7 +142,7 @@ export class NodeChains {
     })
   }
 
-  /** The first of each chain: what follows says nothing new, and is counted. */
+  /** Logs the first failure of each chain; later ones say nothing new, and are counted. */
   #report(chain: ChainName, cause: ErrorDetails): void {
     if (this.#reported.has(chain)) return
     this.#reported.add(chain)
@@ -166,9 +166,9 @@ export class NodeChains {
   }
 }
 
-/** At most so many bytes of UTF-8, never half a character. */
+/** Cuts to a maximum of UTF-8 bytes, never within a character. */
 function cut(message: string): string {
-  // No character takes more than three bytes per unit of UTF-16.
+  // A UTF-16 unit takes at most three bytes of UTF-8.
   if (message.length * 3 <= longestLogMessageBytes) return message
   const bytes = Buffer.from(message, 'utf8')
   if (bytes.length <= longestLogMessageBytes) return message

@@ -13,38 +13,38 @@ import type { MonotonicMs } from './vocabulary.js'
 
 /** Keeps the copies of chains on this node. */
 export interface ReplicaStore {
-  /** Fetches a copy from a node that has one; that it is there is told to the loop as `replica_update`. */
+  /** Fetches a copy from a node that has one, and reports it to the loop as `replica_update` when it is there. */
   pull(chain: ChainId, source: NodeId): void | Promise<void>
-  /** Gives up the copy of this node. */
+  /** Deletes the copy of this node. */
   drop(chain: ChainId): void | Promise<void>
 }
 
 /** Decides which node holds what; shared by the nodes of a cluster. */
 export interface PlacementSource {
-  /** Asks for another copy, on the node that is named, or on one that is not excluded. */
+  /** Asks for another copy, on `target` or on any node that is not excluded. */
   requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): void | Promise<void>
-  /** Asks for the copy of a node to go. */
+  /** Asks for a node's copy to be removed. */
   requestEviction(chain: ChainId, victim: NodeId): void | Promise<void>
-  /** Decides anew what the node runs and holds. */
+  /** Decides again what the node runs and holds. */
   invalidate(node: NodeId): void
 }
 
-/** What a {@link NodeDispatcher} acts with. */
+/** Options of a {@link NodeDispatcher}. */
 export interface NodeDispatcherOptions {
   readonly supervisor: DaemonSupervisor
   readonly history: Pick<NodeHistory, 'change'>
   readonly clock: Clock
   /** The instant of the last tick. */
   readonly now: () => MonotonicMs
-  /** Tells the loop something of its own; resolves once it is in the queue. */
+  /** Publishes an event of the node's own to the loop; resolves once it is in the queue. */
   readonly post: (event: NodeEvent) => Promise<unknown>
   readonly replicas?: ReplicaStore
   readonly placement?: PlacementSource
-  /** Told of control events beside the daemons. */
+  /** Receives control events in addition to the daemons. */
   readonly control?: ControlSink
 }
 
-/** Carries out what a node asks for, and hands on what it wants its daemons to know (N-440). */
+/** Carries out the actions of a node, and passes its control events to the daemons (N-440). */
 export class NodeDispatcher implements Dispatcher, ControlSink {
   readonly #options: NodeDispatcherOptions
 
@@ -69,7 +69,7 @@ export class NodeDispatcher implements Dispatcher, ControlSink {
         return this.#placement(action).requestEviction(action.chain, action.victim)
       case 'apply_backoff':
       case 'mark_avoid':
-        // Done with: admission has closed the gate of the daemon, and the loop has written the avoidance back.
+        // Nothing to do: admission has closed the daemon's gate, and the loop has recorded the avoidance.
         return
       case 'commit_maintenance_transition':
         return this.#commit(action.node, action.target)
@@ -86,7 +86,7 @@ export class NodeDispatcher implements Dispatcher, ControlSink {
     control?.emit(event)
   }
 
-  /** Durable first, then observed. */
+  /** It must be durable before it is observed. */
   async #commit(node: NodeId, target: MaintenanceTransition): Promise<void> {
     const { history, clock, now, post } = this.#options
     const since = now()

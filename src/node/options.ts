@@ -6,71 +6,74 @@ import { durationSchema, longestDurationMs, numberSchema, optionsSchema, wholeNu
 import { nodeIdSchema, type NodeId } from './ids.js'
 import type { CrashBackoff } from './vocabulary.js'
 
-/** How much may be asked of the executor at a time. */
+/** Limits on the work of the executor. */
 export interface BackpressureOptions {
-  /** Milliseconds between two pulls, of whatever chain. Default 250. */
+  /** Milliseconds between two pulls, of any chains. Default 250. */
   readonly pullCooldownMs: number
-  /** Milliseconds for which a chain rests after a copy of it was pulled or dropped. Default 60,000. */
+  /** How long a chain stabilizes after a copy of it was pulled or dropped, in milliseconds. Default 60,000. */
   readonly replicaStabilizationMs: number
-  /** How often one action is put off before it fails. Default 16. */
+  /** How often an action is deferred before it fails. Default 16. */
   readonly maxDeferCount: number
-  /** The cluster is told to slow down at so many actions waiting. Default 1,000. */
+  /** The number of waiting actions at which backpressure begins. Default 1,000. */
   readonly clusterThreshold: number
-  /** And to go on at so many. Default 200. */
+  /** The number of waiting actions at which it ends. Default 200. */
   readonly clusterRelease: number
 }
 
-/** Which peers are too far. */
+/** Which peers count as too far away. */
 export interface LocalityOptions {
-  /** A peer is avoided above so many milliseconds. Default 250. */
+  /** Peers with a longer round trip than this, in milliseconds, are avoided. Default 250. */
   readonly degradedRttMs: number
-  /** Milliseconds for which it is avoided. Default 5 minutes. */
+  /** How long such a peer is avoided, in milliseconds. Default 5 minutes. */
   readonly avoidTtlMs: number
 }
 
-/** How a node is taken out of service and back. */
+/** How a node leaves service and returns. */
 export interface MaintenanceOptions {
-  /** Milliseconds for a drain that names none. Default 10 minutes. */
+  /** The time limit of a drain that sets none, in milliseconds. Default 10 minutes. */
   readonly defaultDrainMs: number
-  /** Milliseconds of recovery. Default 5 minutes. */
+  /** The length of the recovery, in milliseconds. Default 5 minutes. */
   readonly recoveryRampMs: number
 }
 
-/** When a copy is moved because it would be better elsewhere. Scores are fractions. */
+/** When a copy is moved to a better node. Scores are fractions. */
 export interface SchedulerOptions {
-  /** A copy below this score is a candidate. Default 0.5. */
+  /** Copies with a lower score are candidates for a move. Default 0.5. */
   readonly scoreFloor: number
-  /** What has to be gained, and more. Default 0.2. */
+  /** The score must improve by more than this. Default 0.2. */
   readonly hysteresisGap: number
-  /** Milliseconds between two moves of one chain. Default 5 minutes. */
+  /** Milliseconds between two moves of the same chain. Default 5 minutes. */
   readonly cooldownMs: number
-  /** Milliseconds after which scores are taken anew whatever seems to have changed. Default 30,000. */
+  /** Scores are sampled again after this many milliseconds, even if nothing seems to have changed. Default 30,000. */
   readonly decisionIntervalMs: number
-  /** The score that each millisecond of a move costs. Default 0.0001. */
+  /** The cost of a move, as score per millisecond. Default 0.0001. */
   readonly costPerMs: number
 }
 
 /** How daemons are started and stopped. */
 export interface SupervisionOptions {
-  /** Milliseconds that a daemon has to stop before it is ended by force. Default 30,000. */
+  /** How long a daemon has to stop before it is ended by force, in milliseconds. Default 30,000. */
   readonly stopGraceMs: number
-  /** Milliseconds after which a start that nothing was heard of is taken to have failed. Default 60,000. */
+  /** How long a start may go without an answer before it counts as failed, in milliseconds. Default 60,000. */
   readonly startTimeoutMs: number
-  /** Milliseconds after its deadline after which a stop that nothing was heard of is asked for again. Default 15,000. */
+  /** How long after its deadline a stop without an answer is requested again, in milliseconds. Default 15,000. */
   readonly stopTimeoutMs: number
   readonly backoff: CrashBackoff
 }
 
-/** How the loop of a node works, with every default filled in. */
+/** The configuration of a node's loop, with every default filled in. */
 export interface NodeConfiguration {
   readonly thisNode: NodeId
   /** Milliseconds between two passes of reconciliation. Default 500. */
   readonly tickIntervalMs: number
-  /** Events that wait for the loop. Default 1,024. */
+  /** Capacity of the loop's queue, in events. Default 1,024. */
   readonly eventQueueCapacity: number
-  /** Actions that wait for the executor. Default 1,024. */
+  /** Capacity of the executor's queue, in actions. Default 1,024. */
   readonly actionQueueCapacity: number
-  /** Forced evictions and placements that wait for a pass that can act; a further one is refused. Default 1,024. */
+  /**
+   * How many forced evictions and placements may wait for a pass that can act on them; further ones are refused.
+   * Default 1,024.
+   */
   readonly forcedEntriesCapacity: number
   readonly backpressure: BackpressureOptions
   readonly locality: LocalityOptions
@@ -81,7 +84,7 @@ export interface NodeConfiguration {
 
 type Partially<Options> = { readonly [Name in keyof Options]?: Options[Name] }
 
-/** How the loop of a node works; everything but the node itself has a default. */
+/** The configuration of a node's loop; everything but the node's id has a default. */
 export interface NodeOptions
   extends Partially<
     Pick<NodeConfiguration, 'tickIntervalMs' | 'eventQueueCapacity' | 'actionQueueCapacity' | 'forcedEntriesCapacity'>
@@ -98,7 +101,7 @@ export interface NodeOptions
 
 const minute = 60_000
 
-/** Every default. */
+/** Every default of {@link NodeConfiguration}. */
 export const nodeDefaults: Omit<NodeConfiguration, 'thisNode'> = deepFreeze({
   tickIntervalMs: 500,
   eventQueueCapacity: 1024,
@@ -189,7 +192,7 @@ export const nodeOptionsSchema = optionsSchema<NodeOptions>({
   ),
 })
 
-/** What a node is told, with every default filled in, frozen. Raises `invalid_input` naming the field. */
+/** Checks the options and fills in the defaults; the result is frozen. Raises `invalid_input` naming the field. */
 export function resolveNodeOptions(input: NodeOptions): NodeConfiguration {
   const options = decode(nodeOptionsSchema, input, 'node options')
   const configuration = filled({ thisNode: options.thisNode, ...nodeDefaults }, options)
@@ -201,7 +204,7 @@ export function resolveNodeOptions(input: NodeOptions): NodeConfiguration {
   return deepFreeze(configuration)
 }
 
-/** The defaults with whatever is there in place of them, however deep. */
+/** The defaults, overridden by the given values, recursively. */
 function filled<Value extends object>(defaults: Value, given: object): Value {
   const result = Object.fromEntries(Object.entries(defaults)) as Record<string, unknown>
   for (const [name, value] of Object.entries(given) as [string, unknown][]) {

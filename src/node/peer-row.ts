@@ -2,13 +2,13 @@ import type { NodeId } from './ids.js'
 import type { PeerInventory } from './inventory.js'
 import type { MaintenanceStatus, MonotonicMs, NodeHealth } from './vocabulary.js'
 
-/** What this node knows of a node, itself among them. Every field is there in every row. */
+/** What this node knows about a node, including itself. Every row has every field. */
 export interface PeerRow {
   readonly node: NodeId
   readonly rttMs: number | undefined
   readonly health: NodeHealth | undefined
   readonly maintenance: MaintenanceStatus | undefined
-  /** Whether it takes nothing new. */
+  /** Whether it is cordoned and accepts nothing new. */
   readonly isCordoned: boolean
   readonly inventory: PeerInventory | undefined
 }
@@ -20,7 +20,7 @@ export interface AvoidRow {
   readonly until: MonotonicMs
 }
 
-/** A node of which nothing is known yet. */
+/** A node about which nothing is known yet. */
 export function newPeer(node: NodeId): PeerRow {
   return Object.freeze({
     node,
@@ -32,7 +32,7 @@ export function newPeer(node: NodeId): PeerRow {
   })
 }
 
-/** Whether nothing is known of it. */
+/** Whether nothing is known about it. */
 export function isUnknown({ rttMs, health, maintenance, isCordoned, inventory }: PeerRow): boolean {
   return (
     rttMs === undefined && health === undefined && maintenance === undefined && !isCordoned && inventory === undefined

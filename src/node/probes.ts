@@ -5,21 +5,26 @@ import { nodeIdSchema, type NodeId } from './ids.js'
 import { inventorySchema, type PeerInventory } from './inventory.js'
 import { nodeHealthSchema, type NodeHealth } from './vocabulary.js'
 
-/** Something that can be asked in every tick; quick and synchronous. It says nothing of this node. */
+/**
+ * A probe that is called in every tick; it must be quick and synchronous, and report nothing about this node itself.
+ */
 export interface Probe<Sample> {
-  /** For the log. */
+  /** The name in the log. */
   readonly name?: string
   sample(): readonly (readonly [NodeId, Sample])[]
 }
 
-/** Says how long the way to peers is, in milliseconds. */
+/** Reports the round-trip times to peers, in milliseconds. */
 export type LocalityProbe = Probe<number>
-/** Says how peers are. */
+/** Reports the health of peers. */
 export type HealthProbe = Probe<NodeHealth>
-/** Says what peers have; of several answers for one peer in one tick, each field is that of the last that knows it. */
+/**
+ * Reports the inventories of peers. If several probes report a peer in one tick, each field has the value of the last
+ * probe that knows it.
+ */
 export type InventoryProbe = Probe<PeerInventory>
 
-/** The kinds of probes, with what they say. */
+/** The kinds of probes and their samples. */
 export interface ProbeSamples {
   readonly locality: number
   readonly health: NodeHealth
@@ -29,14 +34,14 @@ export interface ProbeSamples {
 /** A kind of probe. */
 export type ProbeKind = keyof ProbeSamples
 
-/** What the probes of one kind said in one tick. */
+/** The samples of all probes of one kind in one tick. */
 export interface Polled<Sample> {
   readonly samples: readonly (readonly [NodeId, Sample])[]
-  /** Some probe threw, or answered with a promise. */
+  /** A probe threw or returned a promise. */
   readonly hasFailed: boolean
 }
 
-/** A fault of a port: it threw, or it answered with a promise where an answer was asked for. */
+/** Called when a port has thrown, or returned a promise where a value was required. */
 export type OnFault = (port: string, cause: unknown) => void
 
 const kindSchema: v.GenericSchema<unknown, ProbeKind> = v.picklist(['locality', 'health', 'inventory'])
@@ -45,34 +50,34 @@ const probeSchema = portSchema<Probe<unknown>>(['sample'])
 type Lists = { [Kind in ProbeKind]: readonly Probe<ProbeSamples[Kind]>[] }
 
 /**
- * The probes of a node. They may be added and taken away at any time; what changes while they are asked counts from the next tick
- * on. One that fails says nothing in that tick, and the others are asked all the same (N-420).
+ * The probes of a node. They can be added and removed at any time; changes made during a poll take effect with the next
+ * tick. A probe that fails contributes nothing in that tick, and the others are still called (N-420).
  */
 export class ProbeRegistry {
   #lists: Lists = { locality: [], health: [], inventory: [] }
 
-  /** Adds a probe, to be asked after those that are there. Raises `invalid_input`. */
+  /** Adds a probe, to be called after the existing ones. Raises `invalid_input`. */
   add<Kind extends ProbeKind>(kind: Kind, probe: Probe<ProbeSamples[Kind]>): void {
     decode(kindSchema, kind, 'kind of a probe')
     decode(probeSchema, probe, `${kind} probe`)
     this.#lists = { ...this.#lists, [kind]: [...this.#lists[kind], probe] }
   }
 
-  /** Takes the probes of one kind away. What they said last is kept until somebody says otherwise. */
+  /** Removes all probes of one kind. Their last samples are kept until others replace them. */
   clear(kind: ProbeKind): void {
     decode(kindSchema, kind, 'kind of a probe')
     this.#lists = { ...this.#lists, [kind]: [] }
   }
 
-  /** How many probes of each kind there are, at one instant. */
+  /** The number of probes of each kind. */
   counts(): Readonly<Record<ProbeKind, number>> {
     const { locality, health, inventory } = this.#lists
     return { locality: locality.length, health: health.length, inventory: inventory.length }
   }
 
-  /** Asks every probe once, in the order in which they were added. */
+  /** Calls every probe once, in the order they were added. */
   poll(onFault: OnFault): { readonly [Kind in ProbeKind]: Polled<ProbeSamples[Kind]> } {
-    // Taken in one step: a probe that adds another does not see it asked in this tick.
+    // Copied first: a probe that adds another does not see it called in this tick.
     const { locality, health, inventory } = this.#lists
     return {
       locality: pollAll('locality', locality, durationSchema, onFault),
@@ -82,7 +87,7 @@ export class ProbeRegistry {
   }
 }
 
-/** Raised, within the loop, for a synchronous port that answers with a promise. */
+/** Raised, within the loop, when a synchronous port returns a promise. */
 export class PromisedAnswerError extends Error {
   override readonly name = 'PromisedAnswerError'
   constructor() {
@@ -91,8 +96,8 @@ export class PromisedAnswerError extends Error {
 }
 
 /**
- * Calls a port that must answer at once. Undefined when it throws, or when it answers with a promise, which is a fault of its,
- * too; what that promise rejects with is caught.
+ * Calls a port that must answer synchronously. Returns `undefined` when it throws or returns a promise; the latter
+ * counts as a fault too, and its rejection is handled.
  */
 export function callPort<Answer>(port: string, call: () => Answer, onFault: OnFault): Answer | undefined {
   try {
@@ -116,7 +121,7 @@ function pollAll<Sample>(
   let hasFailed = false
   for (const probe of probes) {
     const port = `${kind} probe${typeof probe.name === 'string' ? ` ${probe.name}` : ''}`
-    // Copied within the guard: what it answers with may be anything.
+    // Copied within the guard, because the answer may be anything.
     const found = callPort(port, () => checkedSamples(probe.sample(), schema), onFault)
     if (found === undefined) hasFailed = true
     else samples.push(...found)
@@ -124,7 +129,7 @@ function pollAll<Sample>(
   return { samples, hasFailed }
 }
 
-/** What is none of what its type says is a fault of the probe, all that it said included. */
+/** A sample that does not fit its type is a fault of the probe, and discards all its samples. */
 function checkedSamples<Sample>(
   answer: readonly (readonly [NodeId, Sample])[],
   schema: v.GenericSchema<unknown, Sample>,

@@ -11,67 +11,78 @@ import type { AdminAuditRecord } from './records.js'
 /** An event in the queue of a loop. */
 export interface QueuedEvent {
   readonly event: NodeEvent
-  /** Of an attempt of an operator: by which instant it is judged, if not by the clock of this node, and whom to tell. */
+  /**
+   * For an operator's attempt: the instant it is judged by, if not this node's clock, and the callback for the result.
+   */
   readonly attempt?: QueuedAttempt
 }
 
-/** What goes with an attempt of an operator that somebody waits for. */
+/** An operator's attempt whose submitter waits for the result. */
 export interface QueuedAttempt {
   readonly judgedAtMs: number | undefined
-  /** Told what became of it, or why that is not known; called once. With `undefined` where it was only tried and would be taken. */
+  /**
+   * Called once with the result, or with the reason why it is unknown. The record is `undefined` for a trial that would
+   * be accepted.
+   */
   readonly onJudged: (judged: Promise<AdminAuditRecord | undefined>) => void
-  /** Nothing follows unless it is refused: it is about to be shared. */
+  /** Only a refusal takes effect: the attempt is about to be shared. */
   readonly isTrial?: boolean
-  /** It was judged before. */
+  /** Set when the attempt was accepted and judged before, to its digest. */
   readonly knownAs?: Digest
-  /** It came by the log of a cluster. */
+  /** It came through the log of a cluster. */
   readonly shared?: SharedAttempt
 }
 
-/** What goes with a commit that came by the log of a cluster. */
+/** The circumstances of a commit that came through the log of a cluster. */
 export interface SharedAttempt {
-  /** How far that log was read, with it. */
+  /** The position in the log after this commit. */
   readonly position: { readonly clusterId: string; readonly sequence: number }
   /** Milliseconds since it was shared. */
   readonly ageMs: number
 }
 
-/** How an attempt of an operator is put into the queue. */
+/** How to queue an operator's attempt. */
 export interface AttemptOptions extends Partial<Pick<QueuedAttempt, 'judgedAtMs' | 'knownAs' | 'shared'>> {
-  /** Milliseconds that it waits for room. */
+  /** How long to wait for room in the queue, in milliseconds. */
   readonly timeoutMs: number
 }
 
 /**
- * One end of the queue of a node, for whoever has something to tell its loop. Close it when nothing more is to come: a loop
- * whose last handle is closed applies what is queued, then ends.
+ * A handle for publishing events to a node's loop. Close it when you are done: a loop whose last handle is closed
+ * applies the queued events, then ends.
  */
 export interface PublishHandle extends Disposable {
   /**
-   * Resolves once the event is in the queue, in the order of the calls, however long that takes. Rejects with `invalid_input` and
-   * `node.loop_closed`.
+   * Resolves once the event is in the queue, in the order of the calls, however long that takes. Rejects with
+   * `invalid_input` and `node.loop_closed`.
    */
   publish(event: NodeEvent): Promise<void>
-  /** The same, but rejects with `node.queue_full` when there was no room for so many milliseconds. For sources that live long. */
+  /**
+   * Like {@link PublishHandle.publish}, but rejects with `node.queue_full` if there is no room within `timeoutMs`
+   * milliseconds. For long-lived sources.
+   */
   publishTimeout(event: NodeEvent, timeoutMs: number): Promise<void>
-  /** Puts the event into the queue now. Raises `node.queue_full`, also while others wait for room, `node.loop_closed` and `invalid_input`. */
+  /**
+   * Queues the event now. Raises `node.queue_full`, also while others wait for room, `node.loop_closed` and
+   * `invalid_input`.
+   */
   tryPublish(event: NodeEvent): void
-  /** Another handle on the same queue. Raises `node.loop_closed` where this one is closed. */
+  /** Returns another handle on the same queue. Raises `node.loop_closed` if this one is closed. */
   clone(): PublishHandle
   close(): void
 }
 
-/** What handles are made on. */
+/** Options of a {@link PublishQueue}. */
 export interface PublishQueueOptions {
   readonly capacity: number
   readonly deadlines: DeadlineQueue
-  /** There is something to take. */
+  /** Called when there is an event to take. */
   readonly onEvent: () => void
-  /** The last handle was closed. */
+  /** Called when the last handle was closed. */
   readonly onAbandoned: () => void
 }
 
-/** The queue of a loop, and the handles on it, which are counted. */
+/** The queue of a loop, and its handles, which are counted. */
 export class PublishQueue {
   readonly #options: PublishQueueOptions
   readonly #channel: Channel<QueuedEvent>
@@ -82,17 +93,17 @@ export class PublishQueue {
     this.#channel = new Channel({ capacity: options.capacity, onItem: options.onEvent })
   }
 
-  /** Events that were published and not taken. */
+  /** Events that are queued. */
   get size(): number {
     return this.#channel.size
   }
 
-  /** Handles that are not closed. */
+  /** Handles that are open. */
   get handles(): number {
     return this.#open.size
   }
 
-  /** A new handle. */
+  /** Returns a new handle. */
   handle(): PublishHandle {
     const handle = new Handle(this.#channel, this.#options.deadlines, {
       capacity: this.#options.capacity,
@@ -104,14 +115,17 @@ export class PublishQueue {
   }
 
   /**
-   * Puts an attempt of an operator into the queue and resolves with its record, once what follows from it is durable. Rejects with
-   * `node.queue_full` when there was no room for so many milliseconds, and `node.loop_closed`.
+   * Queues an operator's attempt and resolves with its record, once its effects are durable. Rejects with
+   * `node.queue_full` if there is no room within the time limit, and with `node.loop_closed`.
    */
   submit(event: OperatorEvent, options: AttemptOptions): Promise<AdminAuditRecord> {
     return this.#judged(event, options) as Promise<AdminAuditRecord>
   }
 
-  /** The same, but nothing follows unless it is refused: then its record, and `undefined` where it would be taken. */
+  /**
+   * Like {@link PublishQueue.submit}, but only a refusal takes effect: resolves with its record, or with `undefined` if
+   * the attempt would be accepted.
+   */
   tryOut(event: OperatorEvent, options: AttemptOptions): Promise<AdminAuditRecord | undefined> {
     return this.#judged(event, options, true)
   }
@@ -133,7 +147,7 @@ export class PublishQueue {
     return silence(take())
   }
 
-  /** Puts an event of the node's own into the queue, whose shape is known to be right. */
+  /** Queues an event of the node's own, which needs no check. */
   post(event: NodeEvent): Sent {
     return this.#channel.trySend({ event })
   }
@@ -148,7 +162,7 @@ export class PublishQueue {
     return this.#channel.take()
   }
 
-  /** Refuses everything from now on and forgets what is queued; says how much that was. */
+  /** Refuses events from now on and discards the queued ones; returns their number. */
   close(): number {
     this.#channel.close()
     const { size } = this
@@ -214,7 +228,7 @@ class Handle implements PublishHandle {
     this.close()
   }
 
-  // Not after an await: events are to stand in the queue in the order of the calls.
+  // Not after an await: events must be queued in the order of the calls.
   async #send(event: NodeEvent, send: (queued: QueuedEvent) => Promise<Sent>): Promise<void> {
     this.#check(await send(this.#queued(event)))
   }

@@ -3,19 +3,19 @@ import type { ActionKind } from './action.js'
 import type { ActionId, DaemonId, EpochId, NodeId, OperatorId } from './ids.js'
 import type { NodeLogLevel } from './vocabulary.js'
 
-/** Why an attempt of an operator was refused; the first check that fails gives the kind. */
+/** Why an operator's attempt was refused: the first check that failed. */
 export const rejectionKinds = [
-  /** Nothing but a thaw and its like passes a freeze. */
+  /** In a freeze only events that break the glass are accepted. */
   'freeze_in_effect',
-  /** A verifier is installed, and what is not signed is not folded. */
+  /** With a verifier, unsigned events are not folded. */
   'unsigned',
-  /** What breaks the glass came as an ordinary commit. */
+  /** An event that breaks the glass came as an ordinary commit. */
   'ice_requires_bundle',
-  /** The digest of the radius is the one that stands for nothing. */
+  /** The digest of the radius is the one that means "not simulated". */
   'simulation_required',
-  /** The digest is not that of the radius that came with it. */
+  /** The digest does not match the radius in the bundle. */
   'simulation_mismatch',
-  /** The proposal would touch by now what its radius does not name. */
+  /** The proposal would now touch something that its radius does not list. */
   'simulation_stale',
   'envelope_from_future',
   'envelope_expired',
@@ -25,30 +25,30 @@ export const rejectionKinds = [
   'signature_invalid',
   /** The same payload was accepted before. */
   'replayed',
-  /** No more payloads can be remembered, or no more forced entries kept. */
+  /** The maximum of remembered payloads or of forced entries is reached. */
   'queue_full',
 ] as const
 export type RejectionKind = (typeof rejectionKinds)[number]
 
-/** What became of an attempt of an operator. `unverified`: folded without a verifier having seen it. */
+/** The outcome of an operator's attempt. `unverified`: folded without a verifier. */
 export type VerificationOutcome =
   | { readonly status: 'accepted' | 'unverified' }
   | { readonly status: 'rejected'; readonly kind: RejectionKind; readonly message: string }
 
-/** What every record of a ring has: its number within its epoch, and whether its chain still lacks it. */
+/** The fields of every ring record: its number within the epoch, and whether it is not durable yet. */
 interface RingRecord {
-  /** From 1 within an epoch. */
+  /** Counts from 1 within an epoch. */
   readonly seq: number
-  /** True until the chain has it on disk, and for good when it could not be appended. */
+  /** True until the record is durable in its chain, and for good if it could not be appended. */
   readonly chainPending: boolean
 }
 
-/** One attempt of an operator, whatever became of it. */
+/** One operator's attempt, accepted or rejected. */
 export interface AdminAuditRecord extends RingRecord {
-  /** Epoch milliseconds by the clock of this node. */
+  /** Epoch milliseconds by this node's clock. */
   readonly committedAtMs: number
   readonly event: AdminEvent
-  /** As claimed: a rejected attempt names whoever it said it came from. */
+  /** As claimed: a rejected attempt lists whoever it said it came from. */
   readonly operatorIds: readonly OperatorId[]
   readonly outcome: VerificationOutcome
 }
@@ -62,7 +62,7 @@ export interface LogRecord extends RingRecord {
   readonly message: string
 }
 
-/** Something that did not work. */
+/** A failure. */
 export interface FailureRecord extends RingRecord {
   /** `action-id:N`, `kill-migration:N`, or, rebuilt from a chain, `action-id:N:kind`. */
   readonly source: string
@@ -76,18 +76,18 @@ export type ActionDisposition =
   | { readonly status: 'failed'; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly status: 'gated'; readonly reason: string; readonly cooldownMs?: number }
 
-/** One action as its chain keeps it. */
+/** An action as stored in its chain. */
 export interface ActionChainRecord {
   readonly epoch: EpochId
   readonly id: ActionId
   readonly kind: ActionKind
-  /** Epoch milliseconds at which it was appended. */
+  /** When it was appended, in epoch milliseconds. */
   readonly emittedAtMs: number
   readonly disposition: ActionDisposition
 }
 
-/** How many records each ring keeps. */
+/** The capacity of each ring, in records. */
 export const ringSizes = { audit: 256, log: 2048, failure: 256 } as const
 
-/** The longest message of a line of the log, in bytes of UTF-8; longer ones are cut and marked. */
+/** The maximum length of a log message in bytes of UTF-8; longer ones are cut and marked. */
 export const longestLogMessageBytes = 8192

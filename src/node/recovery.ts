@@ -1,12 +1,15 @@
 import { checkFunction } from '../base/options.js'
 import { callPort, type OnFault } from './probes.js'
 
-/** Puts back what was lost; says which slots. Cheap and synchronous, and does no more in one call than fits a tick. */
+/**
+ * Restores something that was lost, and returns the slots it restored. Must be synchronous and quick, and do no more in
+ * one call than fits into a tick.
+ */
 export type RecoveryHandler = () => readonly number[]
 
 /**
- * Handlers that are called in every tick before it is reconciled, so that what they put back is seen in it. One that throws is not
- * called again. One that adds another sees it called from the next tick on (N-421).
+ * Handlers that are called in every tick before it is reconciled, so that reconciliation sees what they restored. A
+ * handler that throws is not called again. One that is added by another is called from the next tick on (N-421).
  */
 export class RecoveryRegistry {
   #handlers: readonly RecoveryHandler[] = []
@@ -15,13 +18,13 @@ export class RecoveryRegistry {
     return this.#handlers.length
   }
 
-  /** Raises `invalid_input` for what is no function. */
+  /** Raises `invalid_input` if it is not a function. */
   add(handler: RecoveryHandler): void {
     checkFunction('recovery handler', handler)
     this.#handlers = [...this.#handlers, handler]
   }
 
-  /** Calls every handler; the slots that they say, in order. */
+  /** Calls every handler; returns the restored slots, in order. */
   run(onFault: OnFault): readonly number[] {
     const recovered: number[] = []
     for (const handler of this.#handlers) {

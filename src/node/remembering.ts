@@ -9,7 +9,7 @@ import type { Restart } from './restart.js'
 import type { NodeState } from './state.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
-/** What has to be read of the state after a fold to know what must not be forgotten of it. */
+/** What must be read of the state after a fold to know what to keep. */
 export interface RememberedState {
   readonly thisNode: NodeId
   readonly localMaintenance: MaintenanceState
@@ -18,11 +18,11 @@ export interface RememberedState {
   readonly freezeUntil: MonotonicMs | undefined
   readonly forced: ForcedEntries
   readonly restarts: readonly Restart[]
-  /** The gate of a daemon, if it is closed. */
+  /** The gate of a daemon; `undefined` if it is open. */
   gateOf(daemon: DaemonId): { readonly until: MonotonicMs; readonly isCrashLooping: boolean } | undefined
 }
 
-/** The same of the state of a node. */
+/** The remembered part of a node's state. */
 export function rememberedOf(state: NodeState): RememberedState {
   const { thisNode } = state.configuration
   return {
@@ -45,18 +45,21 @@ export function rememberedOf(state: NodeState): RememberedState {
   }
 }
 
-/** How instants of this life and of the wall belong together. */
+/** The relation between this life's monotonic clock and the wall clock. */
 export interface WallAnchor {
   readonly monotonic: MonotonicMs
   readonly wall: number
 }
 
-/** An instant of this life by the wall. */
+/** Converts an instant of this life to wall-clock time. */
 function toWall({ monotonic, wall }: WallAnchor, at: MonotonicMs): number {
   return Math.max(0, Math.round(wall + at - monotonic))
 }
 
-/** An instant of the wall as one of this life: what is over is over now, and nothing has begun in the future (14.4). */
+/**
+ * Converts wall-clock time to an instant of this life: what should have ended ends now, and nothing begins in the
+ * future (14.4).
+ */
 function fromWall(
   { monotonic, wall }: WallAnchor,
   atMs: number,
@@ -72,10 +75,10 @@ const ofFreeze = 'freeze'
 const ofForced = 'forced'
 const ofRestarts = 'restarts'
 
-/** Where it stands durably how far the log of a cluster was read. */
+/** The key of the checkpoint for the position in the log of a cluster. */
 export const clusterPositionKey = 'cluster_position'
 
-/** What has to be kept, and what need not be kept any longer, now that an event is folded; nothing for most events. */
+/** What to write and remove in the checkpoints after an event was folded; `undefined` for most events. */
 export function checkpointChangeOf(
   event: FoldEvent,
   state: RememberedState,
@@ -140,7 +143,7 @@ function adminChange(event: AdminEventOf, state: RememberedState, anchor: WallAn
   }
 }
 
-/** What operators have asked for and is not done yet: forced entries, and restarts. */
+/** The change for pending requests of operators: forced entries, and restarts. */
 export function openRequestsChange({
   forced,
   restarts,
@@ -169,7 +172,7 @@ function gateChange(daemon: DaemonRef, state: RememberedState, anchor: WallAncho
   return keep(ofGate(daemon.id), { type: 'gate', daemon, untilMs, isCrashLooping: gate.isCrashLooping })
 }
 
-/** What has to be kept of where a node stands in its maintenance. */
+/** The change for the maintenance state of a node. */
 function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnchor): CheckpointChange {
   const key = ofMaintenance(node)
   if (node === state.thisNode) return transitionChange(node, state.localMaintenance, anchor)
@@ -178,7 +181,7 @@ function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnc
   return keep(key, { type: 'maintenance', node, status, sinceMs: toWall(anchor, anchor.monotonic) })
 }
 
-/** The same of a transition that is about to be observed: it is durable before anybody learns of it (14.7). */
+/** The same for a transition that is about to be observed: it becomes durable before anybody learns of it (14.7). */
 export function transitionChange(node: NodeId, state: MaintenanceState, anchor: WallAnchor): CheckpointChange {
   const key = ofMaintenance(node)
   if (state.status === 'active') return { forget: [key] }
@@ -197,7 +200,7 @@ function keep(key: string, content: CheckpointContent): CheckpointChange {
   return { keep: [{ key, content }] }
 }
 
-/** What a loop folds, before its first tick, to stand where an earlier life has left it. */
+/** The events that a loop folds before its first tick, to continue where an earlier life ended. */
 export function restoredEventsOf(
   checkpoints: readonly { readonly content: CheckpointContent }[],
   thisNode: NodeId,

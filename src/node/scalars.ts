@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { longestDurationMs, textOf, wholeNumberSchema } from '../base/options.js'
 
-/** The longest name of a daemon or participant, in characters. */
+/** The maximum length of a daemon's or participant's name, in characters. */
 export const longestName = 256
 
-/** The longest text for people, in characters. */
+/** The maximum length of text for people, in characters. */
 export const longestText = 65_536
 
 /** Accepts text for people. */
@@ -13,28 +13,28 @@ export const textSchema = v.custom<string>(
   ({ input }) => `not text of at most ${longestText} characters: ${textOf(input)}`,
 )
 
-/** Accepts a name; it may be empty where nobody has said it. */
+/** Accepts a name; it may be empty if it is not known. */
 export const labelSchema = v.custom<string>(
   (input) => typeof input === 'string' && input.length <= longestName,
   ({ input }) => `not text of at most ${longestName} characters: ${textOf(input)}`,
 )
 
-/** Accepts an instant of the monotonic clock. What was before the clock began is negative. */
+/** Accepts an instant of the monotonic clock; negative before the start of the clock. */
 export const monotonicSchema = v.custom<number>(
   (input) => typeof input === 'number' && Number.isFinite(input),
   ({ input }) => `not an instant of a monotonic clock: ${textOf(input)}`,
 )
 
-/** Accepts a duration that is signed or stored: whole milliseconds, so that it has one spelling. */
+/** Accepts a duration that is signed or stored: whole milliseconds, so that it has only one encoding. */
 export const wholeDurationSchema = wholeNumberSchema(0, longestDurationMs)
 
-/** Accepts an instant in epoch milliseconds, a sequence from 0 or a size in bytes. */
+/** Accepts an instant in epoch milliseconds, a sequence number from 0, or a size in bytes. */
 export const naturalSchema = wholeNumberSchema(0)
 
-/** Accepts a sequence. */
+/** Accepts a sequence number from 1. */
 export const positiveSchema = wholeNumberSchema(1)
 
-/** Accepts a count of 32 bits. */
+/** Accepts a 32-bit count. */
 export const countSchema = wholeNumberSchema(0, 0xffff_ffff)
 
 /** Accepts a fraction from 0 to 1. */
@@ -48,7 +48,7 @@ export function msSince(earlier: number, later: number): number {
   return Math.max(0, later - earlier)
 }
 
-/** The milliseconds that are left until an instant, never negative. */
+/** The milliseconds until an instant, never negative. */
 export function msUntil(later: number, now: number): number {
   return Math.max(0, later - now)
 }

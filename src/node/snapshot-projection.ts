@@ -21,7 +21,7 @@ import type {
 import type { NodeVersion } from './state.js'
 import type { MigrationPhase, MonotonicMs } from './vocabulary.js'
 
-/** What the loop knows beside the folded state. What is handed over is not changed afterwards. */
+/** What the loop knows besides the folded state. Values passed in are not changed afterwards. */
 export interface SnapshotContext {
   readonly epoch: EpochId
   readonly pass: number
@@ -32,7 +32,10 @@ export interface SnapshotContext {
   readonly inFlightMigrations: readonly MigrationView[]
 }
 
-/** The state as readers see it, by the instant of its last tick. Pure: it reads no clock. Costs the same however many rows. */
+/**
+ * Projects the state to the snapshot for readers, at the instant of its last tick. Pure: it reads no clock. The cost
+ * does not depend on the number of rows.
+ */
 export function projectSnapshot(version: NodeVersion, context: SnapshotContext): NodeSnapshot {
   const { now, configuration, freeze } = version
   const { thisNode } = configuration
@@ -59,15 +62,15 @@ export function projectSnapshot(version: NodeVersion, context: SnapshotContext):
   })
 }
 
-/** The snapshot before the first tick: nothing but the life that it is of. */
+/** The snapshot before the first tick, which has only the id of the epoch. */
 export function emptySnapshot(version: NodeVersion, epoch: EpochId): NodeSnapshot {
   const nothing = { recentlyEmitted: [], recentFailures: [], adminAudit: [], logRing: [], inFlightMigrations: [] }
   return projectSnapshot(version, { epoch, pass: 0, ...nothing })
 }
 
 /**
- * Whether anything differs that does not follow from time alone: ages and what is left of a time do. It may say so where
- * nothing differs, but never that nothing does where something has.
+ * Whether the versions differ in more than elapsed time: ages and remaining times do not count. It may report a
+ * difference where there is none, but never misses one.
  */
 export function isOtherThan(version: NodeVersion, before: NodeVersion): boolean {
   return (
@@ -85,7 +88,7 @@ export function isOtherThan(version: NodeVersion, before: NodeVersion): boolean 
   )
 }
 
-/** How far a migration is, in percent. */
+/** The progress of a migration, in percent. */
 export function progressOf(phase: MigrationPhase): number {
   return progress[phase]
 }

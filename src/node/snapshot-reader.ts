@@ -13,39 +13,39 @@ import type { EpochId } from './ids.js'
 import type { AdminAuditRecord, FailureRecord, LogRecord } from './records.js'
 import type { NodeSnapshot } from './snapshot.js'
 
-/** The rings of a snapshot, with what they hold. */
+/** The rings of a snapshot and their records. */
 export interface RingRecords {
   readonly adminAudit: AdminAuditRecord
   readonly logRing: LogRecord
   readonly recentFailures: FailureRecord
 }
 
-/** A ring of a snapshot. */
+/** The name of a ring in a snapshot. */
 export type RingName = keyof RingRecords
 
-/** Where a follower of a ring stands. */
+/** The position of a follower of a ring. */
 export interface RingPosition {
   readonly epoch: EpochId
   /** Number of the last record that it has seen in that epoch. */
   readonly seq: number
 }
 
-/** What a follower of a ring is told. */
+/** What a follower of a ring receives. */
 export type RingEvent<Row> =
   | { readonly type: 'record'; readonly epoch: EpochId; readonly record: Row }
-  /** Records up to `through` have left the ring before they were seen. */
+  /** Records up to `through` left the ring before they were seen. */
   | { readonly type: 'gap'; readonly epoch: EpochId; readonly after: number; readonly through: number }
 
-/** From where on a ring is followed. */
+/** Where to start following a ring. */
 export interface FollowOptions {
-  /** Default: everything that is still in the ring. `'now'` shows only what comes. */
+  /** Default: everything that is still in the ring. `'now'` yields only new records. */
   readonly from?: RingPosition | 'now'
   readonly signal?: AbortSignal
 }
 
 /**
- * What is new in a ring for somebody who stands at a position (R5, R6): records in their order, each once; another epoch begins at
- * its first record; what has left the ring unseen is told as a gap. Numbers of 0 are of rebuilt records and never new.
+ * The news in a ring since a position (R5, R6): records in order, each once. Another epoch starts at its first record,
+ * and records that left the ring unseen are reported as a gap. Records with number 0 were rebuilt and are never new.
  */
 export function newInRing<Name extends RingName>(
   snapshot: Pick<NodeSnapshot, 'epoch' | Name>,
@@ -62,7 +62,7 @@ export function newInRing<Name extends RingName>(
   return { events, position: { epoch, seq: records.at(-1)?.seq ?? seen } }
 }
 
-/** What the store of a view holds. */
+/** The context of a view's store. */
 export interface NodeViewContext {
   readonly snapshot: NodeSnapshot
 }
@@ -77,8 +77,8 @@ function createViewStore(snapshot: NodeSnapshot) {
 }
 
 /**
- * The read side of a node. A snapshot is published with every tick, frozen and by reference: whoever holds one holds it for good,
- * reading never waits, and nobody who reads slows the loop down (R1 to R11).
+ * The read side of a node. A snapshot is published with every tick, frozen and by reference: it never changes, reading
+ * never waits, and readers never slow the loop down (R1 to R11).
  */
 export class SnapshotReader {
   readonly #logger: Logger
@@ -91,26 +91,26 @@ export class SnapshotReader {
   #generation = 0
   #isClosed = false
 
-  /** @internal Made by a node. */
+  /** @internal Created by a node. */
   constructor(first: NodeSnapshot, logger: Logger) {
     this.#snapshot = first
     this.#logger = logger
     this.#guard = createObserverGuard(logger, 'a view of a node could not be shown')
   }
 
-  /** The snapshot that was published last. */
+  /** The latest snapshot. */
   read(): NodeSnapshot {
     return this.#snapshot
   }
 
-  /** Grows whenever something other than the time has changed; see {@link SnapshotReader.changed}. */
+  /** Increases whenever anything but elapsed time has changed; see {@link SnapshotReader.changed}. */
   get generation(): number {
     return this.#generation
   }
 
   /**
-   * Resolves with the generation once it exceeds `generation`, at once if it does already; with the last one when the node has ended.
-   * Rejects with the reason of the signal.
+   * Resolves with the generation once it exceeds `generation`, at once if it does already; with the last one when the
+   * node has ended. Rejects with the reason of the signal.
    */
   async changed(generation: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     const { signal } = decode(abortableSchema, options, 'wait options')
@@ -127,8 +127,8 @@ export class SnapshotReader {
   }
 
   /**
-   * Follows one thing: `selector` runs after each tick, subscribers hear only of changes of its value. Values are compared shallowly
-   * unless `isEqual` says otherwise. Raises `invalid_input` for what is no function.
+   * Follows a part of the snapshot: `selector` runs after each tick, and subscribers are called only when its value has
+   * changed. Values are compared shallowly unless you pass `isEqual`. Raises `invalid_input` if it is not a function.
    */
   select<Value>(
     selector: (snapshot: NodeSnapshot) => Value,
@@ -153,7 +153,10 @@ export class SnapshotReader {
     })
   }
 
-  /** The records of a ring, and its gaps, as an RxJS stream: what is there, then what comes; completes when the node has ended. */
+  /**
+   * The records of a ring, and its gaps, as an RxJS stream: first the existing ones, then new ones; completes when the
+   * node has ended.
+   */
   observeRing<Name extends RingName>(
     ring: Name,
     options: FollowOptions = {},
@@ -174,7 +177,7 @@ export class SnapshotReader {
     })
   }
 
-  /** The same as an iteration. A slow reader misses what leaves the ring, and is told so by a gap. */
+  /** The same as an async iterator. A slow reader misses records that leave the ring, and receives a gap for them. */
   async *ring<Name extends RingName>(
     ring: Name,
     options: FollowOptions = {},
@@ -184,7 +187,7 @@ export class SnapshotReader {
     let position = this.#start(ring, options)
     for (;;) {
       signal?.throwIfAborted()
-      // Read before it waits: what is published meanwhile ends the wait at once.
+      // Read before waiting: a snapshot that is published meanwhile ends the wait at once.
       const isLast = this.#isClosed
       const found = newInRing(this.#snapshot, ring, position)
       position = found.position
@@ -194,7 +197,7 @@ export class SnapshotReader {
     }
   }
 
-  /** @internal Shows the next snapshot. */
+  /** @internal Publishes the next snapshot. */
   publish(snapshot: NodeSnapshot, isChanged: boolean): void {
     this.#snapshot = snapshot
     if (isChanged) {
@@ -206,7 +209,7 @@ export class SnapshotReader {
     for (const listener of this.#listeners) listener(snapshot)
   }
 
-  /** @internal Nothing follows. */
+  /** @internal Ends the stream of snapshots. */
   close(): void {
     this.#isClosed = true
     this.#hub.close()

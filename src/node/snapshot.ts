@@ -12,12 +12,12 @@ import type {
   ReplicaIntent,
 } from './vocabulary.js'
 
-/** Whether a daemon may be started, and in how many milliseconds if not yet. */
+/** Whether a daemon may be started, or in how many milliseconds. */
 export type RestartState =
   | { readonly status: 'idle' }
   | { readonly status: 'backing_off' | 'crash_looping'; readonly remainingMs: number }
 
-/** One daemon as readers see it. */
+/** A daemon as readers see it. */
 export interface DaemonView {
   readonly id: DaemonId
   readonly name: string
@@ -26,42 +26,42 @@ export interface DaemonView {
   /** A fraction. */
   readonly saturation: number
   readonly restart: RestartState
-  /** What was wished of it last; absent when nobody has wished anything. */
+  /** The last intent; absent if there was none. */
   readonly intent?: DaemonIntent
   /** The node it is pinned to. */
   readonly pinnedTo?: NodeId
-  /** The node it is seen from. */
+  /** The node whose snapshot this is. */
   readonly placement: NodeId
-  /** Since it started, or while it is stopped since it ended; 0 when neither ever happened. */
+  /** Milliseconds since it started, or since it ended if it is stopped; 0 if neither ever happened. */
   readonly ageMs: number
 }
 
-/** One chain as readers see it. */
+/** A chain as readers see it. */
 export interface ReplicaView {
   readonly chain: ChainId
-  /** In order. */
+  /** Sorted. */
   readonly holders: readonly NodeId[]
   readonly desiredReplicas?: number
   readonly localIntent?: ReplicaIntent
   readonly leader?: NodeId
 }
 
-/** One node as this node knows it. */
+/** A node as this node knows it. */
 export interface PeerView {
   readonly node: NodeId
   readonly rttMs?: number
   readonly health?: NodeHealth
   readonly maintenance?: MaintenanceStatus
-  /** True while it takes nothing new. */
+  /** True while it accepts nothing new. */
   readonly isCordoned: boolean
   readonly inventory?: PeerInventory
 }
 
-/** One blob as readers see it. */
+/** A blob as readers see it. */
 export interface BlobView {
   readonly blob: BlobId
   readonly sizeBytes: number
-  /** In the order in which they were announced. */
+  /** In the order of their announcements. */
   readonly holders: readonly NodeId[]
 }
 
@@ -72,20 +72,20 @@ export interface AvoidView {
   readonly remainingMs: number
 }
 
-/** Where this node stands in its maintenance. */
+/** The maintenance state of this node. */
 export interface MaintenanceView {
   readonly status: MaintenanceStatus
-  /** How long it has been so; absent while active. */
+  /** Milliseconds since it entered the state; absent while active. */
   readonly sinceMs?: number
-  /** What is left of a drain. */
+  /** Milliseconds left for a drain. */
   readonly deadlineRemainingMs?: number
-  /** Why the drain has failed. */
+  /** Why the drain failed. */
   readonly reason?: string
   /** True while a drain is under way that ends by itself. */
   readonly isDrain: boolean
 }
 
-/** An action that reconciliation has asked for lately. That it was carried out it does not say. */
+/** An action that reconciliation has asked for lately, whether or not it was carried out. */
 export interface EmittedAction {
   readonly id: ActionId
   readonly kind: ActionKind
@@ -108,14 +108,14 @@ export interface MigrationView {
 }
 
 /**
- * What a node knew at the end of a tick. It never changes; the next one shares with it whatever has stayed. Times are relative
- * to the instant of the tick. Tables are in the order of their keys; a row is put together when it is read.
+ * What a node knew at the end of a tick. Immutable; the next snapshot shares everything that has not changed. Times are
+ * relative to the instant of the tick. Tables are sorted by key; rows are assembled when they are read.
  */
 export interface NodeSnapshot {
-  /** The life of the loop that published it. */
+  /** The epoch of the loop that published it. */
   readonly epoch: EpochId
   readonly node: NodeId
-  /** Passes of reconciliation before it, this one included. */
+  /** The number of passes of reconciliation so far, including this one. */
   readonly pass: number
   readonly daemons: ReadonlyMap<DaemonId, DaemonView>
   readonly replicas: ReadonlyMap<ChainId, ReplicaView>
@@ -123,11 +123,11 @@ export interface NodeSnapshot {
   readonly blobs: ReadonlyMap<BlobId, BlobView>
   readonly avoidList: ReadonlyMap<NodeId, AvoidView>
   readonly localMaintenance: MaintenanceView
-  /** Whether this node takes nothing new. */
+  /** Whether this node accepts nothing new. */
   readonly isCordoned: boolean
-  /** Absent while nothing is frozen. */
+  /** Absent when the cluster is not frozen. */
   readonly freezeRemainingMs?: number
-  /** The parts of the process that a drain waits for, and whether each is idle. */
+  /** The participants that a drain waits for, and whether each is idle. */
   readonly participants: Readonly<Record<string, boolean>>
   readonly recentlyEmitted: readonly EmittedAction[]
   /** Oldest first. */

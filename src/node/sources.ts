@@ -5,7 +5,10 @@ import type { NodeEvent } from './event.js'
 import type { ChainId, NodeId } from './ids.js'
 import type { PublishHandle } from './publish-handle.js'
 
-/** Tells a loop what a part of the program has seen, without ever waiting or throwing: what finds no room is lost and counted. */
+/**
+ * Reports events of a part of the program to a loop without ever waiting or throwing: events that find no room are
+ * dropped and counted.
+ */
 abstract class PushSource implements Disposable {
   readonly #handle: PublishHandle
   #dropped = 0
@@ -14,7 +17,7 @@ abstract class PushSource implements Disposable {
     this.#handle = handle
   }
 
-  /** Events that were lost. */
+  /** The number of dropped events. */
   get dropped(): number {
     return this.#dropped
   }
@@ -35,8 +38,8 @@ abstract class PushSource implements Disposable {
 }
 
 /**
- * Tells a loop which copies of chains this node holds and leads. What happens in one step is one event, so that a full queue cannot
- * lose the half of it (N-426).
+ * Reports to a loop which copies of chains this node holds and leads. A change made in one step is one event, so that a
+ * full queue cannot drop half of it (N-426).
  */
 export class ReplicaSource extends PushSource {
   readonly #thisNode: NodeId
@@ -71,7 +74,7 @@ export class ReplicaSource extends PushSource {
   }
 }
 
-/** Tells a loop of daemons that somebody else runs in this process (N-426). */
+/** Reports to a loop the daemons that other code runs in this process (N-426). */
 export class DaemonSource extends PushSource {
   readonly #clock: Pick<Clock, 'monotonicNow'>
 
@@ -88,7 +91,7 @@ export class DaemonSource extends PushSource {
     this.#tell(daemon, { type: 'exited_cleanly', at: this.#clock.monotonicNow() })
   }
 
-  /** One takes the place of another: the old one has gone before the new one is there. */
+  /** One replaces another: the old one has ended before the new one starts. */
   replaced(before: DaemonRef, after: DaemonRef): void {
     this.unregistered(before)
     this.registered(after)

@@ -11,39 +11,39 @@ import { isUnknown, newPeer, type AvoidRow, type PeerRow } from './peer-row.js'
 import type { Restart } from './restart.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** What a node knows and wishes, as it is at one instant. It never changes. */
+/** What a node knows and wants at one instant. Immutable. */
 export interface NodeVersion {
   readonly configuration: NodeConfiguration
-  /** The instant of the last tick; before the first one, that of the start. */
+  /** The instant of the last tick, or of the start before the first tick. */
   readonly now: MonotonicMs
   readonly daemons: TableVersion<DaemonId, DaemonRow>
   readonly chains: TableVersion<ChainId, ChainRow>
-  /** The daemons that are not what they should be (see `isUnsettledDaemon`). */
+  /** Daemons whose actual and desired states differ (see `isUnsettledDaemon`). */
   readonly unsettledDaemons: TableVersion<DaemonId, DaemonRow>
-  /** The chains that are not what they should be (see `isUnsettled`). */
+  /** Chains whose actual and desired states differ (see `isUnsettled`). */
   readonly unsettledChains: TableVersion<ChainId, ChainRow>
-  /** Of how many chains this node holds a copy. */
+  /** The number of chains of which this node holds a copy. */
   readonly heldHere: number
   readonly peers: TableVersion<NodeId, PeerRow>
   readonly blobs: TableVersion<BlobId, BlobRow>
   readonly avoided: TableVersion<NodeId, AvoidRow>
   readonly maintenance: MaintenancePlace
   readonly freeze: FreezePlace
-  /** Whether this node takes nothing new. */
+  /** Whether this node accepts nothing new. */
   readonly isCordoned: boolean
   readonly forced: ForcedEntries
-  /** Restarts that operators have asked for, in this order, one at a time. */
+  /** Restarts that operators have asked for, in order; they are carried out one at a time. */
   readonly restarts: readonly Restart[]
-  /** The parts of the process that a drain waits for, and whether each is idle. */
+  /** The participants that a drain waits for, and whether each is idle. */
   readonly participants: ReadonlyMap<string, boolean>
 }
 
-/** Whether nothing is reconciled, by the instant of the last tick. */
+/** Whether the cluster is frozen at the instant of the last tick, so that nothing is reconciled. */
 export function isFrozen({ freeze, now }: Pick<NodeVersion, 'freeze' | 'now'>): boolean {
   return freeze.value === 'frozen' && now < (freeze.context.until ?? now)
 }
 
-/** The daemons that run here and should, in order. */
+/** The daemons that run here and should, sorted. */
 export function runningHere(state: NodeState): DaemonId[] {
   const { thisNode } = state.configuration
   const running = [...state.daemons()].filter((row) => canStop(row) && isWantedHere(row, thisNode))
@@ -51,8 +51,8 @@ export function runningHere(state: NodeState): DaemonId[] {
 }
 
 /**
- * The state of one node, changed in place by the fold alone. Rows are frozen; whoever reads takes a {@link NodeState.version},
- * which costs what has changed since the last one.
+ * The state of one node, changed in place by the fold alone. Rows are frozen; readers take a {@link NodeState.version},
+ * whose cost depends on what has changed since the last one.
  */
 export class NodeState {
   readonly configuration: NodeConfiguration
@@ -73,14 +73,14 @@ export class NodeState {
   #participants: ReadonlyMap<string, boolean> = new Map()
   /** Daemons that time will change. */
   readonly #timed = new Set<DaemonId>()
-  /** Chains of which there may be nothing left to know. */
+  /** Chains whose rows may carry no information any more. */
   readonly #inert = new Set<ChainId>()
 
   constructor(configuration: NodeConfiguration) {
     this.configuration = configuration
   }
 
-  /** Everything as it is now, for good. */
+  /** An immutable version of the current state. */
   version(): NodeVersion {
     return {
       configuration: this.configuration,
@@ -106,7 +106,7 @@ export class NodeState {
     return this.#daemons.get(id)
   }
 
-  /** Every daemon, in order. */
+  /** Every daemon, sorted. */
   daemons(): Iterable<DaemonRow> {
     return this.#daemons.version().values()
   }
@@ -134,13 +134,13 @@ export class NodeState {
     return this.#chains.get(chain)
   }
 
-  /** Changes a chain, which is there from then on. */
+  /** Changes a chain's row, creating it if needed. */
   changeChain(chain: ChainId, change: (row: ChainRow) => ChainRow): void {
     const known = this.#chains.get(chain)
     this.putChain(change(known ?? newChain(chain)), known)
   }
 
-  /** Puts what has become of a chain, of which this was known before. */
+  /** Replaces a chain's row; `known` is the row before. */
   putChain(row: ChainRow, known: ChainRow | undefined): void {
     if (row === known) return
     const { thisNode } = this.configuration
@@ -151,11 +151,11 @@ export class NodeState {
     if (row.holders !== known?.holders) {
       this.#heldHere += Number(row.holders.includes(thisNode)) - Number(known?.holders.includes(thisNode) ?? false)
     }
-    // Whether it still rests after a rebalance, the tick asks again.
+    // The tick checks later whether its cooldown is over.
     if (isInert(row, Infinity, 0)) this.#inert.add(chain)
   }
 
-  /** Forgets chains that nobody holds, leads or wants. */
+  /** Removes chains that nobody holds, leads or wants. */
   pruneChains(): void {
     const { cooldownMs } = this.configuration.scheduler
     for (const chain of this.#inert) {
@@ -171,12 +171,12 @@ export class NodeState {
     return this.#peers.get(node)
   }
 
-  /** Every node of which something is known, in order. */
+  /** Every node about which something is known, sorted. */
   peers(): Iterable<PeerRow> {
     return this.#peers.version().values()
   }
 
-  /** Changes what is known of a node, which is forgotten when nothing is left. */
+  /** Changes the row of a node, and removes it when nothing is known about it any more. */
   changePeer(node: NodeId, change: Partial<PeerRow>): void {
     const row = { ...(this.#peers.get(node) ?? newPeer(node)), ...change }
     if (isUnknown(row)) this.#peers.delete(node)

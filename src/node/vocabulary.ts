@@ -9,14 +9,14 @@ export {
   type MonotonicMs,
 } from '../../machines/node-vocabulary.js'
 
-/** What is known of the health of a node. */
+/** The possible health of a node. */
 export const nodeHealths = ['healthy', 'degraded', 'unreachable'] as const
 export type NodeHealth = (typeof nodeHealths)[number]
 
 /** Accepts a {@link NodeHealth}. */
 export const nodeHealthSchema = v.picklist(nodeHealths)
 
-/** How much a line of the log matters, the least first. */
+/** The levels of the log, the least important first. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const
 export type NodeLogLevel = (typeof logLevels)[number]
 

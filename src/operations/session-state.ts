@@ -83,7 +83,7 @@ export class SessionState {
     this.importedRows = undefined
   }
 
-  /** Records the owner of a sequence. Raises `internal` if it has another owner or is below 1. */
+  /** Records the owner of a sequence. Raises `internal` if another operation has it, or if it was never assigned. */
   claim(sequence: number, id: OperationId): void {
     if (sequence < 1) throw internalError(`recovered operation ${id} carries sequence ${sequence}`)
     const minted = this.records.order.lastSequence

@@ -139,8 +139,8 @@ export class Turn implements Disposable {
   }
 
   /**
-   * Finishes the turn, because the model has answered without further tool calls. Raises `turn_refused` unless the
-   * model was being called.
+   * Finishes the turn, because the model has answered without further tool calls. Raises `turn_refused` unless the turn
+   * is calling the model.
    */
   finish(): void {
     this.#send({ type: 'finish', turnId: this.turnId })

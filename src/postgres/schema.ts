@@ -241,7 +241,7 @@ function validText(row: CatalogueRow | undefined): string | undefined {
   return row['is_valid'] === true ? `${row['definition']}` : `not valid: ${row['definition']}`
 }
 
-/** Removes quotes: server versions differ in whether they quote a name. */
+/** Removes quotes, because the server and the definition may differ in whether they quote a name. */
 function plain(text: string): string {
   return text.replaceAll('"', '')
 }

@@ -28,6 +28,8 @@ const rowsSchema = v.object({
 
 const registerSchema = strictSchema({ admin: addressSchema, uri: addressSchema })
 
+const deploymentSchema = v.object({ id: v.string() })
+
 const eventsSchema = v.object({ rows: v.array(v.object({ event_json: v.string() })) })
 
 /** Asks the engine about what it runs. */
@@ -52,12 +54,12 @@ export class RestateAdmin {
 
   /** Makes the handlers at an address known; again after they have changed. */
   async register(uri: string): Promise<void> {
-    await this.#post('deployments', { uri, force: true })
+    await this.#ask('deployments', { uri, force: true }, deploymentSchema)
   }
 
   async #faults(condition: string, signal?: AbortSignal): Promise<readonly RestateFault[]> {
     const query = `select id, target_service_name, target_service_key, last_failure from sys_invocation where target_service_name in ('${processService}', '${operationService}') and status = 'paused'${condition}`
-    const { rows } = await this.#query(query, rowsSchema, signal)
+    const { rows } = await this.#ask('query', { query }, rowsSchema, signal)
     return Promise.all(
       rows.map(async ({ id, target_service_name, target_service_key, last_failure }) => ({
         ...(target_service_name === processService
@@ -72,20 +74,21 @@ export class RestateAdmin {
   /** What the engine has noted last of an invocation that it no longer tries. */
   async #lastEvent(invocationId: string, signal?: AbortSignal): Promise<string | undefined> {
     const query = `select event_json from sys_journal_events where id = '${invocationId}' order by appended_at desc limit 1`
-    const { rows } = await this.#query(query, eventsSchema, signal)
+    const { rows } = await this.#ask('query', { query }, eventsSchema, signal)
     return rows[0]?.event_json
   }
 
-  async #query<Answered>(
-    query: string,
+  async #ask<Answered>(
+    path: string,
+    body: unknown,
     schema: v.GenericSchema<unknown, Answered>,
     signal?: AbortSignal,
   ): Promise<Answered> {
-    const text = await this.#post('query', { query }, signal)
+    const text = await this.#post(path, body, signal)
     try {
       return v.parse(schema, JSON.parse(text))
     } catch (cause) {
-      throw new RestateError('restate.call_failed', { target: 'query', status: 200, body: text }, { cause })
+      throw new RestateError('restate.call_failed', { target: path, status: 200, body: text }, { cause })
     }
   }
 

@@ -7,6 +7,7 @@ import { Attach, RestateAttach } from './attach.js'
 import type { Connection } from './connection.js'
 import { RestateIngress } from './ingress.js'
 import { RestateProcesses } from './processes.js'
+import { Questions } from './questions.js'
 import { operationTarget, RestateSession } from './session.js'
 import { addressSchema } from './wire.js'
 
@@ -78,7 +79,7 @@ export function connectRestate(options: ConnectRestateOptions): RestateConnectio
   }
   const attach = new RestateAttach(attaching)
   const operationAttach = new Attach(attaching, operationTarget)
-  const connection: Connection = { ingress, attach, operationAttach, clock, outageMs }
+  const connection: Connection = { ingress, attach, operationAttach, questions: new Questions(), clock, outageMs }
   return {
     attach,
     session: (id) => new RestateSession(id, connection),

@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto'
 import type * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import { StatewardError } from '../base/errors.js'
 import type { Sequenced } from '../base/feed.js'
+import type { RestateError } from './errors.js'
 import { pause, type RestateAttach, type Attach } from './attach.js'
 import { wasHeld, type RestateIngress } from './ingress.js'
 import type { FeedRows } from './object-feed.js'
+import type { Questions } from './questions.js'
 import { waitService, type FeedService } from './services.js'
 import type { OperationAnswer } from './session-wire.js'
 
@@ -15,6 +16,7 @@ export interface Connection {
   readonly attach: RestateAttach
   /** The wait for operations. */
   readonly operationAttach: Attach<OperationAnswer>
+  readonly questions: Questions
   readonly clock: Clock
   /** Milliseconds for which an engine that is away is asked again. */
   readonly outageMs: number
@@ -26,7 +28,8 @@ export const neverAborted: AbortSignal = new AbortController().signal
 /**
  * Asks until the engine has answered: again after a connection that broke, which says nothing about what was asked. What is
  * asked has to be the same question each time, or one that may be asked twice. Rejects with what is refused, with
- * `restate.unreachable` or `restate.call_failed` once the engine was away for long enough, and with the signal's reason.
+ * `restate.unreachable` or `restate.call_failed` once the engine was away for long enough, at once for an answer that no
+ * waiting changes, such as that of another server, and with the signal's reason.
  */
 export async function insist<Answered>(
   { clock, outageMs }: Pick<Connection, 'clock' | 'outageMs'>,
@@ -39,9 +42,7 @@ export async function insist<Answered>(
     try {
       return await ask()
     } catch (thrown) {
-      const isPassing =
-        StatewardError.is(thrown, 'restate.unreachable') || StatewardError.is(thrown, 'restate.call_failed')
-      if (!isPassing) throw thrown
+      if (!isPassing(thrown)) throw thrown
       const now = clock.monotonicNow()
       // A connection that was silent for minutes dies of that; only what fails at once again is an outage.
       if (wasHeld(thrown, now - askedMs)) brokenSinceMs = undefined
@@ -50,6 +51,16 @@ export async function insist<Answered>(
       await pause(clock, 100, signal)
     }
   }
+}
+
+/** What an engine that starts, or whose workers are not known yet, answers with; whoever answers otherwise will go on so. */
+const passingStatuses: ReadonlySet<number> = new Set([404, 408, 429])
+
+function isPassing(thrown: unknown): boolean {
+  if (StatewardError.is(thrown, 'restate.unreachable')) return true
+  if (!StatewardError.is(thrown, 'restate.call_failed')) return false
+  const { status } = (thrown as RestateError<'restate.call_failed'>).data
+  return status >= 500 || passingStatuses.has(status)
 }
 
 /** A feed, and how its rows are read. */
@@ -66,13 +77,12 @@ export async function* followFeed<Entry extends Sequenced>(
   after: number,
   signal: AbortSignal,
 ): AsyncGenerator<FeedRows<Entry> & { readonly after: number }, void, void> {
-  const follower = randomUUID()
   for (let place = after; ; ) {
     const request = { service, key, after: place, limit: 100 }
-    // Asked again after an outage, it is the same question.
-    const idempotencyKey = `${follower}/${place}`
-    const read = await insist(connection, signal, () =>
-      connection.ingress.call([waitService, 'next'], request, page, { signal, idempotencyKey }),
+    const read = await connection.questions.ask(request, signal, (idempotencyKey) =>
+      insist(connection, signal, () =>
+        connection.ingress.call([waitService, 'next'], request, page, { signal, idempotencyKey }),
+      ),
     )
     yield { ...read, after: place }
     place = read.entries.at(-1)?.seq ?? place

@@ -33,22 +33,20 @@ export class RestateFeed {
 
   /** Rows with `seq > cursor`, ascending, at most `limit` of them, 100 unless told. */
   since(cursor: number, limit = 100): Promise<FeedBatch<CompletionEntry>> {
-    const { ingress } = this.#connection
-    const request = { after: cursor, limit }
-    return insist(this.#connection, neverAborted, () =>
-      ingress.call([sessionService, this.#key, 'since'], request, completionPageSchema),
-    )
+    return this.#page(cursor, limit, neverAborted)
   }
 
   /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
   async gapAfter(cursor: number): Promise<FeedGap | undefined> {
-    const { watermark, droppedThrough } = await this.since(cursor, 1)
-    return gapOf(cursor, { watermark, droppedThrough })
+    return gapOf(cursor, await this.since(cursor, 1))
   }
 
   /** Resolves with the watermark once it exceeds `cursor`, at once if it already does. Rejects with the signal's reason. */
   async waitForAdvance(cursor: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     const { signal = neverAborted } = decode(abortableSchema, options, 'wait options')
+    // A question that was given up may have been answered since: what it says is of then.
+    const stood = await this.#page(cursor, 1, signal)
+    if (stood.watermark > cursor) return stood.watermark
     for await (const { watermark } of this.#follow(cursor, signal)) if (watermark > cursor) return watermark
     return cursor
   }
@@ -56,7 +54,7 @@ export class RestateFeed {
   /** Every row after `after`, then every new one, over outages of workers and engine. Throws `feed_gap` instead of skipping. */
   async *entries(options: FeedReadOptions = {}): AsyncGenerator<CompletionEntry, void, void> {
     const { after = 0, signal = neverAborted } = decode(readSchema, options, 'feed options')
-    const gap = await this.gapAfter(after)
+    const gap = gapOf(after, await this.#page(after, 1, signal))
     if (gap !== undefined) throw new FeedGapError(gap)
     for await (const { entries, after: place, ...stood } of this.#follow(after, signal)) {
       // What was dropped while nobody looked is told, not skipped.
@@ -64,6 +62,13 @@ export class RestateFeed {
       if (missed !== undefined) throw new FeedGapError(missed)
       yield* entries
     }
+  }
+
+  #page(after: number, limit: number, signal: AbortSignal): Promise<FeedBatch<CompletionEntry>> {
+    const path = [sessionService, this.#key, 'since'] as const
+    return insist(this.#connection, signal, () =>
+      this.#connection.ingress.call(path, { after, limit }, completionPageSchema, { signal }),
+    )
   }
 
   #follow(after: number, signal: AbortSignal) {

@@ -145,9 +145,11 @@ export class RestateOperations {
     const { signal = neverAborted } = decode(abortableSchema, options, 'wait options')
     if (ids.length === 0) return []
     const request = { session: this.#id, ids }
-    const idempotencyKey = randomUUID()
-    const ended = await insist(this.#connection, signal, () =>
-      this.#connection.ingress.call([waitService, 'all'], request, outcomesSchema, { signal, idempotencyKey }),
+    const { ingress, questions } = this.#connection
+    const ended = await questions.ask(request, signal, (idempotencyKey) =>
+      insist(this.#connection, signal, () =>
+        ingress.call([waitService, 'all'], request, outcomesSchema, { signal, idempotencyKey }),
+      ),
     )
     return ended.map((outcome, index) => ({ operationId: ids[index] as OperationId, outcome }))
   }

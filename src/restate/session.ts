@@ -205,9 +205,10 @@ export class RestateSession {
     const invocationId = await this.operations.start(spec, held, limit)
     const handle = new RestateOperationHandle(spec.id, invocationId, this, this.#connection, definition ?? { name })
     if (signal !== undefined) {
-      const forget = onAbort(signal, () => {
-        silence(handle.cancel(reasonOf(signal)))
-      })
+      const cancel = (): void => void silence(handle.cancel(reasonOf(signal)))
+      const forget = onAbort(signal, cancel)
+      // While the engine was asked.
+      if (signal.aborted) cancel()
       silence(handle.outcome.finally(forget))
     }
     return handle

@@ -17,7 +17,7 @@ export type Fencing = 'permitted' | 'token_required' | 'token_superseded'
 /**
  * Checks by the token of a write whether the writer still holds the lease.
  *
- * A write without a token is permitted if there is no lease, or unless `isRequired`. A token must always be that of
+ * A write without a token is permitted if there is no lease or `isRequired` is false. A token must always be that of
  * the current lease.
  */
 export function checkFencing(

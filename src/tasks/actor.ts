@@ -24,27 +24,27 @@ export function departmentId(label: string): DepartmentId {
   return label as DepartmentId
 }
 
-/** A remote worker as it introduces itself (T-96). */
+/** A remote worker's description of itself (T-96). */
 export interface ActorRegistration {
   readonly actorId: ActorId
-  /** Lease owner string of the actor; not empty. */
+  /** Owner string of the actor's leases; not empty. */
   readonly identity: string
   /** At least one, none empty. */
   readonly capabilities: readonly string[]
   readonly department?: DepartmentId
-  /** Milliseconds between its heartbeats, at least 1. */
+  /** Milliseconds between heartbeats, at least 1. */
   readonly heartbeatIntervalMs: number
   readonly tenantId?: TenantId
 }
 
-/** An actor as the projection holds it. */
+/** An actor in the projection. */
 export interface Actor extends ActorRegistration {
   readonly registeredAtMs: number
   readonly lastHeartbeatAtMs?: number
   readonly deregisteredAtMs?: number
 }
 
-/** After how much silence an actor counts as gone. */
+/** How long an actor may be silent before it counts as gone. */
 export interface HeartbeatPolicy {
   /** Milliseconds, at least 1. */
   readonly intervalMs: number
@@ -54,10 +54,13 @@ export interface HeartbeatPolicy {
 
 const policySchema = optionsSchema<HeartbeatPolicy>({ intervalMs: naturalSchema, timeoutMultiplier: naturalSchema })
 
-/** Thirty seconds, three times. */
+/** Thirty seconds, times three. */
 export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalMs: 30_000, timeoutMultiplier: 3 }
 
-/** The milliseconds of silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
+/**
+ * How many milliseconds of silence make an actor count as gone; saturates. Raises `zero_heartbeat_interval` or
+ * `zero_timeout_multiplier`.
+ */
 export function heartbeatTimeout(policy: HeartbeatPolicy): number {
   const { intervalMs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
   if (intervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
@@ -65,7 +68,7 @@ export function heartbeatTimeout(policy: HeartbeatPolicy): number {
   return Math.min(intervalMs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
 }
 
-/** The fields of an {@link ActorRegistration}; its rules are {@link checkRegistration}'s. */
+/** The fields of an {@link ActorRegistration}; {@link checkRegistration} checks its rules. */
 const registrationEntries = {
   actorId: idSchema<ActorId>(),
   identity: labelSchema,
@@ -89,7 +92,7 @@ function checkRegistration(registration: ActorRegistration): void {
   if (registration.heartbeatIntervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
 }
 
-/** True when an actor, or this process, has every capability a task requires. */
+/** True when an actor, or this process, has every capability that a task requires. */
 export function canRun(
   { capabilities }: Pick<ActorRegistration, 'capabilities'>,
   { requiredCapabilities = [] }: TaskConstraints,
@@ -97,24 +100,24 @@ export function canRun(
   return requiredCapabilities.every((required) => capabilities.includes(required))
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface ActorRows {
   readonly actors: Table<ActorId, Actor>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface ActorReads {
   actor(actorId: ActorId): Actor | undefined
 }
 
-/** What a command says it did that changes nothing but one row. */
+/** The reported result of commands that change nothing but one row. */
 export const noOp = { type: 'no_op' } as const
 
 const defineEvent = eventDefiner<ActorRows, ActorReads>()
 const defineCommand = commandDefiner<ActorReads>()
 const defineRow = rowDefiner<ActorRows, ActorReads>()
 
-/** Replaces the record: heartbeat and deregistration are cleared. */
+/** Replaces the record, and clears heartbeat and deregistration. */
 export const actorRegistered = defineEvent('actor_registered', {
   fields: { ...timed, ...registrationEntries },
   check: checkRegistration,
@@ -129,7 +132,7 @@ export const actorDeregistered = defineEvent('actor_deregistered', {
   evolve: (draft, { actorId, atMs }) => changeActor(draft, actorId, { deregisteredAtMs: atMs }),
 })
 
-/** A sign of life. */
+/** The actor has sent a heartbeat. */
 export const actorHeartbeaten = defineEvent('actor_heartbeat', {
   fields: ofActor,
   evolve: (draft, { actorId, atMs }) => changeActor(draft, actorId, { lastHeartbeatAtMs: atMs }),
@@ -163,7 +166,7 @@ export const actorHeartbeat = defineCommand('actor_heartbeat', {
   },
 })
 
-/** An actor as it stands. */
+/** The snapshot row of an actor. */
 export const actorRow = defineRow('actor', {
   fields: {
     ...registrationEntries,

@@ -12,7 +12,7 @@ const ofAnswer = { ...ofTask, name: labelSchema, value: v.exactOptional(jsonText
 const defineEvent = eventDefiner<WaitRows, WaitReads>()
 const defineCommand = commandDefiner<WaitReads>()
 
-/** A question is answered: of the run and wait that are named, or of whoever will ask first. */
+/** A question is answered: the one of the named run and wait, or else the first one asked later. */
 export const questionAnswered = defineEvent('question_answered', {
   fields: { ...ofAnswer, runId: optionalRunId, key: v.exactOptional(labelSchema) },
   evolve: (draft, { taskId, name, value, runId, key, atMs, sequence }) => {
@@ -23,7 +23,9 @@ export const questionAnswered = defineEvent('question_answered', {
   },
 })
 
-/** Checks: task known; its question not answered before; not ended. An answer that comes before its question is kept. */
+/**
+ * Checks: task known; its question not answered before; not ended. An answer that comes before its question is kept.
+ */
 export const questionAnswer = defineCommand('question_answer', {
   fields: ofAnswer,
   decide: (view, { type: _, ...payload }, sequence) => {

@@ -12,15 +12,15 @@ import { attemptResults, failureClasses, type AttemptResult, type FailureClass }
 export { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
 export { failureReasons, type FailureOrigin, type FailureReason } from '../base/failure.js'
 
-/** The result of an attempt with what belongs to it. */
+/** The result of an attempt, with the data that belongs to each result. */
 export type AttemptOutcome =
-  /** `contentType` says what the output means; without one it is bytes. */
+  /** `contentType` says how to read the output; without it, the output is bytes. */
   | { readonly result: 'success'; readonly output?: Base64; readonly contentType?: string }
   | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
   | { readonly result: 'timeout' | 'lost'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
-/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
+/** One attempt in the projection; unfinished while `finishedAtMs` is absent. */
 export interface AttemptRecord {
   readonly attemptId: AttemptId
   readonly startedAtMs: number
@@ -28,7 +28,7 @@ export interface AttemptRecord {
   readonly outcome?: AttemptOutcome
 }
 
-/** An outcome in its parts, as it comes from outside. */
+/** The parts of an outcome, as a caller passes them. */
 export interface RawOutcome extends FailureOrigin {
   readonly result: AttemptResult
   readonly error?: string
@@ -50,7 +50,7 @@ export const outcomeEntries = {
 
 const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema(outcomeEntries)
 
-/** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
+/** The shape of an {@link AttemptOutcome}; {@link outcomeFromParts} checks that its parts fit together. */
 export const outcomeSchema = rawOutcomeSchema as v.GenericSchema<unknown, AttemptOutcome>
 
 /** The shape of an {@link AttemptRecord}. */
@@ -61,41 +61,42 @@ export const attemptRecordSchema: v.GenericSchema<unknown, AttemptRecord> = v.st
   outcome: v.exactOptional(outcomeSchema),
 })
 
-/** A success; empty output counts as none, unless it is said what it means. */
+/** A success; empty output counts as none, unless it has a content type. */
 export function succeeded(output?: BytesInput, contentType?: string): AttemptOutcome {
   if (output === undefined || contentType === undefined) return withOutput('success', output)
   return { result: 'success', output: encodeBytes(output), contentType }
 }
 
-/** A preemption with the partial state to resume from; empty output counts as none. */
+/** A suspension, with the state to resume from; empty output counts as none. */
 export function suspended(output?: BytesInput): AttemptOutcome {
   return withOutput('suspended', output)
 }
 
-/** A failure; an empty text is allowed. */
+/** A failure; the error text may be empty. */
 export function failed(error: string, failureClass: FailureClass, origin: FailureOrigin = {}): AttemptOutcome {
   return { result: 'failure', error, failureClass, ...origin }
 }
 
-/** A timeout whose text states the limit. */
+/** A timeout, with the limit in its error text. */
 export function timedOut(limitMs: number): AttemptOutcome {
   return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
-/** The loss of whoever worked on the attempt. */
+/** An attempt whose worker was lost. */
 export function lost(error: string): AttemptOutcome {
   return { result: 'lost', error }
 }
 
 /**
- * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
- * `non_success_without_error`, `non_success_with_output`, `content_type_without_output`, `failure_without_class` or `class_without_failure`.
+ * Builds an outcome from its parts; empty output is kept as given. Raises, in this order, `invalid_input`,
+ * `success_with_error`, `non_success_without_error`, `non_success_with_output`, `content_type_without_output`,
+ * `failure_without_class` or `class_without_failure`.
  */
 export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
   return checkParts(decode(rawOutcomeSchema, parts, 'attempt outcome'))
 }
 
-/** The same for parts whose shape is right. */
+/** Like {@link outcomeFromParts}, for parts whose shape has been checked. */
 export function checkParts(parts: RawOutcome): AttemptOutcome {
   const { result, error, output, contentType, failureClass, reason, cause } = parts
   const isError = result === 'failure' || result === 'timeout' || result === 'lost'

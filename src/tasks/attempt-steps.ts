@@ -44,9 +44,10 @@ import { fenced, idSchema, labelSchema, naturalSchema, ofAttempt, optionalTime }
 import { checkTriggers, triggerSubscription, type SubscriptionReads, type SubscriptionRows } from './subscription.js'
 
 /**
- * What a dispatcher does to a run is several moves at once: here each is one command and one event. Such a command does
- * what the commands of its moves would do one after another, checks what they would check in their order, and is refused
- * as the first of them would be; the run passes through every state on the way, and its history shows them.
+ * A dispatcher often makes several moves of a run at once. Here, each such group of moves is one command and one event.
+ * The command does what the commands of its moves would do in sequence: it checks what they would check, in their
+ * order, and is refused as the first of them would be. The run passes through every state on the way, and its history
+ * shows them.
  */
 const defineEvent = eventDefiner<ReservationRows & SubscriptionRows, ReservationReads & SubscriptionReads>()
 const defineCommand = commandDefiner<ReservationReads & SubscriptionReads>()
@@ -59,37 +60,37 @@ const reservation = strictSchema({
 
 const beginEntries = {
   ...ofAttempt,
-  /** Of the lease; not empty. */
+  /** Owner of the lease; not empty. */
   owner: labelSchema,
   expiresAtMs: naturalSchema,
-  /** Amounts set aside for the attempt before it starts. */
+  /** Amounts reserved for the attempt before it starts. */
   reservations: v.exactOptional(v.array(reservation)),
 }
 
-/** Where a run can go when an attempt has ended. */
+/** The states that a run can enter when an attempt ends. */
 const statesAfterAttempt = ['completed', 'failed', 'retry_wait', 'suspended'] as const
 
 const endEntries = {
   ...ofAttempt,
   outcome: outcomeSchema,
-  /** Reservations replaced by what was spent of them, which may be nothing. */
+  /** Reservations replaced by what was spent of them, which may be zero. */
   settlements: v.exactOptional(v.array(settlementSchema)),
   /** What was spent without a reservation. */
   consumptions: v.exactOptional(v.array(consumptionSchema)),
   newState: v.picklist(statesAfterAttempt),
-  /** When the retry is due; only with `newState: 'retry_wait'`. */
+  /** When the retry is due, in epoch milliseconds; only with `newState: 'retry_wait'`. */
   retryAtMs: optionalTime,
-  /** Why it gave way; only with `newState: 'suspended'`. */
+  /** Why the run was suspended; only with `newState: 'suspended'`. */
   reason: v.exactOptional(v.string()),
   /** True: ready again at once; only with `newState: 'suspended'`. */
   resume: v.exactOptional(v.boolean()),
-  /** Runs that the end of this one calls for: those of a repeating task. */
+  /** The next runs of a repeating task, created because this one ended. */
   runs: v.exactOptional(v.array(runInstanceSchema)),
-  /** Subscriptions that the end fires. */
+  /** Subscriptions triggered by the end. */
   triggers: v.exactOptional(v.array(idSchema<SubscriptionId>())),
 }
 
-/** An attempt has begun: amounts set aside, run leased and running. Its sequence is the fencing token. */
+/** An attempt has begun: amounts reserved, run leased and running. The sequence of this event is the fencing token. */
 export const attemptBegun = defineEvent('attempt_begun', {
   fields: beginEntries,
   check: checkOwner,
@@ -105,7 +106,7 @@ export const attemptBegun = defineEvent('attempt_begun', {
   },
 })
 
-/** An attempt has ended with all that follows: outcome, lease, spending, next state, next runs, triggers. */
+/** An attempt has ended, with everything that follows: outcome, lease, spending, next state, next runs, triggers. */
 export const attemptEnded = defineEvent('attempt_ended', {
   fields: endEntries,
   check: ({ outcome }) => void checkParts(outcome),
@@ -118,7 +119,7 @@ export const attemptEnded = defineEvent('attempt_ended', {
     }
     for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
     for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
-    // Before the end of this one, so that a task that goes on has not ended in between.
+    // Insert the new runs before this one ends, so that a repeating task has not ended in between.
     for (const runInstance of runs) insertRun(draft, runInstance, sequence)
     putRun(draft, event, run, next)
     for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, atMs)
@@ -126,8 +127,8 @@ export const attemptEnded = defineEvent('attempt_ended', {
 })
 
 /**
- * Claims a ready run and starts an attempt. Does what `budget_reserve` for each reservation, `run_state_transition` to
- * `leased`, `lease_acquire`, `run_state_transition` to `running` and `attempt_start` do, in this order.
+ * Claims a ready run and starts an attempt. Equivalent to `budget_reserve` for each reservation, `run_state_transition`
+ * to `leased`, `lease_acquire`, `run_state_transition` to `running` and `attempt_start`, in this order.
  */
 export const attemptBegin = defineCommand('attempt_begin', {
   fields: beginEntries,
@@ -154,9 +155,10 @@ export const attemptBegin = defineCommand('attempt_begin', {
 })
 
 /**
- * Ends the attempt of a run with all that follows. Does what `attempt_finish`, `lease_release` if the run is leased,
- * `budget_settle` for each settlement, `budget_consume` for each consumption, `run_suspend` or `run_state_transition`,
- * `run_create` for each run, `run_resume` if asked for, and `subscription_trigger` for each trigger do, in this order.
+ * Ends the attempt of a run, with everything that follows. Equivalent to `attempt_finish`, `lease_release` if the run
+ * is leased, `budget_settle` for each settlement, `budget_consume` for each consumption, `run_suspend` or
+ * `run_state_transition`, `run_create` for each run, `run_resume` if requested, and `subscription_trigger` for each
+ * trigger, in this order.
  */
 export const attemptEnd = defineCommand('attempt_end', {
   fields: { ...endEntries, ...fenced },
@@ -202,10 +204,10 @@ export const attemptEnd = defineCommand('attempt_end', {
 
 type Payload<Definition> = Definition extends { parse(input: unknown): infer Command } ? Omit<Command, 'type'> : never
 
-/** What {@link attemptBegin} carries. */
+/** The payload of {@link attemptBegin}. */
 export type AttemptBegin = Payload<typeof attemptBegin>
 
-/** What {@link attemptEnd} carries. */
+/** The payload of {@link attemptEnd}. */
 export type AttemptEnd = Payload<typeof attemptEnd>
 
 function beginMoves(
@@ -220,7 +222,7 @@ function beginMoves(
   ] as const satisfies readonly RunMove[]
 }
 
-/** The moves of an end, each with what the log says about it. */
+/** The moves that end an attempt, each with its facts from the log. */
 function endMoves(
   { lease }: Run,
   { attemptId, outcome, newState, retryAtMs, reason, resume, atMs }: Omit<AttemptEnd, 'fencingToken'>,

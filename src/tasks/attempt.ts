@@ -29,7 +29,7 @@ export const attemptFinished = defineEvent('attempt_finished', {
   },
 })
 
-/** Checks: known; running; none open; task not cancelled; token; id never used; count. */
+/** Checks: run known; running; no attempt open; task not cancelled; token; id never used; count. */
 export const attemptStart = defineCommand('attempt_start', {
   fields: { ...ofAttempt, ...fenced },
   decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
@@ -43,7 +43,7 @@ export const attemptStart = defineCommand('attempt_start', {
   },
 })
 
-/** Checks: known; running; one open; the same; token. */
+/** Checks: run known; running; an attempt open; the same attempt; token. */
 export const attemptFinish = defineCommand('attempt_finish', {
   fields: { ...ofAttempt, ...fenced, outcome: outcomeSchema },
   check: ({ outcome }) => void checkParts(outcome),
@@ -56,13 +56,13 @@ export const attemptFinish = defineCommand('attempt_finish', {
   },
 })
 
-/** The attempt that a command names, and the token under which it comes. */
+/** The attempt that a command names, and its fencing token. */
 interface Claim {
   readonly attemptId: AttemptId
   readonly fencingToken?: number | undefined
 }
 
-/** The move that starts an attempt; raises what keeps it from being made. */
+/** The move that starts an attempt; raises the refusal if it cannot be made. */
 export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
   const { id: runId, state } = run
   const selected = selectMove(run, { type: 'start_attempt', attemptId })
@@ -78,7 +78,7 @@ export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken 
   return selected
 }
 
-/** The move that finishes an attempt; raises what keeps it from being made. */
+/** The move that finishes an attempt; raises the refusal if it cannot be made. */
 export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
   const selected = selectMove(run, { type: 'finish_attempt', attemptId })
   if (!selected.selection.isTaken) throw finishRefusal(run, attemptId)
@@ -86,7 +86,7 @@ export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): Selec
   return selected
 }
 
-/** The run of an attempt that is to end; raises `attempt_finish_unknown_run`. */
+/** The run whose attempt is to end; raises `attempt_finish_unknown_run`. */
 export function attemptRun(view: RunReads, runId: Run['id']): Run {
   const run = view.run(runId)
   if (run === undefined) throw new TaskError('attempt_finish_unknown_run', { runId })

@@ -22,36 +22,38 @@ import { TaskTables } from './state.js'
 import type { TaskEnd } from './task-end.js'
 import { TaskProjection, TaskView } from './view.js'
 
-/** An atomic batch under construction: commands are validated one after another, each seeing those before it. */
+/**
+ * An atomic batch under construction: commands are validated in sequence, and each sees the effects of those before it.
+ */
 export interface TaskBatch {
-  /** The state with everything under way, this batch included. */
+  /** The state including everything in flight and this batch. */
   readonly view: TaskView
-  /** Validates a command and takes it into the batch; raises its refusal. */
+  /** Validates a command and adds it to the batch; raises its refusal. */
   submit<Type extends CommandType>(command: CommandOf<Type>): MutationOutcome<Type>
 }
 
-/** What became durable and visible at once: the events of a submit or batch, and what they ended. */
+/** What became durable and visible in one step: the events of one submit or batch, and what they ended. */
 export interface TaskCommit {
   readonly events: readonly TaskEvent[]
-  /** Runs that can change no more, and tasks; each is named once in its life. */
+  /** Tasks and runs that have ended; each appears in one commit only. */
   readonly ended: Ended
 }
 
-/** Told after events became durable and visible, in order, one call per submit or batch. */
+/** Called after events became durable and visible, in order, once per submit or batch. */
 export type CommitListener = (commit: TaskCommit) => void
 
-/** The shape of the write side of the tasks room. */
+/** The write side of the tasks room. */
 export interface TaskMutations {
   submit<Type extends CommandType>(command: CommandOf<Type>, options?: SubmitOptions): Promise<MutationOutcome<Type>>
   submitBatch(commands: readonly TaskCommand[], options?: SubmitOptions): Promise<readonly MutationOutcome[]>
-  /** Builds a batch in code; `build` runs during the call and what it throws refuses the whole batch. */
+  /** Builds a batch in code. `build` runs synchronously; if it throws, the whole batch is refused. */
   transact<Result>(build: (batch: TaskBatch) => Result, options?: SubmitOptions): Promise<Result>
 }
 
 /** The write side as the room itself uses it. */
 type OwnMutations = TaskMutations & { onCommit(listener: CommitListener): Disposable }
 
-/** What an authority is built with. */
+/** Options of a {@link TaskAuthority}. */
 export interface TaskAuthorityOptions {
   /** How many ends of tasks the feed keeps. Default 10,000. */
   readonly feedCapacity?: number
@@ -63,27 +65,30 @@ const submitOptionsSchema = optionsSchema<SubmitOptions>({
   durability: v.optional(v.picklist(['immediate', 'deferred'])),
 })
 
-/** How commands that a batch is given are taken: decoded, or as they are. */
+/** Prepares a command for a batch: decodes it, or only checks its values. */
 type Take = (command: TaskCommand) => TaskCommand
 
-/** From outside: a copy that nobody else can change. Raises `invalid_input`, or the construction error of a value. */
+/**
+ * For commands from outside: makes a copy that nobody else can change. Raises `invalid_input`, or the construction
+ * error of a value.
+ */
 const decoded: Take = (command) => readable('command', () => taskCatalogue.parse(command))
 
-/** From this room, which has decoded what it was given: only the rules of the values are checked. */
+/** For commands of this room, whose input has been decoded: checks only the rules of the values. */
 const asItIs: Take = (command) => {
   taskCatalogue.check(command)
   return command
 }
 
 /**
- * The only way to change what must run: a command is validated, made durable, applied and told, in this order, through
- * the lane (T-5, T-29).
+ * The only way to change tasks. Each command is validated, made durable through the lane, applied and reported to
+ * listeners, in this order (T-5, T-29).
  *
- * Give it to the lane as the stream `tasks`, then {@link TaskAuthority.start} it. Commands are numbered without gaps;
- * a refused command takes no number and leaves log and projection unchanged.
+ * Give it to the lane as the stream `tasks`, then call {@link TaskAuthority.start}. Commands are numbered without gaps;
+ * a refused command takes no number and leaves the log and the projection unchanged.
  */
 export class TaskAuthority implements LaneStream, TaskMutations {
-  /** Name of its stream in the journal. */
+  /** Name of the stream in the journal. */
   static readonly streamName = 'tasks'
   readonly name = TaskAuthority.streamName
   readonly #projection: TaskProjection
@@ -115,36 +120,39 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     }
   }
 
-  /** What is committed, read-only: nothing shows here that a crash could take back. */
+  /** The committed state, read-only. It never shows anything that a crash could take back. */
   get projection(): TaskProjection {
     return this.#projection
   }
 
-  /** What has ended, in order, under cursors: durable, numbered alike after every restart, the oldest dropped and told as a gap. */
+  /**
+   * The ends of tasks, in order. They are durable and have the same numbers after every restart; the oldest are
+   * dropped, and readers that missed them get a gap error.
+   */
   get feed(): Feed<TaskEnd> {
     return this.#tables.ends
   }
 
-  /** @internal Nothing will end here any more: streams of the feed complete once they have told what there is. */
+  /** @internal Closes the feed: nothing will end any more. Streams complete after their last row. */
   closeFeed(): void {
     this.#tables.ends.close()
   }
 
-  /** @internal The same for the room's own commands: their shape is not checked again. */
+  /** @internal The same methods for the room's own commands, without checking their shape again. */
   get own(): OwnMutations {
     return this.#own
   }
 
   /**
-   * Takes commands from now on; attaches itself to the lane unless its journal knew the stream already.
-   * Raises `snapshot_incomplete` when the journal's snapshot ended early.
+   * Accepts commands from now on. Attaches itself to the lane unless the journal already knew the stream. Raises
+   * `snapshot_incomplete` when the journal's snapshot ended early.
    */
   start(lane: Lane): void {
     this.#stream.start(lane)
   }
 
   /**
-   * Submits one command. Rejects with `invalid_input` or the construction error of a value, with its refusal, or with
+   * Submits one command. Rejects with `invalid_input` or the construction error of a value, with the refusal, or with
    * the lane's error; see {@link TaskMutations}.
    */
   submit<Type extends CommandType>(command: CommandOf<Type>, options?: SubmitOptions): Promise<MutationOutcome<Type>> {
@@ -154,7 +162,9 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     })
   }
 
-  /** Submits commands as one atomic batch: each is validated after those before it; one refusal refuses all. */
+  /**
+   * Submits commands as one atomic batch: each is validated after those before it, and one refusal refuses all of them.
+   */
   submitBatch(commands: readonly TaskCommand[], options?: SubmitOptions): Promise<readonly MutationOutcome[]> {
     return attempt(() => {
       if (!isList(commands)) {
@@ -165,7 +175,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     })
   }
 
-  /** Builds an atomic batch in code, for commands that depend on the outcome of those before them. */
+  /** Builds an atomic batch in code, for commands that depend on the outcome of earlier ones. */
   transact<Result>(build: (batch: TaskBatch) => Result, options?: SubmitOptions): Promise<Result> {
     return attempt(() => {
       checkFunction('builder of a batch', build)
@@ -173,7 +183,10 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     })
   }
 
-  /** Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on. */
+  /**
+   * Calls `listener` for every commit until the handle is disposed. The first error that it throws is logged; none
+   * reaches the caller.
+   */
   onCommit(listener: CommitListener): Disposable {
     checkFunction('commit listener', listener)
     return this.#stream.onCommit(listener)
@@ -185,7 +198,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     this.#indexes.takeEnded()
   }
 
-  /** @internal Part of {@link LaneStream}. Raises `invalid_input` or `replay_*`; nothing is changed then. */
+  /** @internal Part of {@link LaneStream}. Raises `invalid_input` or `replay_*`, and then changes nothing. */
   replay(stored: JsonObject): void {
     this.#stream.replay(stored)
     this.#indexes.takeEnded()
@@ -219,7 +232,7 @@ function submitTo<Type extends CommandType>(
   return batch.take(take(command as TaskCommand)) as MutationOutcome<Type>
 }
 
-/** What a door throws is what its promise rejects with. */
+/** Turns a synchronous throw into a rejection. */
 function attempt<Result>(run: () => Promise<Result>): Promise<Result> {
   try {
     return run()

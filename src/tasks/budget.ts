@@ -16,19 +16,22 @@ export type { BudgetDimension } from './ids.js'
 
 const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 
-/** Names that ancestors of this budget used; only the name changes, never an amount. */
+/** Older names of dimensions. Only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
   ['CostCents', 'cost:usd'],
   ['cost_cents', 'cost:usd'],
 ])
 
-/** Names of a dimension that counted another unit: taken as they are, an amount would mean something else. */
+/** Names of dimensions that once had another unit: accepting them would change what an amount means. */
 const refused: ReadonlyMap<string, string> = new Map(
   ['TimeSecs', 'time_secs'].map((name) => [name, 'time is counted in milliseconds: time:ms']),
 )
 
-/** The dimension of this name or alias; raises `invalid_budget_dimension`, and `invalid_input` for what is no text. */
+/**
+ * The dimension with this name or alias. Raises `invalid_budget_dimension`, and `invalid_input` if `name` is not a
+ * string.
+ */
 export function budgetDimension(name: string): BudgetDimension {
   checkText('budget dimension', name)
   const reason = refused.get(name)
@@ -44,19 +47,19 @@ export const dimensionSchema = v.custom<BudgetDimension>(
   ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
-/** The budget of one task and dimension; it also bears what the task's descendants spend. */
+/** The budget of one task and dimension. What the task's descendants spend is charged to it too. */
 export interface Budget {
   readonly taskId: TaskId
   readonly dimension: BudgetDimension
   readonly limit: number
-  /** Spent, by this task and its descendants. */
+  /** Spent by this task and its descendants. */
   readonly consumed: number
-  /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
+  /** Held by open reservations; consumed + reserved never exceeds the limit when a reservation is made. */
   readonly reserved: number
   readonly allocatedAtMs: number
   /** When the limit was last raised. */
   readonly replenishedAtMs?: number
-  /** consumed >= limit; no task below is dispatched. */
+  /** consumed >= limit; no run of this task or its descendants is dispatched. */
   readonly exhausted: boolean
 }
 
@@ -74,7 +77,7 @@ export function checkAmount(dimension: BudgetDimension, amount: number): void {
   if (amount === 0) throw new TaskError('zero_amount', { dimension })
 }
 
-/** What was spent may be nothing. Raises `invalid_amount` unless it is a whole number from 0. */
+/** Checks an amount that was spent; it may be zero. Raises `invalid_amount` unless it is a whole number from 0. */
 export function checkSpent(dimension: BudgetDimension, amount: number): void {
   if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
 }
@@ -85,39 +88,39 @@ export function consumedPercent({ consumed, limit }: Budget): number {
   return Number((BigInt(consumed) * 100n) / BigInt(limit))
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface BudgetRows extends RunRows {
   /** By {@link budgetKey}. */
   readonly budgets: Table<string, Budget>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface BudgetReads extends RunReads {
-  /** Exactly this task's own budget. */
+  /** The task's own budget, not those of its ancestors. */
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
-  /** The budgets a task spends from: its own and its ancestors', nearest first; O(depth). */
+  /** The budgets charged when a task spends: its own and its ancestors', nearest first; O(depth). */
   budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
 }
 
-/** A change of budgets in the making. */
+/** A draft of changes to budgets. */
 export type BudgetDraft = Draft<BudgetRows, BudgetReads>
 
-/** Key of a budget. */
+/** Key of a budget in its table. */
 export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
   return `${taskId}/${dimension}`
 }
 
-/** What was spent without a reservation. */
+/** An amount spent without a reservation. */
 export const consumptionSchema = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
 
-/** The fields of what belongs to a budget. */
+/** The fields that identify a budget. */
 export const ofBudget = { ...ofTask, dimension: dimensionSchema }
 
 const defineEvent = eventDefiner<BudgetRows, BudgetReads>()
 const defineCommand = commandDefiner<BudgetReads>()
 const defineRow = rowDefiner<BudgetRows, BudgetReads>()
 
-/** Opens a budget. */
+/** Creates a budget. */
 export const budgetAllocated = defineEvent('budget_allocated', {
   fields: { ...ofBudget, limit: naturalSchema },
   check: ({ dimension, limit }) => checkLimit(dimension, limit),
@@ -126,13 +129,13 @@ export const budgetAllocated = defineEvent('budget_allocated', {
   },
 })
 
-/** Charges every budget the task spends from. */
+/** Charges every budget of the task and its ancestors. */
 export const budgetConsumed = defineEvent('budget_consumed', {
   fields: { ...ofBudget, amount: naturalSchema },
   evolve: (draft, { taskId, dimension, amount }) => consume(draft, taskId, dimension, amount),
 })
 
-/** Accepted though no command writes it. */
+/** Still readable, though no command writes it. */
 export const budgetExhausted = defineEvent('budget_exhausted', {
   fields: ofBudget,
   evolve: (draft, { taskId, dimension }) => {
@@ -173,7 +176,10 @@ export const budgetAllocate = defineCommand('budget_allocate', {
   },
 })
 
-/** Checks: task known; a budget bears it; every budget can count it. What was spent is recorded even beyond the limit. */
+/**
+ * Checks: task known; it or an ancestor has a budget; every budget can count the amount. The amount is recorded even
+ * beyond the limit.
+ */
 export const budgetConsume = defineCommand('budget_consume', {
   fields: { ...ofBudget, amount: naturalSchema },
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
@@ -187,7 +193,7 @@ export const budgetConsume = defineCommand('budget_consume', {
   },
 })
 
-/** Checks: task known; allocated; raised. Raises the limit and keeps what was consumed. */
+/** Checks: task known; budget allocated; limit raised. Raises the limit and keeps what was consumed. */
 export const budgetReplenish = defineCommand('budget_replenish', {
   fields: { ...ofBudget, newLimit: naturalSchema },
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
@@ -204,7 +210,7 @@ export const budgetReplenish = defineCommand('budget_replenish', {
   },
 })
 
-/** A budget as it stands. */
+/** The snapshot row of a budget. */
 export const budgetRow = defineRow('budget', {
   fields: {
     taskId: idSchema<TaskId>(),
@@ -231,38 +237,38 @@ export const budgetRow = defineRow('budget', {
   },
 })
 
-/** The budgets that a task spends from. Raises `budget_not_allocated` when there are none. */
+/** The budgets charged when a task spends. Raises `budget_not_allocated` when there are none. */
 export function bearing(view: BudgetReads, taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
   const budgets = view.budgetsFor(taskId, dimension)
   if (budgets.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
   return budgets
 }
 
-/** Raises `budget_overflow` when a budget cannot count this much more. */
+/** Raises `budget_overflow` when a budget cannot count the extra amount. */
 export function checkCountable(budgets: readonly Budget[], amount: number): void {
   const full = budgets.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
   if (full !== undefined) throw new TaskError('budget_overflow', { taskId: full.taskId, dimension: full.dimension })
 }
 
-/** Charges every budget the task spends from. */
+/** Charges every budget of the task and its ancestors. */
 export function consume(draft: BudgetDraft, taskId: TaskId, dimension: BudgetDimension, amount: number): void {
   for (const budget of draft.view.budgetsFor(taskId, dimension)) charge(draft, budget, { consumed: amount })
 }
 
-/** What a budget comes to bear, or no longer bears. */
+/** Changes of the consumed and reserved amounts of a budget; negative to take back. */
 export interface BudgetChange {
   readonly consumed?: number
   readonly reserved?: number
 }
 
-/** A budget after a change. */
+/** A budget after such a change. */
 export function charged(budget: Budget, change: BudgetChange): Budget {
   const consumed = budget.consumed + (change.consumed ?? 0)
   const reserved = budget.reserved + (change.reserved ?? 0)
   return { ...budget, consumed, reserved, exhausted: budget.exhausted || consumed >= budget.limit }
 }
 
-/** Changes what a budget bears. */
+/** Stages a change of a budget's amounts. */
 export function charge(draft: BudgetDraft, budget: Budget, change: BudgetChange): void {
   putBudget(draft, charged(budget, change))
 }

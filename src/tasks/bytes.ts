@@ -3,13 +3,13 @@ import { InvalidInputError } from '../base/errors.js'
 import type { Brand } from '../base/ids.js'
 import { checkText, textOf } from '../base/options.js'
 
-/** Opaque bytes as base64 text: immutable, and the same in memory, in the log and in a snapshot. Never inspected. */
+/** Opaque bytes as base64 text: immutable, and identical in memory, in the log and in a snapshot. Never inspected. */
 export type Base64 = Brand<string, 'Base64'>
 
-/** Bytes at a door: raw, or encoded already. */
+/** Bytes from a caller: raw or already encoded. */
 export type BytesInput = Uint8Array | Base64
 
-/** Takes a copy of the bytes. Raises `invalid_input` for what is neither bytes nor text. */
+/** Copies the bytes into base64 text. Raises `invalid_input` for anything but bytes or text. */
 export function encodeBytes(bytes: BytesInput): Base64 {
   if (typeof bytes === 'string') return bytes
   if (!ArrayBuffer.isView(bytes)) {
@@ -18,7 +18,7 @@ export function encodeBytes(bytes: BytesInput): Base64 {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64') as Base64
 }
 
-/** The bytes, in an array of their own. */
+/** The decoded bytes, in a new array. */
 export function decodeBytes(text: Base64): Uint8Array {
   checkText('base64 text', text)
   return new Uint8Array(Buffer.from(text, 'base64'))
@@ -30,7 +30,7 @@ export function encodeText(text: string): Base64 {
   return Buffer.from(text).toString('base64') as Base64
 }
 
-/** The bytes read as UTF-8 text. */
+/** Decodes the bytes as UTF-8 text. */
 export function decodeText(text: Base64): string {
   checkText('base64 text', text)
   return Buffer.from(text, 'base64').toString()
@@ -44,7 +44,7 @@ export const base64Schema = v.custom<Base64>(
   'expected base64 text',
 )
 
-/** A search, because a pattern over the whole text would overflow the stack on long payloads. */
+/** Searches for a bad character: a pattern over the whole text would overflow the stack on long payloads. */
 function isBase64(text: string): boolean {
   if (text.length % 4 !== 0) return false
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0

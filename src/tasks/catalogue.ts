@@ -208,7 +208,7 @@ const events = [
 
 type CommandDefinition = (typeof commands)[number]
 
-/** What each command carries. */
+/** The payload of each command. */
 export type CommandPayloads = {
   readonly [Definition in CommandDefinition as Definition['type']]: Omit<Command<Definition>, 'type'>
 }
@@ -222,7 +222,7 @@ export type CommandOf<Type extends CommandType> = { readonly type: Type } & Comm
 /** Any command. */
 export type TaskCommand = { [Type in CommandType]: CommandOf<Type> }[CommandType]
 
-/** What a command of one type says it did; actor and tenant commands say nothing (T-1). */
+/** What a command of one type reports that it did; actor and tenant commands report nothing (T-1). */
 export type AppliedOf<Type extends CommandType> = Applied<Extract<CommandDefinition, { readonly type: Type }>>
 
 /** What a successful command returns. */
@@ -241,16 +241,16 @@ export type EventType = TaskEvent['type']
 /** An event of one type. */
 export type EventOf<Type extends EventType> = Extract<TaskEvent, { readonly type: Type }>
 
-/** What each event carries beside its type, version and sequence. */
+/** The payload of each event, without its type, version and sequence. */
 export type EventPayloads = { readonly [Type in EventType]: Omit<EventOf<Type>, 'type' | 'version' | 'sequence'> }
 
-/** Every command name, in the order of docs/spec/tasks.md, the added ones last. */
+/** Every command name, in the order of docs/spec/tasks.md; later additions come last. */
 export const commandTypes = commands.map(({ type }) => type) as readonly CommandType[]
 
-/** Every event name, in the order in which they are listed above. */
+/** Every event name, in the order listed above. */
 export const eventTypes = events.map(({ type }) => type) as readonly EventType[]
 
-/** All that the tasks room can be asked, all that can happen in it, and all that it remembers. */
+/** All commands, events and rows of the tasks room. */
 export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, TaskCommand>({
   subject: 'task',
   commands,

@@ -5,14 +5,16 @@ import { canonicalText, type JsonValue } from '../base/json.js'
 import { decodeValue, encodeValue } from '../work/values.js'
 import { decodeBytes, type Base64, type BytesInput } from './bytes.js'
 
-/** Bytes with what they mean: a payload, or what a handler has returned. */
+/** Bytes and their content type: a payload, or what a handler returned. */
 export interface Content {
   readonly bytes: BytesInput
-  /** Absent where nothing is known about them. */
+  /** Absent for bytes of unknown meaning. */
   readonly contentType?: string
 }
 
-/** Text as UTF-8, bytes as they are, and any other value as the JSON text that `encodeValue` makes. */
+/**
+ * How values become bytes: text as UTF-8, bytes unchanged, any other value as the JSON text that `encodeValue` makes.
+ */
 export const contentTypes = {
   text: 'text/plain',
   bytes: 'application/octet-stream',
@@ -21,11 +23,11 @@ export const contentTypes = {
 } as const
 
 /**
- * The content of a value, which {@link valueOf} turns into the same value again; none for `undefined`. Raises
- * `invalid_input` naming the path of the first part that JSON would change on the way.
+ * Encodes a value so that {@link valueOf} returns the same value; `undefined` encodes to nothing. Raises
+ * `invalid_input`, naming the path of the first part that JSON would change.
  */
 export function contentOf(value: unknown, subject: string, field?: string): Content | undefined {
-  // Text that has no form in UTF-8, with half a surrogate pair in it, has one in JSON.
+  // Text with half a surrogate pair cannot be encoded as UTF-8, but can be as JSON.
   if (typeof value === 'string' && !halfOfPair.test(value))
     return { bytes: Buffer.from(value), contentType: contentTypes.text }
   if (isBytes(value)) return { bytes: value, contentType: contentTypes.bytes }
@@ -33,10 +35,10 @@ export function contentOf(value: unknown, subject: string, field?: string): Cont
   return encoded === undefined ? undefined : encodedContent(encoded)
 }
 
-/** A surrogate that stands alone. */
+/** An unpaired surrogate. */
 const halfOfPair = /\p{Surrogate}/u
 
-/** Whether it is bytes. A proxy whose target is gone is none, and cannot be asked. */
+/** True for bytes. A revoked proxy is not bytes, and asking it would throw. */
 export function isBytes(value: unknown): value is Uint8Array {
   try {
     return value instanceof Uint8Array
@@ -45,14 +47,14 @@ export function isBytes(value: unknown): value is Uint8Array {
   }
 }
 
-/** The content of a value that `encodeValue` has encoded. */
+/** The content for a value that `encodeValue` has already encoded. */
 export function encodedContent(encoded: JsonValue): Content {
   return { bytes: Buffer.from(JSON.stringify(encoded)), contentType: contentTypes.value }
 }
 
 /**
- * The value of a content: text and JSON decoded, what has another type or none as bytes, and `undefined` for no bytes of
- * no type. Raises `invalid_input` for bytes that are not what their type says.
+ * Decodes a content: text and JSON are decoded, other and missing types are returned as bytes, and no bytes of no type
+ * as `undefined`. Raises `invalid_input` for bytes that do not match their type.
  */
 export function valueOf(bytes: Uint8Array, contentType: string | undefined, subject: string): unknown {
   switch (contentType) {
@@ -69,18 +71,18 @@ export function valueOf(bytes: Uint8Array, contentType: string | undefined, subj
   }
 }
 
-/** Tells a payload from others without keeping it; the same for values that differ in the order of their fields alone. */
+/** A digest of a payload, for comparing it without keeping it. The order of fields does not change it. */
 export function payloadDigest(payload: { readonly bytes: Base64; readonly contentType?: string }): string {
   return createHash('sha256').update(essenceOf(payload)).digest('base64url')
 }
 
-/** What makes a payload what it is, as text. */
+/** The canonical text of a payload, by which payloads are compared. */
 export function essenceOf({ bytes, contentType }: { readonly bytes: Base64; readonly contentType?: string }): string {
   const isValue = contentType === contentTypes.value
   return `${contentType ?? ''} ${isValue ? canonicalText(jsonOf(decodeBytes(bytes), 'payload')) : bytes}`
 }
 
-/** Bytes read as JSON. Raises `invalid_input`. */
+/** Parses bytes as JSON. Raises `invalid_input`. */
 export function jsonOf(bytes: Uint8Array, subject: string): JsonValue {
   try {
     return JSON.parse(Buffer.from(bytes).toString()) as JsonValue

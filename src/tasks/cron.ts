@@ -3,7 +3,7 @@ import { messageOf } from '../base/errors.js'
 import { epochMs, type Instant } from '../base/instant.js'
 import { TaskError } from './errors.js'
 
-/** A cron expression and the place whose wall clock it follows. */
+/** A cron expression and the time zone whose wall clock it follows. */
 export interface Calendar {
   /** Five fields `min hour dom month dow`, or seven: `sec min hour dom month dow year`. */
   readonly expression: string
@@ -11,7 +11,7 @@ export interface Calendar {
   readonly timezone?: string
 }
 
-/** Parsed expressions by zone and text: parsing costs some twenty microseconds and a service uses few of them. */
+/** Parsed expressions by zone and text. Parsing takes about twenty microseconds, and a service uses few expressions. */
 const parsed = new Map<string, Cron>()
 const parsedLimit = 1024
 
@@ -24,11 +24,11 @@ export function checkCron({ expression, timezone }: Calendar): void {
 }
 
 /**
- * The first occurrence strictly after `after`, in epoch milliseconds, if there is one in what a date can say. `after` is a
- * `Date` or epoch milliseconds; occurrences are whole seconds. Raises `cron_policy_error`.
+ * The first occurrence strictly after `after`, in epoch milliseconds; `undefined` if there is none that a date can
+ * hold. `after` is a `Date` or epoch milliseconds; occurrences are whole seconds. Raises `cron_policy_error`.
  *
- * In a time zone, a time that the start of daylight saving leaves out occurs when the clock has gone on, and of a time that
- * the end of it repeats the first counts; what occurs every hour or more often occurs in both hours.
+ * In a time zone, a time skipped by the start of daylight saving occurs as soon as the clock has moved on. A time
+ * repeated by its end occurs once, the first time; expressions that occur every hour or more often occur in both hours.
  */
 export function nextOccurrence(expression: string, after: Instant, timezone?: string): number | undefined {
   const cron = parse(expression, timezone)
@@ -37,13 +37,13 @@ export function nextOccurrence(expression: string, after: Instant, timezone?: st
   return reported(() => cron.nextRun(from))?.getTime()
 }
 
-/** The last occurrence up to and including an instant, if there is one. Raises `cron_policy_error`. */
+/** The last occurrence at or before an instant, in epoch milliseconds, if there is one. Raises `cron_policy_error`. */
 export function latestOccurrence({ expression, timezone }: Calendar, upTo: number): number | undefined {
   const cron = parse(expression, timezone)
-  // Strictly before, so one millisecond more.
+  // `previousRuns` looks strictly before the instant, so pass one millisecond more.
   const before = reported(() => cron.previousRuns(1, new Date(upTo + 1)))[0]?.getTime()
   if (before === undefined) return undefined
-  // As counted forwards: the two ways may differ where a clock is set.
+  // Count forwards from there: the two directions may differ where the clock changes.
   let latest = before
   for (;;) {
     const next = nextOccurrence(expression, latest, timezone)
@@ -57,7 +57,7 @@ function parse(expression: string, timezone = 'UTC'): Cron {
   const known = parsed.get(name)
   if (known !== undefined) return known
   const cron = reported(() => {
-    // A zone that does not exist is told here, and not with the first occurrence.
+    // Reports an unknown time zone now rather than at the first occurrence.
     Intl.DateTimeFormat('en', { timeZone: timezone })
     const mode = expression.trim().split(/\s+/).length === shortFields ? '5-part' : '7-part'
     return new Cron(expression, { mode, timezone, paused: true })
@@ -67,7 +67,7 @@ function parse(expression: string, timezone = 'UTC'): Cron {
   return cron
 }
 
-/** What the library throws, as an error of ours. */
+/** Turns an error of the cron library into one of ours. */
 function reported<Result>(ask: () => Result): Result {
   try {
     return ask()

@@ -14,41 +14,44 @@ import {
   ValueRefused,
 } from './dispatch/handler.js'
 
-/** Marks definitions, of other copies of the package too. */
+/** Marks definitions, including those made by other copies of the package. */
 const brand = Symbol.for('stateward.task_definition')
 
-/** How the tasks of a definition run. A submission may override it. */
+/** How tasks of a definition run. A submission may override these. */
 export interface DefinitionOptions extends HandlerOptions {
-  /** Attempts of a run. Default 1. */
+  /** Attempts per run. Default 1. */
   readonly maxAttempts?: number
   /** Milliseconds per attempt. Default: no limit. */
   readonly timeoutMs?: number
-  /** Losses in a row that fail a run. Default 3. */
+  /** How many lost attempts in a row fail a run. Default 3. */
   readonly maxLosses?: number
 }
 
-/** What {@link defineTask} is given beside the handler. */
+/** What {@link defineTask} takes besides the handler. */
 interface DefinitionInput<Input extends Schema | undefined, Output extends Schema | undefined>
   extends DefinitionOptions {
   readonly input?: Input
   readonly output?: Output
 }
 
-/** The handler of a definition. It receives the input as the schema returns it, and returns what the output schema accepts. */
+/**
+ * The handler of a definition. It receives the input as the schema returns it, and must return what the output schema
+ * accepts.
+ */
 export type DefinedHandler<Input, Returned> = (
   input: Input,
   context: HandlerContext,
 ) => Returned | PromiseLike<Returned>
 
 /**
- * One kind of task: what it takes and returns, how it runs, and the function that does it. An ordinary value: one service
- * registers it, others may submit it. `Input` is what a caller submits, `Output` the result.
+ * One kind of task: its input, its result, how it runs, and its handler. It is a plain value: one service can register
+ * it and others can submit it. `Input` is what a caller submits, `Output` the result.
  */
 export interface TaskDefinition<Input = unknown, Output = unknown> {
   readonly kind: string
-  /** Checks what is submitted, and what the handler is given: a process may find what another version has submitted. */
+  /** Checks the input on submission, and again before the handler runs, since another version may have submitted it. */
   readonly input?: Schema<Input, unknown>
-  /** Checks what the handler returns, and what whoever asks is given. */
+  /** Checks what the handler returns, and again what a caller reads as the result. */
   readonly output?: Schema<unknown, Output>
   readonly options: DefinitionOptions
   /** Checks the input, does the work and checks the output. */
@@ -69,9 +72,9 @@ function schemaSchema(): v.GenericSchema<unknown, Schema> {
 }
 
 /**
- * Defines a kind of task. Schemas may come from any library that supports Standard Schema. Without one, the types are those of
- * the handler and nothing is checked. The stored value is the one submitted, as JSON and bytes: a schema that transforms is
- * applied both when it is submitted and when the handler receives it.
+ * Defines a kind of task. Schemas may come from any library that supports Standard Schema. Without one, the types are
+ * those of the handler and nothing is checked. The stored value is the one submitted, as JSON and bytes: a schema that
+ * transforms is applied both when it is submitted and when the handler receives it.
  *
  *     export const report = defineTask('report', { input: Topic, output: Report, maxAttempts: 3 }, async ({ topic }, context) => {
  *       ...
@@ -120,7 +123,7 @@ export function defineTask(
   })
 }
 
-/** True for what {@link defineTask} of any installed copy of the package has made. Never throws. */
+/** True for definitions made by {@link defineTask}, of any installed copy of the package. Never throws. */
 export function isDefinition(candidate: unknown): candidate is TaskDefinition {
   try {
     return typeof candidate === 'object' && candidate !== null && brand in candidate
@@ -130,7 +133,7 @@ export function isDefinition(candidate: unknown): candidate is TaskDefinition {
   }
 }
 
-/** The part of a definition that its registration needs. */
+/** The options of a definition that its registration needs. */
 export function handlerOptionsOf({ reserve, concurrency, rate, backoff, version }: DefinitionOptions): HandlerOptions {
   return {
     ...(reserve !== undefined && { reserve }),
@@ -159,7 +162,7 @@ async function checked(schema: Schema | undefined, value: unknown, subject: stri
   return schema === undefined ? value : checkValue(schema, value, subject)
 }
 
-/** What a schema refuses today it refuses tomorrow: no other attempt helps. */
+/** Throws `value_refused`, a final failure: a schema would refuse the same value in the next attempt. */
 async function orRefused(check: () => Promise<unknown>): Promise<unknown> {
   try {
     return await check()

@@ -10,32 +10,34 @@ import type { TaskId } from './ids.js'
 import { idSchema, ofTask, taskIdsSchema } from './scalars.js'
 import { knownTask, phaseOf, storedTask, type Task, type TaskReads, type TaskRows } from './task.js'
 
-/** Whether the prerequisites of a task let it run (T-194). */
+/** Whether the prerequisites of a task allow it to run (T-194). */
 export type DependencyGate = 'open' | 'waiting' | 'failed'
 
-/** The tasks that one waits for, each list in the order of declaration; none stands in both. An immutable row. */
+/** The prerequisites of a task, each list in the order of declaration. No task is in both lists. An immutable row. */
 export interface Prerequisites {
   readonly taskId: TaskId
-  /** Those that must have completed. */
+  /** Tasks that must complete. */
   readonly dependsOn: readonly TaskId[]
-  /** Those that must have ended, however; absent for none. */
+  /** Tasks that must end, in any way; absent when there are none. */
   readonly after?: readonly TaskId[]
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface DependencyRows extends TaskRows {
   readonly prerequisites: Table<TaskId, Prerequisites>
-  /** How many tasks wait for a task; absent when none does. */
+  /** How many tasks depend on a task; absent for none. */
   readonly dependentCounts: Table<TaskId, number>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface DependencyReads extends TaskReads {
-  /** All prerequisites: those that must have completed, then those that must have ended, each in the order of declaration. */
+  /**
+   * All prerequisites: those that must complete, then those that only have to end, each in the order of declaration.
+   */
   prerequisites(taskId: TaskId): readonly TaskId[]
-  /** Those of them whose end is enough. */
+  /** The prerequisites that only have to end. */
   prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[]
-  /** True when another task waits for this one. */
+  /** True when another task depends on this one. */
   hasDependents(taskId: TaskId): boolean
 }
 
@@ -45,7 +47,7 @@ const defineEvent = eventDefiner<DependencyRows, DependencyReads>()
 const defineCommand = commandDefiner<DependencyReads>()
 const defineRow = rowDefiner<DependencyRows, DependencyReads>()
 
-/** Fields of a declaration; the second list is absent where it would be empty. */
+/** Fields of a declaration; `after` is absent where it would be empty. */
 const declared = { dependsOn: taskIdsSchema, after: v.exactOptional(taskIdsSchema) }
 
 /** Adds prerequisites to the task's set. */
@@ -80,7 +82,7 @@ export const dependencyDeclare = defineCommand('dependency_declare', {
   },
 })
 
-/** What was declared in many events need not fit one record. */
+/** Prerequisites that were declared in several events may not fit one record, so the row may be split. */
 export const prerequisitesRow = defineRow('prerequisites', {
   fields: { taskId: idSchema<TaskId>(), ...declared },
   lists: ['dependsOn', 'after'],
@@ -107,39 +109,43 @@ function listsOf(view: DependencyReads, taskId: TaskId): PrerequisiteLists {
   return { dependsOn: all.slice(0, all.length - after.length), after }
 }
 
-/** What was there, in its order, then what is new. */
+/** The known ids in their order, then the new ones. */
 function union(known: readonly TaskId[], added: readonly TaskId[]): readonly TaskId[] {
   return [...new Set([...known, ...added])]
 }
 
-/** The first that stands in both lists. */
+/** The first id that is in both lists. */
 function inBoth(one: readonly TaskId[], other: readonly TaskId[]): TaskId | undefined {
   if (one.length === 0 || other.length === 0) return undefined
   const found = new Set(one)
   return other.find((taskId) => found.has(taskId))
 }
 
-/** Stages the prerequisites of a task; each list begins with what it had. */
+/** Stages the prerequisites of a task, appending to what each list had. */
 function putPrerequisites(draft: DependencyDraft, taskId: TaskId, { dependsOn, after }: PrerequisiteLists): void {
   const { tables, view } = draft
   const known = listsOf(view, taskId)
   for (const added of [...dependsOn.slice(known.dependsOn.length), ...after.slice(known.after.length)]) {
-    // One that was forgotten since is waited for no more.
+    // A prerequisite that has been forgotten since no longer counts.
     if (view.task(added) === undefined) continue
     draft.put(tables.dependentCounts, added, (tables.dependentCounts.latest(added) ?? 0) + 1)
   }
   draft.put(tables.prerequisites, taskId, { taskId, dependsOn, ...(after.length > 0 && { after }) })
 }
 
-/** The first prerequisite that waits for the task itself, over however many others. */
+/** The first prerequisite that depends on the task itself, directly or through others. */
 function findCycle(view: DependencyReads, taskId: TaskId, dependsOn: readonly TaskId[]): TaskId | undefined {
-  // A task that nobody waits for closes no cycle but with itself: a graph is built without searching it again and again.
+  // A task without dependents can only close a cycle with itself. This spares a search per declaration while a graph is
+  // built.
   if (!view.hasDependents(taskId)) return dependsOn.find((prerequisite) => prerequisite === taskId)
   const reached = new Set<TaskId>()
   return dependsOn.find((prerequisite) => leadsTo(view, prerequisite, taskId, reached))
 }
 
-/** Whether following prerequisites from `start`, breadth first, reaches `goal`; what was `reached` before did not. */
+/**
+ * Breadth-first search for `goal` from `start`, through prerequisites; ids in `reached` were searched before, without
+ * success.
+ */
 function leadsTo(view: DependencyReads, start: TaskId, goal: TaskId, reached: Set<TaskId>): boolean {
   const next = new Set([start])
   for (const taskId of next) {
@@ -151,7 +157,7 @@ function leadsTo(view: DependencyReads, start: TaskId, goal: TaskId, reached: Se
   return false
 }
 
-/** What a task means to those that wait for it (T-194). */
+/** The state of a prerequisite, as its dependents see it (T-194). */
 type PrerequisiteState = 'pending' | 'satisfied' | 'failed'
 
 interface Gate {
@@ -160,20 +166,20 @@ interface Gate {
 }
 
 /**
- * Which tasks wait for which, both ways, and how many prerequisites of each are still open.
+ * Which tasks depend on which, in both directions, and how many prerequisites of each are still pending.
  *
- * "Satisfied" and "may run" are kept apart: a task whose gate is open has not thereby completed.
+ * "Satisfied" and "may run" are different things: a task whose gate is open has not completed because of it.
  */
 export class GateIndex {
   readonly #gates = new Map<TaskId, Gate>()
-  /** Those that need the completion of a task. */
+  /** Tasks that need this one to complete. */
   readonly #dependents = new MultiMap<TaskId, TaskId>()
-  /** Those that need no more than its end. */
+  /** Tasks that need this one only to end. */
   readonly #followers = new MultiMap<TaskId, TaskId>()
   readonly #taskOf: (taskId: TaskId) => Task | undefined
   readonly #onChange: (taskId: TaskId) => void
 
-  /** `onChange` hears of every task whose gate has opened or closed. */
+  /** `onChange` is called for every task whose gate has changed. */
   constructor(taskOf: (taskId: TaskId) => Task | undefined, onChange: (taskId: TaskId) => void) {
     this.#taskOf = taskOf
     this.#onChange = onChange
@@ -187,14 +193,14 @@ export class GateIndex {
     return gate.pending > 0 ? 'waiting' : 'open'
   }
 
-  /** Tasks that wait for this one, whatever they make of its end. */
+  /** Tasks that depend on this one, in either way. */
   dependents(taskId: TaskId): Iterable<TaskId> {
     const followers = this.#followers.get(taskId)
     const dependents = this.#dependents.get(taskId)
     return followers === noValues ? dependents : both(dependents, followers)
   }
 
-  /** Takes a committed change of a task's prerequisites; they only ever grow, until the task is forgotten. */
+  /** Applies a committed change of a task's prerequisites. They only grow, until the task is forgotten. */
   declare(taskId: TaskId, before: Prerequisites | undefined, after: Prerequisites | undefined): void {
     if (after === undefined) return this.#forget(taskId, before)
     const gate = this.#gates.get(taskId) ?? { pending: 0, failed: 0 }
@@ -211,7 +217,7 @@ export class GateIndex {
     if (isOpen(gate) !== wasOpen) this.#onChange(taskId)
   }
 
-  /** Takes a committed change of a task. */
+  /** Applies a committed change of a task. */
   update(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
     const [was, is] = [stateOf(before), stateOf(after)]
     if (was === is) return
@@ -242,12 +248,12 @@ function* both(some: Iterable<TaskId>, others: Iterable<TaskId>): Iterable<TaskI
   yield* others
 }
 
-/** What a list has got since. */
+/** The ids that were added to a list. */
 function addedTo(before: readonly TaskId[] = [], after: readonly TaskId[] = []): readonly TaskId[] {
   return after.slice(before.length)
 }
 
-/** To those that come after a task whatever its end, a failure is as good as a completion. */
+/** For tasks that only need this one to end, a failure is as good as a completion. */
 function stateForFollowers(state: PrerequisiteState): PrerequisiteState {
   return state === 'failed' ? 'satisfied' : state
 }
@@ -261,7 +267,7 @@ function count(gate: Gate, state: PrerequisiteState, by: 1 | -1): void {
   if (state === 'failed') gate.failed += by
 }
 
-/** One that was forgotten has ended, and nobody waits for it any more. */
+/** A forgotten task counts as satisfied: it has ended, and nothing waits for it. */
 function stateOf(task: Task | undefined): PrerequisiteState {
   const phase = task === undefined ? 'completed' : phaseOf(task)
   if (phase === 'open') return 'pending'

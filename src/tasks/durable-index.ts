@@ -9,7 +9,7 @@ interface Due {
   readonly id: string
 }
 
-/** Committed steps and waits by run, and what open waits wait for. Keys are those of their tables. */
+/** Committed steps and waits by run, and indexes of open waits. Keys are those of their tables. */
 export class DurableIndex {
   readonly #steps = new MultiMap<RunId, string>()
   readonly #waits = new MultiMap<RunId, string>()
@@ -20,48 +20,48 @@ export class DurableIndex {
     (one, other) => one.atMs - other.atMs || (one.id < other.id ? -1 : one.id > other.id ? 1 : 0),
   )
 
-  /** `isOpen` says whether a run can still change. */
+  /** `isOpen` tells whether a run can still change. */
   constructor(isOpen: (runId: RunId) => boolean) {
     this.#isOpen = isOpen
   }
 
-  /** Steps of a run, in the order in which they were done. */
+  /** Steps of a run, in the order they were done. */
   stepsOf(runId: RunId): Iterable<string> {
     return this.#steps.get(runId)
   }
 
-  /** Waits of a run, in the order in which they were begun. */
+  /** Waits of a run, in the order they began. */
   waitsOf(runId: RunId): Iterable<string> {
     return this.#waits.get(runId)
   }
 
-  /** Waits of runs that can still change, in the order in which they were begun. */
+  /** Waits of runs that can still change, in the order they began. */
   get open(): Iterable<string> {
     return this.#open
   }
 
-  /** The open wait for the end of a task. */
+  /** The open wait for the end of a child task. */
   callOf(childTaskId: TaskId): string | undefined {
     return this.#calls.get(childTaskId)
   }
 
-  /** Open waits that end at an instant, earliest first. */
+  /** Open waits with a due time, earliest first. */
   get due(): Iterable<Due> {
     return this.#due
   }
 
-  /** When the first of them ends. */
+  /** When the first of them is due, in epoch milliseconds. */
   get nextDueAtMs(): number | undefined {
     return this.#due.first?.atMs
   }
 
-  /** Takes a committed change of a step. */
+  /** Applies a committed change of a step. */
   updateStep(id: string, before: DurableStep | undefined, after: DurableStep | undefined): void {
     if (after !== undefined) this.#steps.add(after.runId, id)
     else if (before !== undefined) this.#steps.delete(before.runId, id)
   }
 
-  /** Takes a committed change of a wait. */
+  /** Applies a committed change of a wait. */
   updateWait(id: string, before: DurableWait | undefined, after: DurableWait | undefined): void {
     if (before !== undefined) this.#close(id, before)
     if (after === undefined) {
@@ -76,7 +76,7 @@ export class DurableIndex {
     else if (subject.untilMs !== undefined) this.#due.add({ atMs: subject.untilMs, id })
   }
 
-  /** Takes a run that has ended: it waits for nothing any more. */
+  /** Handles the end of a run: its waits are no longer open. */
   onRunEnded(runId: RunId, waitOf: (id: string) => DurableWait | undefined): void {
     for (const id of this.#waits.get(runId)) {
       const wait = waitOf(id)

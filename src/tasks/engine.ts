@@ -15,18 +15,18 @@ export interface Engine {
   readonly resumedAtMs?: number
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface EngineRows {
-  /** Empty until the engine is paused for the first time. */
+  /** Empty until the engine is first paused. */
   readonly engine: Table<'engine', Engine>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface EngineReads {
   readonly engine: Engine
 }
 
-/** An engine that was never paused. */
+/** The engine before it was ever paused. */
 export const runningEngine: Engine = { paused: false }
 
 const defineEvent = eventDefiner<EngineRows, EngineReads>()
@@ -50,7 +50,7 @@ export const enginePaused = defineEvent('engine_paused', {
   },
 })
 
-/** Lets promotion and dispatch go on. */
+/** Resumes promotion and dispatch. */
 export const engineResumed = defineEvent('engine_resumed', {
   fields: timed,
   evolve: (draft, { atMs, sequence }) => {
@@ -74,7 +74,7 @@ export const enginePause = defineCommand('engine_pause', {
   },
 })
 
-/** Checks: paused; not before the pause. */
+/** Checks: paused; not resumed before the pause. */
 export const engineResume = defineCommand('engine_resume', {
   fields: timed,
   decide: ({ engine }, { atMs }, sequence) => {
@@ -87,7 +87,7 @@ export const engineResume = defineCommand('engine_resume', {
   },
 })
 
-/** The engine, if it was ever paused. */
+/** The snapshot row of the engine, if it was ever paused. */
 export const engineRow = defineRow('engine', {
   fields: { paused: v.boolean(), pausedAtMs: optionalTime, resumedAtMs: optionalTime },
   capture: ({ engine }) => engine.rows(),
@@ -109,12 +109,12 @@ function checkStored({ paused, pausedAtMs, resumedAtMs }: Engine): void {
   if (!resume.isTaken) fail('resumed before it was paused')
 }
 
-/** What the engine chart says about an event. */
+/** The engine chart's decision on an event. */
 function select(engine: Engine, event: EngineEvent): Selection {
   return engineChart.select(placeOf(engine), event)
 }
 
-/** The engine after an event, `undefined` where the chart refuses it. */
+/** The engine after an event; `undefined` if the chart refuses it. */
 function moved(engine: Engine, event: EngineEvent): Engine | undefined {
   const next = engineChart.move(placeOf(engine), event)
   if (next === undefined) return undefined

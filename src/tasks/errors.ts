@@ -17,7 +17,7 @@ import type { RunState, TerminalRunState } from '../../machines/run-vocabulary.j
 import type { TaskUse } from './task-use.js'
 import type { AttemptResult, Capability } from './vocabulary.js'
 
-/** Which lease command was refused. */
+/** The lease command that was refused. */
 export type LeaseAction = 'acquire' | 'heartbeat' | 'expire' | 'release'
 
 interface LeaseRefusal {
@@ -34,7 +34,7 @@ interface OfDurable extends OfRun {
   readonly key: string
 }
 
-/** Raised where a value is built (T-31). */
+/** Raised when a value is built (T-31). */
 export const constructionMessages = {
   invalid_task_id: (_: { readonly taskId: TaskId }) => 'a task id must not be the nil UUID',
   invalid_run_id: (_: { readonly runId: RunId }) => 'a run id must not be the nil UUID',
@@ -61,7 +61,7 @@ export const constructionMessages = {
   class_without_failure: ({ result }: { readonly result: AttemptResult }) =>
     `a ${result} outcome has no failure class, reason or cause`,
   empty_lease_owner: () => 'a lease owner must not be empty',
-  /** `reason` where more can be said than that it is no dimension. */
+  /** `reason` is present when there is more to say. */
   invalid_budget_dimension: ({ name, reason }: { readonly name: string; readonly reason?: string }) =>
     `not a budget dimension: ${name}${reason === undefined ? '' : ` (${reason})`}`,
   zero_limit: ({ dimension }: { readonly dimension: BudgetDimension }) => `a ${dimension} budget needs a limit above 0`,
@@ -82,15 +82,15 @@ export const constructionMessages = {
   empty_ledger_key: () => 'a ledger key must not be empty',
 }
 
-/** Refusals: a command that was valid in form met a state that does not allow it. */
+/** Refusals: the command was well formed, but the current state does not allow it. */
 export const refusalMessages = {
   unknown_run: ({ runId }: { readonly runId: RunId }) => `no run ${runId}`,
   unknown_task: ({ taskId }: { readonly taskId: TaskId }) => `no task ${taskId}`,
   task_already_exists: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} exists already`,
-  /** Another task has the key: one of other input, or one that was submitted past the door. */
+  /** Another task has the key: one with another input, or one submitted directly through the authority. */
   key_in_use: ({ key, taskId }: { readonly key: string; readonly taskId: TaskId }) =>
     `the key ${key} belongs to task ${taskId}`,
-  /** Only what has failed is retried. */
+  /** Only failed tasks can be retried. */
   retry_requires_failed: ({ taskId, phase }: { readonly taskId: TaskId; readonly phase: string }) =>
     `task ${taskId} cannot be retried: it is ${phase}`,
   already_retried: ({ taskId, retryTaskId }: { readonly taskId: TaskId; readonly retryTaskId: TaskId }) =>
@@ -99,10 +99,10 @@ export const refusalMessages = {
   task_not_ended: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has not ended`,
   run_not_ended: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
     `run ${runId} has not ended: it is ${state}`,
-  /** Something that has not ended refers to it. */
+  /** Something that has not ended refers to the task. */
   task_in_use: ({ taskId, use }: { readonly taskId: TaskId; readonly use: TaskUse }) =>
     `task ${taskId} must stay: a ${use.by} refers to it`,
-  /** It has ended and was forgotten; only a tombstone is left. */
+  /** The task has ended and was forgotten; only a tombstone is left. */
   no_longer_retained: ({
     taskId,
     status,
@@ -112,9 +112,9 @@ export const refusalMessages = {
     readonly forgottenAtMs: number
   }) => `task ${taskId} has ended, ${status}, and was forgotten since`,
   task_already_ended: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has ended`,
-  /** Only what repeats has a schedule. */
+  /** Only repeating tasks have a schedule. */
   task_not_repeating: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has no schedule, or would have none`,
-  /** The task would never have run and never end: cancel it instead. */
+  /** The task would never run and never end: cancel it instead. */
   schedule_without_runs: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} would have no runs`,
   engine_already_paused: () => 'the engine is paused already',
   engine_not_paused: () => 'the engine is not paused',
@@ -182,7 +182,7 @@ export const refusalMessages = {
     readonly proposedExpiresAtMs: number
   }) => `a heartbeat cannot bring the expiry ${previousExpiresAtMs} forward to ${proposedExpiresAtMs}`,
   empty_dependency_list: ({ taskId }: { readonly taskId: TaskId }) => `no prerequisites given for task ${taskId}`,
-  /** A prerequisite either has to complete or only to end. */
+  /** A task is listed as a prerequisite in both ways, in `dependsOn` and `after`. */
   conflicting_dependency: ({ taskId, prerequisite }: { readonly taskId: TaskId; readonly prerequisite: TaskId }) =>
     `task ${taskId} cannot wait for the completion and for any end of ${prerequisite}`,
   run_suspend_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
@@ -197,10 +197,10 @@ export const refusalMessages = {
     `no subscription ${subscriptionId}`,
   subscription_already_cancelled: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
     `subscription ${subscriptionId} is cancelled`,
-  /** An attempt is under way (T-142). */
+  /** An attempt is in progress (T-142). */
   attempt_still_active: ({ activeAttemptId }: { readonly runId: RunId; readonly activeAttemptId: AttemptId }) =>
     `finish attempt ${activeAttemptId} first`,
-  /** No snapshot could hold it (T-10). */
+  /** A task cannot be cancelled before its creation; no snapshot could hold that (T-10). */
   cancel_before_create: ({
     createdAtMs,
     cancelledAtMs,
@@ -209,29 +209,29 @@ export const refusalMessages = {
     readonly createdAtMs: number
     readonly cancelledAtMs: number
   }) => `cannot cancel at ${cancelledAtMs}, created at ${createdAtMs}`,
-  /** The clock went back since the pause (T-18). */
+  /** The clock has been set back since the pause (T-18). */
   resume_before_pause: ({ pausedAtMs, resumedAtMs }: { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
     `cannot resume at ${resumedAtMs}, paused at ${pausedAtMs}`,
-  /** The run had an attempt of this id (T-11). */
+  /** The run already had an attempt with this id (T-11). */
   attempt_id_reused: ({ runId, attemptId }: { readonly runId: RunId; readonly attemptId: AttemptId }) =>
     `run ${runId} has had an attempt ${attemptId}`,
-  /** The counter does not wrap (T-33). */
+  /** The attempt counter does not wrap (T-33). */
   attempt_count_overflow: ({ runId }: { readonly runId: RunId }) => `run ${runId} can count no further attempt`,
-  /** T-133; `cycleThrough` is the prerequisite that leads back. */
+  /** T-133; `cycleThrough` is the prerequisite that leads back to the task. */
   dependency_cycle: ({ taskId, cycleThrough }: { readonly taskId: TaskId; readonly cycleThrough: TaskId }) =>
     `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,
-  /** T-100: a cancelled task starts nothing any more. */
+  /** T-100: a cancelled task starts nothing. */
   run_of_cancelled_task: ({ runId, taskId }: { readonly runId: RunId; readonly taskId: TaskId }) =>
     `run ${runId} cannot go on: task ${taskId} is cancelled`,
-  /** Release first (T-143). */
+  /** Release the lease first (T-143). */
   lease_still_held: ({ runId, owner }: { readonly runId: RunId; readonly owner: string }) =>
     `release the lease of ${owner} on run ${runId} first`,
-  /** A run begins without a past (T-127). */
+  /** A run must be created without attempts (T-127). */
   run_create_requires_unstarted: ({ runId }: { readonly runId: RunId; readonly attemptCount: number }) =>
     `run ${runId} must be created without attempts`,
   /** T-146: the run is leased and the command names no token. */
   fencing_token_required: ({ runId }: { readonly runId: RunId }) => `run ${runId} is leased: name the fencing token`,
-  /** T-146: somebody else holds the run now, or nobody. */
+  /** T-146: another worker, or none, holds the run now. */
   fencing_token_superseded: ({
     runId,
     provided,
@@ -279,19 +279,19 @@ export const refusalMessages = {
     `reservation ${reservationId} is open already`,
   unknown_reservation: ({ reservationId }: { readonly reservationId: ReservationId }) =>
     `no open reservation ${reservationId}`,
-  /** Its attempt has ended, or was never begun. */
+  /** The attempt has ended, or was never begun. */
   no_active_attempt: ({ runId }: OfRun) => `run ${runId} has no attempt under way`,
   step_already_recorded: ({ runId, key }: OfDurable) => `run ${runId} has done ${key} already`,
   wait_already_begun: ({ runId, key }: OfDurable) => `run ${runId} waits for ${key} already`,
   unknown_wait: ({ runId, key }: OfDurable) => `run ${runId} does not wait for ${key}`,
   wait_already_ended: ({ runId, key }: OfDurable) => `what run ${runId} waited for is there already: ${key}`,
-  /** A time or the end of another task ends the wait for it, and nothing else does. */
+  /** A wait for a time or for the end of a task ends in no other way. */
   wait_ends_otherwise: ({ runId, key }: OfDurable) => `this does not end the wait of run ${runId} for ${key}`,
-  /** The attempt waits already, or goes on already. */
+  /** The attempt is already waiting, or already working. */
   waiting_unchanged: ({ runId }: OfRun) => `run ${runId} is in that state already`,
   question_already_answered: ({ taskId, name }: { readonly taskId: TaskId; readonly name: string }) =>
     `question ${name} of task ${taskId} is answered already`,
-  /** Nobody will ask any more. */
+  /** The task has ended: it will never ask. */
   answer_too_late: ({ taskId, name }: { readonly taskId: TaskId; readonly name: string }) =>
     `task ${taskId} has ended and asks no ${name}`,
   subscription_already_triggered: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
@@ -306,12 +306,12 @@ export const refusalMessages = {
 
 /** Raised by submitting and handling tasks. */
 export const dispatchMessages = {
-  /** The runs of a policy reach beyond the last countable millisecond; none is derived. */
+  /** A run of the policy would be due beyond the last countable millisecond; none is created. */
   arithmetic_overflow: ({ policy, operation }: { readonly policy: 'repeat'; readonly operation: string }) =>
     `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
     `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
-  /** A handle was asked for by another definition than the one the task is of. */
+  /** The task is of another kind than the one a handle was requested for. */
   kind_mismatch: ({
     taskId,
     expected,
@@ -322,7 +322,7 @@ export const dispatchMessages = {
     readonly found: string
   }) => `task ${taskId} is of kind ${found}, not ${expected}`,
   handler_exists: ({ kind }: { readonly kind: string }) => `kind ${kind} has a handler already: dispose it first`,
-  /** A graph names a task that is not in it. */
+  /** A task of a graph names one that is not in the graph. */
   unknown_task_name: ({ name, usedBy }: { readonly name: string; readonly usedBy: string }) =>
     `${usedBy} refers to ${name}, which is not in the graph`,
   /** Tasks of a graph are each other's parents. */
@@ -352,11 +352,11 @@ export type LeaseCausality =
   | 'non_monotonic_heartbeat_expiry'
 
 interface At {
-  /** Of the refused event. */
+  /** Sequence of the refused event. */
   readonly sequence: number
 }
 
-/** Refusals of a stored event (T-156): nothing was changed. */
+/** Refusals of a stored event (T-156); nothing was changed. */
 export const replayMessages = {
   replay_invalid_transition: ({ sequence, runId, reason }: At & { readonly runId: RunId; readonly reason: string }) =>
     `event ${sequence} is illegal for run ${runId}: ${reason}`,
@@ -390,7 +390,7 @@ export const replayMessages = {
     `event ${sequence} resumes the engine before it was paused`,
 }
 
-/** Rules that the rows of a snapshot can break (T-69). */
+/** Violations in the rows of a snapshot (T-69). */
 export const snapshotMessages = {
   snapshot_duplicate_task: ({ taskId }: { readonly taskId: TaskId }) => `snapshot holds task ${taskId} twice`,
   snapshot_key_in_use: ({ taskId, key }: { readonly taskId: TaskId; readonly key: string }) =>
@@ -430,7 +430,7 @@ export const snapshotMessages = {
   }) => `the ${dimension} budget of ${taskId} does not balance: ${reason}`,
   snapshot_duplicate_subscription: ({ subscriptionId }: { readonly subscriptionId: string }) =>
     `snapshot holds subscription ${subscriptionId} twice`,
-  /** A row of the other tables is given twice. */
+  /** A row of one of the other tables appears twice. */
   snapshot_duplicate_row: ({ row, id }: { readonly row: string; readonly id: string }) =>
     `snapshot holds ${row} ${id} twice`,
 }
@@ -443,7 +443,10 @@ const messages = {
   ...snapshotMessages,
 }
 
-/** Data of every error of the tasks room, by code. Its events, rows and batches also raise the errors of a state stream. */
+/**
+ * Data of every error of the tasks room, by code. Its events, rows and batches can also raise the errors of a state
+ * stream.
+ */
 export type TaskErrorData = ErrorDataOf<typeof messages>
 
 /** Stable code of a {@link TaskError} (T-120). */
@@ -453,11 +456,11 @@ export type TaskErrorCode = keyof TaskErrorData
 export const TaskError = defineErrors('TaskError', messages)
 export type TaskError<Code extends TaskErrorCode = TaskErrorCode> = StatewardError<Code, TaskErrorData[Code]>
 
-/** Data of every refusal, by code: those of the room, and of the numbering of its commands. */
+/** Data of every refusal, by code: those of the tasks room, and those of command numbering. */
 export type RefusalData = ErrorDataOf<typeof refusalMessages> &
   Pick<StateErrorData, 'non_monotonic_sequence' | 'sequence_overflow'>
 
-/** Code of a command that was valid in form and refused by the state it met. */
+/** Code of a refusal. */
 export type RefusalCode = keyof RefusalData
 
 /** Every {@link RefusalCode}. */
@@ -469,7 +472,7 @@ export const refusalCodes = [
 
 const refusals: ReadonlySet<string> = new Set(refusalCodes)
 
-/** True for a refusal: the log and the projection are unchanged. */
+/** True for a refusal, which has left the log and the projection unchanged. */
 export function isRefusal(
   error: unknown,
 ): error is { [Code in RefusalCode]: StatewardError<Code, RefusalData[Code]> }[RefusalCode] {

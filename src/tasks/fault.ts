@@ -1,20 +1,20 @@
 import type { ErrorDetails } from '../base/error-details.js'
 import type { AttemptOutcome, FailureReason } from './attempt-outcome.js'
 
-/** How an end came about: as its last attempt failed, because it took too long, or because somebody cancelled. */
+/** Why a task or run ended without a result: a failure reason of its last attempt, or a cancellation. */
 export type EndReason = FailureReason | 'cancelled'
 
-/** What went wrong, for whoever branches on it. */
+/** What went wrong, as data to branch on. */
 export interface Fault {
-  /** Why the last attempt failed. */
+  /** Error text of the last attempt. */
   readonly error?: string
-  /** How it came about; absent where a host that drives runs itself has not said. */
+  /** The reason; absent if a host that drives runs itself did not state one. */
   readonly reason?: EndReason
-  /** What was thrown, as data. */
+  /** The thrown error, as data. */
   readonly cause?: ErrorDetails
 }
 
-/** What went wrong with an attempt; nothing for one that succeeded, is suspended or has not ended. */
+/** The fault of an attempt; empty for one that succeeded, was suspended or has not ended. */
 export function faultOf(outcome: AttemptOutcome | undefined): Fault {
   switch (outcome?.result) {
     case 'failure':
@@ -30,7 +30,7 @@ export function faultOf(outcome: AttemptOutcome | undefined): Fault {
   }
 }
 
-/** The fault in something that has more to it. */
+/** Picks the fields of a fault from a larger object. */
 export function faultIn({ error, reason, cause }: Fault): Fault {
   return {
     ...(error !== undefined && { error }),

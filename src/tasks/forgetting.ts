@@ -18,18 +18,18 @@ import type { TaskUse } from './task-use.js'
 import type { TombstoneReads, TombstoneRows } from './tombstone.js'
 import type { WaitRows } from './wait.js'
 
-/** Tables of this file: all that belongs to a task. */
+/** The tables with data that belongs to a task. */
 export type ForgettingRows = DependencyRows & SubscriptionRows & StepRows & WaitRows & TombstoneRows
 
-/** Reads of this file: what refers to a task. Keys may be of rows that the view does not show. */
+/** Reads of everything that refers to a task. Keys may be of rows that the view does not show. */
 export interface ForgettingReads extends DependencyReads, ReservationReads, SubscriptionReads, TombstoneReads {
   tombstone: TombstoneReads['tombstone']
   openRunsOf(taskId: TaskId): readonly Run[]
-  /** Tasks right below a task. */
+  /** The direct children of a task. */
   childrenOf(taskId: TaskId): Iterable<TaskId>
-  /** Tasks that wait for a task, or have waited. */
+  /** Tasks that depend on a task, including those that have ended. */
   dependentsOf(taskId: TaskId): Iterable<TaskId>
-  /** Subscriptions of a task, and those that an event about it fires. */
+  /** Subscriptions of a task, and those that an event about it triggers. */
   subscriptionsAbout(taskId: TaskId): Iterable<SubscriptionId>
   /** Open reservations for a task or run. */
   reservationsFor(id: TaskId | RunId): Iterable<ReservationId>
@@ -43,7 +43,7 @@ const defineCommand = commandDefiner<ForgettingReads>()
 const ofTasks = { ...timed, taskIds: taskIdsSchema, tombstonesUntilMs: naturalSchema }
 const ofRuns = { ...ofTask, runIds: v.array(idSchema<RunId>()) }
 
-/** Tasks are gone with all that belongs to them; a tombstone is left of each. */
+/** Tasks are removed with everything that belongs to them, leaving a tombstone each. */
 export const tasksForgotten = defineEvent('tasks_forgotten', {
   fields: ofTasks,
   evolve: (draft, { taskIds, tombstonesUntilMs: untilMs, atMs: forgottenAtMs, sequence }) => {
@@ -62,7 +62,7 @@ export const tasksForgotten = defineEvent('tasks_forgotten', {
   },
 })
 
-/** Runs are gone with their steps and waits; their task counts them further on. */
+/** Runs are removed with their steps and waits; their task still counts them. */
 export const runsForgotten = defineEvent('runs_forgotten', {
   fields: ofRuns,
   evolve: (draft, { taskId, runIds, atMs, sequence }) => {
@@ -86,9 +86,7 @@ export const runsForgotten = defineEvent('runs_forgotten', {
   },
 })
 
-/**
- * Forgets tasks, those below others before them. Checks, one after another: known; ended; not in use, see {@link useOf}.
- */
+/** Forgets tasks, children before parents. Checks, for each in turn: known; ended; not in use, see {@link useOf}. */
 export const tasksForget = defineCommand('tasks_forget', {
   fields: ofTasks,
   decide: (view, { type: _, ...payload }, sequence) => {
@@ -105,7 +103,10 @@ export const tasksForget = defineCommand('tasks_forget', {
   },
 })
 
-/** Forgets runs of a task, which goes on or has ended. Checks: task known; each its own, ended, without open reservation. */
+/**
+ * Forgets runs of a task, which may be open or ended. Checks: task known; each run belongs to it, has ended and has no
+ * open reservation.
+ */
 export const runsForget = defineCommand('runs_forget', {
   fields: ofRuns,
   decide: (view, { taskId, runIds, atMs }, sequence) => {
@@ -127,8 +128,8 @@ export const runsForget = defineCommand('runs_forget', {
 })
 
 /**
- * What keeps a task that has ended from being forgotten: a task above it that has not ended, any below it, an open one that
- * waits for it, a subscription of an open one to what it does, an open reservation. What is `gone` already keeps nothing.
+ * What prevents an ended task from being forgotten: an open ancestor that may still need it, a child, an open
+ * dependent, a subscription of an open task to its events, or an open reservation. Tasks in `gone` do not count.
  */
 export function useOf(view: ForgettingReads, taskId: TaskId, gone: ReadonlySet<TaskId>): TaskUse | undefined {
   const isOpen = (id: TaskId): boolean => {
@@ -154,7 +155,7 @@ export function useOf(view: ForgettingReads, taskId: TaskId, gone: ReadonlySet<T
   return reservationId === undefined ? undefined : { by: 'reservation', reservationId }
 }
 
-/** The nearest task above that may still ask for this one. */
+/** The nearest open ancestor that may still need this task. */
 function openAbove(view: ForgettingReads, taskId: TaskId): TaskId | undefined {
   let below = view.task(taskId)
   while (below?.spec.parentTaskId !== undefined) {
@@ -165,7 +166,10 @@ function openAbove(view: ForgettingReads, taskId: TaskId): TaskId | undefined {
   return undefined
 }
 
-/** Whether what stands below a repeating task is of a run that is over: every run at work has begun after it was made. */
+/**
+ * True for a child that an earlier run of a repeating task created: every open run started after the child was created,
+ * or has not started.
+ */
 function isLeftBehind(view: ForgettingReads, { spec }: Task, { createdAtMs }: Task): boolean {
   if (spec.runPolicy.type === 'once') return false
   return view
@@ -173,7 +177,7 @@ function isLeftBehind(view: ForgettingReads, { spec }: Task, { createdAtMs }: Ta
     .every(({ attempts: [first] }) => first === undefined || first.startedAtMs > createdAtMs)
 }
 
-/** Whether nothing keeps a run that has ended. */
+/** True when an ended run has no open reservations. */
 export function isRunFree(view: ForgettingReads, runId: RunId): boolean {
   return openReservation(view, runId) === undefined
 }

@@ -14,7 +14,7 @@ export type ActorId = Brand<string, 'ActorId'>
 /** Identifies a tenant; a UUID. */
 export type TenantId = Brand<string, 'TenantId'>
 
-/** Identifies an entry of the tenants' ledger; a UUID. */
+/** Identifies an entry of a tenant's ledger; a UUID. */
 export type LedgerEntryId = Brand<string, 'LedgerEntryId'>
 
 /** Identifies a subscription; a UUID. */
@@ -23,16 +23,16 @@ export type SubscriptionId = Brand<string, 'SubscriptionId'>
 /** Identifies an open budget reservation; a UUID. */
 export type ReservationId = Brand<string, 'ReservationId'>
 
-/** Human label of a group of actors. */
+/** Label of a group of actors, for people. */
 export type DepartmentId = Brand<string, 'DepartmentId'>
 
 /**
- * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
- * Money is counted in integer micro-units of the currency the name states (T-112).
+ * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name that the service chooses. Money is
+ * counted in integer micro-units of the currency in the name (T-112).
  */
 export type BudgetDimension = Brand<string, 'BudgetDimension'>
 
-/** Any parseable UUID in its canonical spelling; raises `invalid_input` naming `what` otherwise. */
+/** Accepts any parseable UUID and returns its canonical spelling. Otherwise raises `invalid_input` naming `what`. */
 export function parseId<Id extends string>(text: string, what = 'id'): Id {
   return parseUuid<Id>(text, what)
 }

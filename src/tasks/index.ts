@@ -1,4 +1,4 @@
-/** What must run, and who may change that: the tasks room. */
+/** The tasks room: what must run, and how that changes. */
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './catalogue.js'

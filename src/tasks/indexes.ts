@@ -8,7 +8,7 @@ import type { TaskTables } from './state.js'
 import { SubscriptionIndex } from './subscription.js'
 import { phaseOf, type Task } from './task.js'
 
-/** What a commit has ended: each run and each task once in its life. */
+/** The runs and tasks that a commit has ended, each once. */
 export interface Ended {
   readonly runs: readonly RunId[]
   readonly tasks: readonly TaskId[]
@@ -16,14 +16,14 @@ export interface Ended {
 
 const nothingEnded: Ended = { runs: [], tasks: [] }
 
-/** Everything derived from the committed tables, kept up to date within each commit. */
+/** All indexes over the committed tables, updated within each commit. */
 export class TaskIndexes {
   readonly runs: RunIndex
   readonly gates: GateIndex
   readonly subscriptions = new SubscriptionIndex()
   readonly durable: DurableIndex
   readonly cronTasks = new Set<TaskId>()
-  /** Tombstones without and with a key, the oldest first. */
+  /** Tombstones without a key and with one, oldest first. */
   readonly tombstones = new Set<TaskId>()
   readonly tombstonesWithKey = new Set<TaskId>()
   readonly budgets = new MultiMap<TaskId, BudgetDimension>()
@@ -71,7 +71,7 @@ export class TaskIndexes {
     })
   }
 
-  /** What has ended since this was asked last. */
+  /** What has ended since the last call. */
   takeEnded(): Ended {
     if (this.#endedRuns.length === 0 && this.#endedTasks.length === 0) return nothingEnded
     const ended = { runs: this.#endedRuns, tasks: this.#endedTasks }

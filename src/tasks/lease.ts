@@ -14,7 +14,7 @@ const ofLease = { ...ofRun, owner: labelSchema, expiresAtMs: naturalSchema }
 const defineEvent = eventDefiner<RunRows, RunReads>()
 const defineCommand = commandDefiner<RunReads>()
 
-/** Mints a fencing token: the event's sequence. */
+/** Issues a fencing token: the sequence of the event. */
 export const leaseAcquired = defineEvent('lease_acquired', {
   fields: ofLease,
   check: checkOwner,
@@ -100,7 +100,10 @@ export const leaseHeartbeat = defineCommand('lease_heartbeat', {
   },
 })
 
-/** Checks: known; ready, leased or running; held; same owner; same expiry. The clock is not consulted: the caller decides that it expired. */
+/**
+ * Checks: known; ready, leased or running; held; same owner; same expiry. The clock is not consulted: the caller
+ * decides that it expired.
+ */
 export const leaseExpire = defineCommand('lease_expire', {
   fields: ofLease,
   check: checkOwner,
@@ -138,7 +141,7 @@ export const leaseRelease = defineCommand('lease_release', {
 
 type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_lease' }>
 
-/** The move that takes a lease; raises what keeps it from being made. */
+/** The move that takes a lease; raises the refusal if it cannot be made. */
 export function checkAcquire(
   view: TaskReads,
   run: Run,
@@ -156,7 +159,7 @@ export function checkAcquire(
   return selected
 }
 
-/** The move that extends or closes a lease that should be held; raises what keeps it from being made. */
+/** The move that extends or closes a held lease; raises the refusal if it cannot be made. */
 export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): SelectedMove {
   const selected = selectMove(run, move)
   const { isTaken, guard } = selected.selection

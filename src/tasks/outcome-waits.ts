@@ -5,7 +5,7 @@ import { outcomeOf, type TaskOutcome } from './outcome.js'
 import { unknownTask } from './task.js'
 import type { TaskProjection } from './view.js'
 
-/** Those who wait for the end of a task. */
+/** Callers that wait for the end of a task. */
 export class OutcomeWaits {
   readonly #projection: TaskProjection
   readonly #waits = new Map<TaskId, Set<Deferred<TaskOutcome>>>()
@@ -16,8 +16,8 @@ export class OutcomeWaits {
   }
 
   /**
-   * Resolves with the outcome. Raises `unknown_task`, `no_longer_retained`, the signal's reason, or that of closing; rejects with the latter two if
-   * they come later.
+   * Resolves with the outcome. Raises `unknown_task`, `no_longer_retained`, the signal's reason, or the reason of
+   * closing; rejects with the latter two if they come later.
    */
   wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
     signal?.throwIfAborted()
@@ -32,11 +32,11 @@ export class OutcomeWaits {
     return abortable(deferred.promise, signal).finally(() => this.#forget(taskId, deferred))
   }
 
-  /** Takes the tasks that have ended. */
+  /** Resolves the waits for tasks that have ended. */
   observe({ tasks }: Ended): void {
     for (const taskId of tasks) {
       for (const deferred of this.#waits.get(taskId) ?? []) {
-        // To each their own: bytes cannot be frozen.
+        // Each caller gets an outcome of its own, since bytes cannot be frozen.
         const outcome = outcomeOf(this.#projection, taskId)
         if (outcome === undefined) continue
         deferred.resolve(outcome)
@@ -50,7 +50,7 @@ export class OutcomeWaits {
     if (waits?.delete(deferred) === true && waits.size === 0) this.#waits.delete(taskId)
   }
 
-  /** Nothing will end here any more: whoever waits, or comes later to wait, is told so. */
+  /** Rejects all waits, current and later, with `reason`: nothing will end any more. */
   close(reason: Error): void {
     this.#closed = reason
     for (const waits of this.#waits.values()) for (const deferred of waits) deferred.reject(reason)

@@ -10,26 +10,26 @@ import type { TaskView } from './view.js'
 export interface RunOutcome extends Fault {
   readonly runId: RunId
   readonly state: TerminalRunState
-  /** Attempts ever started. */
+  /** Attempts started. */
   readonly attempts: number
   /** What the handler returned, as bytes; only of a completed run that returned something. */
   readonly output?: Uint8Array
-  /** What the output means; absent for bytes of which nothing is known. */
+  /** The content type of the output; absent for bytes of unknown meaning. */
   readonly contentType?: string
 }
 
-/** How a task ended, as dependents see it: see {@link phaseOf}. What went wrong is of the last run that failed. */
+/** How a task ended; see {@link phaseOf}. The fault is that of the last run that failed. */
 export interface TaskOutcome extends Fault {
   readonly taskId: TaskId
   readonly status: TerminalRunState
   /** Every run, ordered by id. */
   readonly runs: readonly RunOutcome[]
-  /** Output of the last run that completed, as bytes, and what it means. */
+  /** Output of the last run that completed, as bytes; its content type follows. */
   readonly output?: Uint8Array
   readonly contentType?: string
 }
 
-/** The outcome of a task that can change no more; `undefined` while it can. */
+/** The outcome of a task that has ended; `undefined` while it can still change. */
 export function outcomeOf(view: Pick<TaskView, 'task' | 'runsOf'>, taskId: TaskId): TaskOutcome | undefined {
   const task = view.task(taskId)
   const status = task === undefined ? 'open' : phaseOf(task)
@@ -49,8 +49,9 @@ export function outcomeOf(view: Pick<TaskView, 'task' | 'runsOf'>, taskId: TaskI
 }
 
 /**
- * What the handler of a completed run, or of the last completed run of a task, has returned: text, bytes or a JSON value;
- * `undefined` for nothing. Raises `invalid_input` where a host of its own has said what is not so.
+ * What the handler of a completed run, or of the last completed run of a task, returned: text, bytes or a JSON value;
+ * `undefined` for nothing. Raises `invalid_input` if a host that drives runs itself stored bytes that do not match
+ * their content type.
  */
 export function outputValue({ output, contentType }: Pick<RunOutcome, 'output' | 'contentType'>): unknown {
   return output === undefined ? undefined : valueOf(output, contentType, 'output')

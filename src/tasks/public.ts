@@ -1,4 +1,4 @@
-/** What users of the tasks room see. */
+/** The exports of the tasks room for users. */
 export {
   canRun,
   defaultHeartbeatPolicy,

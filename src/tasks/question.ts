@@ -13,28 +13,28 @@ import { checkNewRow, storedTask } from './task.js'
 export interface EarlyAnswer {
   readonly taskId: TaskId
   readonly name: string
-  /** JSON text; absent for nothing. */
+  /** JSON text; absent for `undefined`. */
   readonly value?: string
   readonly givenAtMs: number
 }
 
-/** Where a question was asked: the wait of a run. */
+/** Where a question was asked: a wait of a run. */
 export interface Asked {
   readonly runId: RunId
   readonly key: string
 }
 
-/** What is asked under one name for one task, by all its runs. An immutable row. */
+/** The questions that all runs of one task asked under one name. An immutable row. */
 export interface Question {
   readonly taskId: TaskId
   readonly name: string
-  /** Asked and not answered, oldest first. */
+  /** Asked and not yet answered, oldest first. */
   readonly open: readonly Asked[]
-  /** Runs that were answered. */
+  /** Runs whose question was answered. */
   readonly answered: readonly RunId[]
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface QuestionRows extends RunRows {
   /** By {@link questionKey}. */
   readonly questions: Table<string, Question>
@@ -42,10 +42,10 @@ export interface QuestionRows extends RunRows {
   readonly answers: Table<string, EarlyAnswer>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface QuestionReads extends RunReads {
   question(taskId: TaskId, name: string): Question | undefined
-  /** An answer that nobody has asked for yet. */
+  /** An answer that came before its question. */
   earlyAnswer(taskId: TaskId, name: string): EarlyAnswer | undefined
 }
 
@@ -56,14 +56,14 @@ export function questionKey(taskId: TaskId, name: string): string {
   return `${taskId}/${name}`
 }
 
-/** Who asks a question of this name now, the oldest first. */
+/** The oldest open question of this name. */
 export function askerOf(view: QuestionReads, taskId: TaskId, name: string): Asked | undefined {
   return view.question(taskId, name)?.open.find(({ runId }) => isOpen(view, runId))
 }
 
 /**
- * Where an answer goes: to the oldest question of this name that a run still asks; nowhere yet when none has asked. Raises
- * `question_already_answered`: each question is answered once, and a second answer is never taken for the next one.
+ * Where an answer goes: to the oldest open question of this name; `undefined` if none was asked yet. Raises
+ * `question_already_answered`: each question is answered once, and a second answer never counts for the next question.
  */
 export function addresseeOf(view: QuestionReads, taskId: TaskId, name: string): Asked | undefined {
   const asked = askerOf(view, taskId, name)
@@ -75,7 +75,7 @@ export function addresseeOf(view: QuestionReads, taskId: TaskId, name: string): 
   return undefined
 }
 
-/** Notes that a run asks. Returns the answer that was there before, which is taken with it. */
+/** Records that a run asks. Returns the early answer, if there is one, and removes it. */
 export function ask(draft: QuestionDraft, taskId: TaskId, name: string, asked: Asked): EarlyAnswer | undefined {
   const early = draft.view.earlyAnswer(taskId, name)
   const question = current(draft, taskId, name)
@@ -87,7 +87,7 @@ export function ask(draft: QuestionDraft, taskId: TaskId, name: string, asked: A
   return early
 }
 
-/** Notes that what a run has asked is answered, or that it asks no more. */
+/** Records that the question of a run is answered or withdrawn. */
 export function close(draft: QuestionDraft, taskId: TaskId, name: string, asked: Asked, isAnswered: boolean): void {
   const question = current(draft, taskId, name)
   const open = question.open.filter(({ runId, key }) => runId !== asked.runId || key !== asked.key)
@@ -101,7 +101,7 @@ export function keep(draft: QuestionDraft, early: EarlyAnswer): void {
 
 const defineRow = rowDefiner<QuestionRows, QuestionReads>()
 
-/** An answer that nobody has asked for yet; what is asked follows from the waits. */
+/** The snapshot row of an early answer. Open questions are derived from the waits. */
 export const answerRow = defineRow('answer', {
   fields: {
     taskId: idSchema<TaskId>(),
@@ -118,7 +118,7 @@ export const answerRow = defineRow('answer', {
   },
 })
 
-/** Without runs that have ended: they ask no more. */
+/** The question without runs that have ended, which no longer ask. */
 function current({ view }: QuestionDraft, taskId: TaskId, name: string): Question {
   const { open = [], answered = [] } = view.question(taskId, name) ?? {}
   return {

@@ -12,15 +12,15 @@ import { askerOf } from './question.js'
 import { idSchema, labelMaxLength } from './scalars.js'
 import type { TaskProjection } from './view.js'
 
-/** A question that a handler asks and nobody has answered. Instants are epoch milliseconds. */
+/** A handler's question that is still open. Instants are epoch milliseconds. */
 export interface PendingQuestion {
   readonly taskId: TaskId
   readonly runId: RunId
   readonly name: string
-  /** Of the task that asks. */
+  /** Kind of the task that asks. */
   readonly kind: string
   readonly description?: string
-  /** Who is asked, if the handler has said so. */
+  /** Who is asked, if the handler stated it. */
   readonly whom?: string
   readonly askedAtMs: number
   /** When the handler gives up. */
@@ -34,7 +34,7 @@ export interface QuestionsOptions {
 
 const questionsSchema = optionsSchema<QuestionsOptions>({ taskId: v.optional(idSchema<TaskId>()) })
 
-/** What an answer is given with. */
+/** What answering a question needs. */
 export interface AnswerUse {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
@@ -42,7 +42,7 @@ export interface AnswerUse {
   readonly now: () => number
 }
 
-/** Gives an answer: to the oldest question of this name that the task asks, or to the first that it will ask. */
+/** Answers a question: the oldest open one of this name of the task, or the first that it will ask. */
 export async function answerQuestion(
   { mutations, projection, checkAnswer, now }: AnswerUse,
   taskId: TaskId,
@@ -56,7 +56,7 @@ export async function answerQuestion(
   const checked = asked && checkAnswer(asked, decodeValue(encoded))
   if (checked !== undefined) await checked
   await mutations.transact((batch) => {
-    // Answered by somebody else while it was checked: it is not for the next question of the name.
+    // If someone else answered it during the check, this answer must not count for the next question of the name.
     const asking = askerOf(batch.view, taskId, name)
     if (checked !== undefined && asking !== undefined && (asking.runId !== asked?.runId || asking.key !== asked.key)) {
       throw new TaskError('question_already_answered', { taskId, name })
@@ -68,7 +68,7 @@ export async function answerQuestion(
   })
 }
 
-/** What is asked and not answered, oldest first. */
+/** All open questions, oldest first. */
 export function pendingQuestions(projection: TaskProjection, options: QuestionsOptions): readonly PendingQuestion[] {
   const { taskId: wanted } = decode(questionsSchema, options, 'questions options')
   const questions: PendingQuestion[] = []

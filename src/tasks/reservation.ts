@@ -27,31 +27,31 @@ import { checkNewRow, knownTask, storedTask } from './task.js'
 /** An amount set aside before it is spent. */
 export interface Reservation {
   readonly reservationId: ReservationId
-  /** Who spends. */
+  /** The task that spends. */
   readonly taskId: TaskId
   readonly runId?: RunId
-  /** The step of the run that it is set aside for: whoever does the step takes it over. */
+  /** The step of the run that it is reserved for; a later attempt that does the step takes it over. */
   readonly step?: string
   readonly dimension: BudgetDimension
   readonly amount: number
-  /** The task and its ancestors whose budgets bear the reservation. */
+  /** The task and those of its ancestors whose budgets are charged. */
   readonly chargedTaskIds: readonly TaskId[]
   readonly reservedAtMs: number
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface ReservationRows extends BudgetRows {
-  /** The open ones. */
+  /** The open reservations. */
   readonly reservations: Table<ReservationId, Reservation>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface ReservationReads extends BudgetReads {
   /** An open reservation. */
   reservation(reservationId: ReservationId): Reservation | undefined
 }
 
-/** A change of reservations in the making. */
+/** A draft of changes to reservations. */
 export type ReservationDraft = Draft<ReservationRows, ReservationReads>
 
 const reservationEntries = {
@@ -59,38 +59,38 @@ const reservationEntries = {
   ...ofBudget,
   amount: naturalSchema,
   runId: optionalRunId,
-  /** The step of the run that it is set aside for. */
+  /** The step of the run that it is reserved for. */
   step: v.exactOptional(labelSchema),
 }
 
-/** What replaces a reservation: what was really spent. */
+/** Replaces a reservation by what was actually spent. */
 export const settlementSchema = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
 
 const defineEvent = eventDefiner<ReservationRows, ReservationReads>()
 const defineCommand = commandDefiner<ReservationReads>()
 const defineRow = rowDefiner<ReservationRows, ReservationReads>()
 
-/** Sets the amount aside on every budget the task spends from. */
+/** Reserves the amount on every budget of the task and its ancestors. */
 export const budgetReserved = defineEvent('budget_reserved', {
   fields: reservationEntries,
   evolve: (draft, event) => reserve(draft, event),
 })
 
-/** Turns a reservation into consumption of what was really spent. */
+/** Turns a reservation into consumption of what was actually spent. */
 export const budgetSettled = defineEvent('budget_settled', {
   fields: { ...ofReservation, amount: naturalSchema },
   evolve: (draft, { reservationId, amount }) => settle(draft, reservationId, amount),
 })
 
-/** Gives a reservation back. */
+/** Gives a reservation back unspent. */
 export const budgetReleased = defineEvent('budget_released', {
   fields: ofReservation,
   evolve: (draft, { reservationId }) => void closeReservation(draft, reservationId),
 })
 
 /**
- * Sets an amount aside on the budgets of the task and its ancestors before it is spent.
- * Checks: task known; run known; id not open; a budget bears it; no budget on the way up is exceeded.
+ * Reserves an amount on the budgets of the task and its ancestors before it is spent. Checks: task known; run known; id
+ * not open; it or an ancestor has a budget; no budget on the way up is exceeded.
  */
 export const budgetReserve = defineCommand('budget_reserve', {
   fields: reservationEntries,
@@ -114,10 +114,7 @@ export const budgetReserve = defineCommand('budget_reserve', {
   },
 })
 
-/**
- * Replaces a reservation by what was really spent; the truth is recorded even if it is more.
- * Checks: open; every budget can count it.
- */
+/** Replaces a reservation by what was actually spent, even if that is more. Checks: open; every budget can count it. */
 export const budgetSettle = defineCommand('budget_settle', {
   fields: { ...ofReservation, amount: naturalSchema },
   decide: (view, { reservationId, amount, atMs }, sequence) => {
@@ -141,7 +138,7 @@ export const budgetRelease = defineCommand('budget_release', {
   },
 })
 
-/** An open reservation. */
+/** The snapshot row of an open reservation. */
 export const reservationRow = defineRow('reservation', {
   fields: {
     reservationId: idSchema<ReservationId>(),
@@ -162,16 +159,16 @@ export const reservationRow = defineRow('reservation', {
   },
 })
 
-/** What is set aside of one dimension. */
+/** A reserved amount of one dimension. */
 export type Reserved = Pick<Reservation, 'reservationId' | 'taskId' | 'dimension' | 'amount'>
 
-/** Judges amounts one after another, each as if those before it had been taken. Changes nothing. */
+/** Checks amounts in sequence, each as if those before it had been applied. Changes nothing. */
 class Spending {
   readonly #view: ReservationReads
-  /** Reservations opened and closed by what was judged before. */
+  /** Reservations opened and closed by earlier checks. */
   readonly #opened = new Set<ReservationId>()
   readonly #closed = new Set<ReservationId>()
-  /** By budget, what it bears more than the view shows. */
+  /** By budget, how much more is reserved than the view shows. */
   readonly #reserved = new Map<string, number>()
   readonly #consumed = new Map<string, number>()
 
@@ -179,7 +176,7 @@ class Spending {
     this.#view = view
   }
 
-  /** Raises what keeps an amount from being set aside; returns the tasks whose budgets bear it. */
+  /** Returns the tasks whose budgets would be charged; raises the refusal if the amount cannot be reserved. */
   reserve({ reservationId, taskId, dimension, amount }: Reserved): readonly TaskId[] {
     if (this.#opened.has(reservationId) || this.#view.reservation(reservationId) !== undefined) {
       throw new TaskError('reservation_already_exists', { reservationId })
@@ -196,7 +193,7 @@ class Spending {
     return budgets.map((budget) => budget.taskId)
   }
 
-  /** Raises what keeps a reservation from being replaced by what was spent. */
+  /** Raises the refusal if a reservation cannot be settled with this amount. */
   settle(reservationId: ReservationId, amount: number): void {
     if (this.#closed.has(reservationId)) throw new TaskError('unknown_reservation', { reservationId })
     const { taskId, dimension } = openReservation(this.#view, reservationId)
@@ -204,7 +201,7 @@ class Spending {
     this.#closed.add(reservationId)
   }
 
-  /** Raises what keeps an amount from being recorded as spent. */
+  /** Raises the refusal if an amount cannot be recorded as spent. */
   consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
     this.#count(bearing(this.#view, taskId, dimension), amount)
   }
@@ -219,7 +216,7 @@ class Spending {
   }
 }
 
-/** Raises what keeps amounts from being set aside for a task, one after another. */
+/** Raises the refusal if amounts cannot be reserved for a task in sequence. */
 export function checkReserved(
   view: ReservationReads,
   taskId: TaskId,
@@ -230,7 +227,7 @@ export function checkReserved(
   for (const reservation of reservations) spending.reserve({ ...reservation, taskId })
 }
 
-/** Raises what keeps reservations of a task from being replaced by what was spent, and then amounts from being recorded as spent. */
+/** Raises the refusal if reservations of a task cannot be settled, or if amounts then cannot be recorded as spent. */
 export function checkSpent(
   view: ReservationReads,
   taskId: TaskId,
@@ -243,7 +240,7 @@ export function checkSpent(
   for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
 }
 
-/** Sets an amount aside on every budget the task spends from. */
+/** Reserves an amount on every budget of the task and its ancestors. */
 export function reserve(
   draft: ReservationDraft,
   {
@@ -270,7 +267,7 @@ export function reserve(
   })
 }
 
-/** Replaces a reservation by what was spent; without one, nothing changes. */
+/** Settles a reservation; if it is not open, nothing changes. */
 export function settle(draft: ReservationDraft, reservationId: ReservationId, amount: number): void {
   const closed = closeReservation(draft, reservationId)
   if (closed !== undefined) consume(draft, closed.taskId, closed.dimension, amount)

@@ -47,21 +47,21 @@ import {
   type TaskRows,
 } from './task.js'
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface RunRows extends TaskRows {
   readonly runs: Table<RunId, Run>
   readonly runsByTask: RunsByTask
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface RunReads extends TaskReads {
   run(runId: RunId): Run | undefined
 }
 
-/** A change of runs in the making. */
+/** A draft of changes to runs. */
 export type RunDraft = Draft<RunRows, RunReads>
 
-/** What every stored event about one run says. */
+/** The fields of every stored event about one run. */
 export interface OfRun {
   readonly sequence: number
   readonly runId: RunId
@@ -85,7 +85,7 @@ export const runStateChanged = defineEvent('run_state_changed', {
     ...ofRun,
     previousState: v.picklist(runStates),
     newState: v.picklist(runStates),
-    /** In epoch milliseconds. */
+    /** When the retry is due, in epoch milliseconds. */
     retryAtMs: optionalTime,
   },
   evolve: (draft, event, decided?: Run) => {
@@ -99,7 +99,7 @@ export const runStateChanged = defineEvent('run_state_changed', {
   },
 })
 
-/** The run gave way and can be resumed. */
+/** The run is suspended and can be resumed. */
 export const runSuspended = defineEvent('run_suspended', {
   fields: { ...ofRun, reason: v.exactOptional(v.string()) },
   evolve: (draft, event, decided?: Run) => advanceRun(draft, event, { type: 'suspend' }, event, decided),
@@ -111,13 +111,16 @@ export const runResumed = defineEvent('run_resumed', {
   evolve: (draft, event, decided?: Run) => advanceRun(draft, event, { type: 'resume' }, event, decided),
 })
 
-/** Accepted though no command writes it. */
+/** Still readable, though no command writes it. */
 export const runCancelled = defineEvent('run_cancelled', {
   fields: ofRun,
   evolve: (draft, event) => advanceRun(draft, event, { type: 'to_cancelled' }, event),
 })
 
-/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp: `createdAtMs` counts. */
+/**
+ * Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp:
+ * `createdAtMs` counts.
+ */
 export const runCreate = defineCommand('run_create', {
   fields: { runInstance: runInstanceSchema },
   check: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
@@ -178,7 +181,10 @@ export const runResume = defineCommand('run_resume', {
   },
 })
 
-/** A run with its history and attempts: each attempt may have filled a record of the journal, and the run holds them all. */
+/**
+ * The snapshot row of a run, with its history and attempts. It may be split: each attempt may have filled a record of
+ * the journal.
+ */
 export const runRow = defineRow('run', {
   fields: {
     ...runInstanceEntries,
@@ -196,7 +202,7 @@ export const runRow = defineRow('run', {
     const task = storedTask(draft, run.taskId, 'run')
     addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
     const { lastScheduledAtMs: _, ...progress } = progressWith(task.spec, task.progress, run)
-    // Where the calendar has come to stands in the task's own row.
+    // The position in the calendar is stored in the task's own row.
     const { lastScheduledAtMs } = task.progress
     draft.put(draft.tables.tasks, task.spec.id, {
       ...task,
@@ -217,16 +223,16 @@ export function checkNotCancelled(view: TaskReads, { id: runId, taskId }: Run): 
   if (view.task(taskId)?.cancelledAtMs !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
 }
 
-/** Raises `invalid_input` for the time of a retry in a transition to another state, and for one that is no time. */
+/** Raises `invalid_input` for a retry time in a transition to another state, and for one that is not a valid time. */
 export function checkRetryAt(newState: RunState, retryAtMs: number | undefined): void {
   if (retryAtMs === undefined) return
-  // It is computed from what a caller's source of chance says.
+  // The time may come from a caller's random source.
   const reason = newState === 'retry_wait' ? `not a time: ${retryAtMs}` : `does not go with ${newState}`
   if (newState === 'retry_wait' && Number.isSafeInteger(retryAtMs) && retryAtMs >= 0) return
   throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason })
 }
 
-/** Raises what keeps a run from being created. */
+/** Raises the refusal if a run cannot be created. */
 export function checkCreate(view: RunReads, runInstance: RunInstance): void {
   const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAtMs, lastStateChangeAtMs } = runInstance
   const task = knownTask(view, taskId)
@@ -238,7 +244,7 @@ export function checkCreate(view: RunReads, runInstance: RunInstance): void {
   }
 }
 
-/** The move of a run from one state to another; raises what keeps it from being made. */
+/** The move of a run to another state; raises the refusal if it cannot be made. */
 export function checkTransition(
   view: TaskReads,
   run: Run,
@@ -264,7 +270,7 @@ export function checkTransition(
   return selected
 }
 
-/** The move that suspends a run; raises what keeps it from being made. */
+/** The move that suspends a run; raises the refusal if it cannot be made. */
 export function checkSuspend(run: Run, fencingToken: number | undefined): SelectedMove {
   const selected = selectMove(run, { type: 'suspend' })
   if (isUnheard(selected.selection))
@@ -274,7 +280,7 @@ export function checkSuspend(run: Run, fencingToken: number | undefined): Select
   return selected
 }
 
-/** The move that resumes a run; raises what keeps it from being made. */
+/** The move that resumes a run; raises the refusal if it cannot be made. */
 export function checkResume(view: TaskReads, run: Run): SelectedMove {
   const selected = selectMove(run, { type: 'resume' })
   if (!selected.selection.isTaken)
@@ -283,15 +289,15 @@ export function checkResume(view: TaskReads, run: Run): SelectedMove {
   return selected
 }
 
-/** Stages a run that is not known yet, and counts it for its task. Raises `replay_*`. */
+/** Stages a new run and counts it for its task. Raises `replay_*`. */
 export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
   const task = replayedTask(draft.view, runInstance.taskId, sequence)
-  // The task's own copy of the text, so that the event's can go.
+  // Use the task's own copy of the id, so that the event's can be collected.
   stageRun(draft, { ...deepFreeze(runInstance), taskId: task.spec.id }, sequence)
   countRun(draft, task, runInstance)
 }
 
-/** Stages a run that is not known yet. Raises `replay_*`. */
+/** Stages a new run. Raises `replay_*`. */
 export function stageRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
   const { id, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
@@ -305,19 +311,20 @@ export function replayedRun({ view }: RunDraft, { runId, sequence }: OfRun): Run
 }
 
 /**
- * Moves a run as an event says, to what was decided if it was; raises `replay_invalid_transition` where the chart refuses.
+ * Moves a run as an event says, or puts the run that was already `decided`; raises `replay_invalid_transition` if the
+ * chart refuses.
  */
 export function advanceRun(draft: RunDraft, event: OfRun, move: RunMove, facts: MoveFacts, decided?: Run): void {
   const run = replayedRun(draft, event)
   putRun(draft, event, run, decided ?? replayedStep(run, event, move, facts))
 }
 
-/** The run after a move that a stored event says was made; raises `replay_invalid_transition`. */
+/** The run after a move from a stored event; raises `replay_invalid_transition`. */
 export function replayedStep(run: Run, { sequence }: OfRun, move: RunMove, facts: MoveFacts): Run {
   return step(run, move, facts) ?? illegal(sequence, run.id, `${move.type} from ${run.state}`)
 }
 
-/** Stages a run that has moved, and counts its end for its task. */
+/** Stages a changed run; if it has ended, its task counts that. */
 export function putRun(draft: RunDraft, event: OfRun, run: Run, next: Run): void {
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
@@ -325,7 +332,7 @@ export function putRun(draft: RunDraft, event: OfRun, run: Run, next: Run): void
   putTask(draft, task, { ...task, progress: progressAfterEnd(task.progress, next.state) }, event)
 }
 
-/** Stages that a run is gone; what its task counts is the caller's to say. */
+/** Stages the removal of a run; the caller updates the count of its task. */
 export function removeRun(draft: RunDraft, { id, taskId }: Run): void {
   draft.put(draft.tables.runs, id, undefined)
   draft.add(draft.tables.runsByTask.remove(taskId, id))
@@ -341,7 +348,7 @@ function countRun(draft: RunDraft, task: Task, run: RunInstance): void {
   draft.put(draft.tables.tasks, spec.id, { ...task, progress: progressWith(spec, progress, run) })
 }
 
-/** The progress of a task one of whose open runs has ended. */
+/** The progress of a task after one of its open runs has ended. */
 export function progressAfterEnd(progress: TaskProgress, state: TerminalRunState): TaskProgress {
   const { open, completed, failed } = progress
   return sharedProgress({
@@ -368,12 +375,12 @@ export function progressWith(
   })
 }
 
-/** True when no state of the run listens to the move, whatever the data. */
+/** True when no state of the run handles the move, whatever its data. */
 function isUnheard({ isTaken, guard }: Selection): boolean {
   return !isTaken && guard === undefined
 }
 
-/** Raises the refusal of an edge that exists but is kept closed, by the guard that keeps it so. */
+/** Raises the refusal that belongs to the guard which blocks an existing edge. */
 function checkRegions({ id: runId, currentAttemptId, lease }: Run, { isTaken, guard }: Selection): void {
   if (isTaken) return
   if (guard === 'isAttemptIdle' && currentAttemptId !== undefined) {

@@ -11,19 +11,19 @@ export type LeasedRun = Run & { readonly lease: RunLease }
 /**
  * Committed runs by state and due time and by lease expiry; every change costs O(log n).
  *
- * An entry is the row with which a run came to its place. It is left there while nothing the order depends on
- * changes, so what leaves the index is looked up again.
+ * An entry is the version of the row with which the run was inserted. It stays there as long as nothing that affects
+ * the order changes, so the current row is looked up when an entry is read.
  */
 export class RunIndex {
-  /** Per state, in the order in which that state is worked off. Scheduled runs stand in `due` or `held` instead. */
+  /** Per state, in the order in which that state is processed. Scheduled runs are in `due` or `held` instead. */
   readonly #byState = new Map<RunState, OrderedSet<Run>>(
     runStates.map((state) => [state, new OrderedSet(orderOf[state])]),
   )
-  /** Of runs that have ended nothing but the id is kept here. */
+  /** Only the ids of runs that have ended. */
   readonly #ended = new Map<RunState, OrderedSet<RunId>>(
     terminalRunStates.map((state) => [state, new OrderedSet<RunId>(byText)]),
   )
-  /** Scheduled runs that only wait for their time. */
+  /** Scheduled runs that wait only for their time. */
   readonly #due = new OrderedSet<Run>(byScheduledAt)
   /** Scheduled runs of tasks that must not run now. */
   readonly #held = new OrderedSet<Run>(byScheduledAt)
@@ -31,13 +31,13 @@ export class RunIndex {
   readonly #mayRun: (taskId: TaskId) => boolean
   readonly #rowOf: (runId: RunId) => Run | undefined
 
-  /** `mayRun` says whether scheduled runs of a task wait for nothing but their time; `rowOf` reads the committed run. */
+  /** `mayRun` tells whether scheduled runs of a task wait only for their time; `rowOf` reads the committed run. */
   constructor(mayRun: (taskId: TaskId) => boolean, rowOf: (runId: RunId) => Run | undefined) {
     this.#mayRun = mayRun
     this.#rowOf = rowOf
   }
 
-  /** Takes a committed change of a run. */
+  /** Applies a committed change of a run. */
   update(before: Run | undefined, after: Run | undefined): void {
     if (before?.state !== after?.state) {
       if (before !== undefined) this.#leave(before)
@@ -49,7 +49,7 @@ export class RunIndex {
     }
   }
 
-  /** Runs in a state, in its order; scheduled ones whether due or held. */
+  /** Runs in a state, in its order; scheduled runs include held ones. */
   inState(state: RunState): Iterable<Run> {
     if (state === 'scheduled') return this.#scheduled()
     const ended = this.#ended.get(state)
@@ -62,7 +62,7 @@ export class RunIndex {
     return (this.#ended.get(state) ?? this.#ordered(state)).size
   }
 
-  /** Scheduled runs whose time has come, earliest first. */
+  /** Scheduled runs that are due, earliest first. */
   dueScheduled(now: number): Iterable<Run> {
     const { first } = this.#due
     if (first === undefined || dueAt(first) > now) return noValues
@@ -74,7 +74,7 @@ export class RunIndex {
     return this.#due.first?.scheduledAtMs
   }
 
-  /** Waiting retries whose time has come, earliest first; both in epoch milliseconds. */
+  /** Runs in `retry_wait` that are due, earliest first; times in epoch milliseconds. */
   dueRetries(nowMs: number): Iterable<Run> {
     return this.#rows(this.#ordered('retry_wait').while((run) => retryDueAt(run) <= nowMs))
   }
@@ -100,7 +100,7 @@ export class RunIndex {
     return this.#leases.first?.lease.expiresAtMs
   }
 
-  /** Moves the scheduled runs of a task to where `mayRun` now puts them. */
+  /** Moves the scheduled runs of a task between due and held, as `mayRun` says. */
   updateGate(scheduledRuns: Iterable<Run>, mayRun: boolean): void {
     const [from, to] = mayRun ? [this.#held, this.#due] : [this.#due, this.#held]
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
@@ -148,7 +148,9 @@ export class RunIndex {
   }
 }
 
-/** From when on a run may start. One that was due when it was made is due at once, whatever becomes of the wall clock. */
+/**
+ * From when a run may start. One that was due when it was created is due at once, even if the wall clock is set back.
+ */
 function dueAt({ scheduledAtMs, createdAtMs }: Run): number {
   return scheduledAtMs <= createdAtMs ? 0 : scheduledAtMs
 }

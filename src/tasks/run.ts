@@ -30,7 +30,7 @@ export interface RunInstance {
   readonly state: RunState
   /** Present only while `running`. */
   readonly currentAttemptId?: AttemptId
-  /** Attempts started, suspended ones included. */
+  /** Attempts started, including suspended ones. */
   readonly attemptCount: number
   readonly createdAtMs: number
   readonly scheduledAtMs: number
@@ -39,35 +39,35 @@ export interface RunInstance {
   readonly lastStateChangeAtMs: number
 }
 
-/** A lease as the projection holds it. */
+/** A lease in the projection. */
 export type RunLease = LeaseRow
 
-/** One step of a run's life; the first has no `from`. */
+/** One state change of a run; the first has no `from`. */
 export interface RunHistoryEntry {
   readonly from?: RunState
   readonly to: RunState
   readonly atMs: number
-  /** Why it was suspended, if somebody said so. */
+  /** Why it was suspended, if a reason was given. */
   readonly reason?: string
 }
 
-/** A run with all the projection knows about it. An immutable row: every change makes a new one. */
+/** A run in the projection. An immutable row: every change makes a new one. */
 export interface Run extends RunInstance {
-  /** When a waiting retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition named it. */
+  /** When the retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition stated it. */
   readonly retryAtMs?: number
   readonly lease?: RunLease
-  /** While all that its attempt does is wait, durably. */
+  /** Present while its attempt does nothing but wait durably. */
   readonly isWaiting?: true
   readonly history: readonly RunHistoryEntry[]
   readonly attempts: readonly AttemptRecord[]
 }
 
-/** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
+/** When a retry is due, in epoch milliseconds; at once if no time was stated. */
 export function retryDueAt({ retryAtMs, lastStateChangeAtMs }: Pick<Run, 'retryAtMs' | 'lastStateChangeAtMs'>): number {
   return retryAtMs ?? lastStateChangeAtMs
 }
 
-/** What {@link createRun} needs. */
+/** The input of {@link createRun}. */
 export interface RunInput {
   readonly id: RunId
   readonly taskId: TaskId
@@ -118,12 +118,12 @@ const inputSchema = optionsSchema<RunInput>({
   priority: v.optional(prioritySchema),
 })
 
-/** A fresh run in `scheduled`. Raises `invalid_input`, then `invalid_run_id` or `invalid_task_id` for a nil id. */
+/** Creates a run in `scheduled`. Raises `invalid_input`, then `invalid_run_id` or `invalid_task_id` for a nil id. */
 export function createRun(input: RunInput): RunInstance {
   return freshRun(decode(inputSchema, input, 'run'))
 }
 
-/** The same for input whose shape is right. */
+/** Like {@link createRun}, for input whose shape has been checked. */
 export function freshRun({ id, taskId, createdAtMs, scheduledAtMs, priority = 0 }: RunInput): RunInstance {
   checkRunIds(id, taskId)
   return {
@@ -150,8 +150,8 @@ export function checkOwner({ owner }: Pick<Lease, 'owner'>): void {
 }
 
 /**
- * Tells a superseded worker from the current one (T-146). Raises `fencing_token_required` for a leased run
- * without a token, and `fencing_token_superseded` for a token that does not hold the run.
+ * Checks that a command comes from the current worker (T-146). Raises `fencing_token_required` for a leased run without
+ * a token, and `fencing_token_superseded` for a token that does not hold the run.
  */
 export function checkToken(
   { id: runId, lease }: Run,
@@ -172,18 +172,18 @@ export function checkToken(
   }
 }
 
-/** What the log says about a move beside the move itself. */
+/** What the log records about a move, besides the move itself. */
 export interface MoveFacts {
   readonly atMs: number
-  /** Belongs to `finish_attempt`. */
+  /** Only with `finish_attempt`. */
   readonly outcome?: AttemptOutcome
-  /** Belongs to `suspend`. */
+  /** Only with `suspend`. */
   readonly reason?: string
-  /** Belongs to `to_retry_wait`. */
+  /** Only with `to_retry_wait`. */
   readonly retryAtMs?: number
 }
 
-/** What the states of a run depend on. */
+/** The fields that determine a run's states in the chart. */
 interface Standing {
   readonly state: RunState
   readonly currentAttemptId?: AttemptId | undefined
@@ -191,7 +191,7 @@ interface Standing {
   readonly lease?: RunLease | undefined
 }
 
-/** The states in which the chart sees a run; the same combination is the same object. */
+/** The states of a run in the chart; the same combination is always the same object. */
 export function statesOf({ state, currentAttemptId, isWaiting, lease }: Standing): States {
   const attempt = isWaiting === true ? 'waiting' : currentAttemptId === undefined ? 'idle' : 'active'
   return statesIn[state][attempt][lease === undefined ? 'free' : 'held']
@@ -207,7 +207,7 @@ function combinationsOf(lifecycle: RunState): Record<States['attempt'], Record<S
   return { idle: withAttempt('idle'), active: withAttempt('active'), waiting: withAttempt('waiting') }
 }
 
-/** Every combination, made once: that is what the chart knows its configurations by. */
+/** Every combination, created once: the chart recognises configurations by identity. */
 const statesIn = deepFreeze(
   Object.fromEntries(runStates.map((state) => [state, combinationsOf(state)])) as Record<
     RunState,
@@ -215,7 +215,7 @@ const statesIn = deepFreeze(
   >,
 )
 
-/** The move that leads to a state; nothing leads to `scheduled`. */
+/** The move that leads to a state; `undefined` for `scheduled`, which no move leads to. */
 export function moveTo(state: RunState): RunMove | undefined {
   return moves[state]
 }
@@ -224,7 +224,7 @@ const moves: Readonly<Partial<Record<RunState, RunMove>>> = Object.fromEntries(
   runStates.filter((state) => state !== 'scheduled').map((state) => [state, { type: `to_${state}` }]),
 )
 
-/** What the chart says about a move of a run. */
+/** The chart's decision on a move of a run. */
 export function selectMove(run: Run, move: RunMove): SelectedMove {
   const place = placeOf(run, move)
   return { run, move, place, selection: runChart.select(place, move) }
@@ -236,7 +236,7 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
   return selected.selection.isTaken ? after(selected, facts) : undefined
 }
 
-/** A move of a run, where the chart sees the run, and what it says about the move; asked once, then followed. */
+/** A move of a run, its states, and the chart's decision, so that the chart is asked only once. */
 export interface SelectedMove {
   readonly run: Run
   readonly move: RunMove
@@ -244,12 +244,12 @@ export interface SelectedMove {
   readonly selection: Selection
 }
 
-/** The run after a move that is legal. */
+/** The run after a legal move. */
 export function after({ run, move, place, selection }: SelectedMove, facts: MoveFacts): Run {
   const { value, context } = runChart.follow(place, move, selection)
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
-  // Made in one piece: a copy per changed part would be the dearest step of a command.
+  // Built in one piece: a copy per changed part would be the most expensive part of a command.
   const next: { -readonly [Field in keyof Run]: Run[Field] } = {
     id,
     taskId,
@@ -278,7 +278,7 @@ function placeOf(run: Run, move: RunMove): RunPlace {
     context: {
       activeAttemptId: currentAttemptId,
       attemptCount,
-      // Only a start compares itself with every attempt there was.
+      // Only a start needs the ids of all earlier attempts.
       attemptIds: move.type === 'start_attempt' ? attempts.map(({ attemptId }) => attemptId) : [],
       lease,
     },
@@ -289,7 +289,7 @@ function entryOf(run: Run, to: RunState, { atMs, reason }: MoveFacts): RunHistor
   return { from: run.state, to, atMs, ...(reason !== undefined && { reason }) }
 }
 
-/** An attempt that is dropped by cancellation stays unfinished. */
+/** An attempt that is dropped by a cancellation stays unfinished. */
 function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
   if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAtMs: atMs }]
   if (move.type !== 'finish_attempt') return attempts
@@ -309,8 +309,8 @@ function leaseAfter(
 }
 
 /**
- * The rules a stored run must keep (T-69); raises the `snapshot_*` code of the first it breaks.
- * Which states go together, and which follows which, the chart says.
+ * Checks a stored run (T-69); raises the `snapshot_*` code of the first rule that it breaks. The chart decides which
+ * states go together and which follow which.
  */
 export function checkRun(run: Run): void {
   const { id: runId, taskId } = run
@@ -336,7 +336,7 @@ function checkAttempts(run: Run): void {
   if (!isOpen) throw new TaskError('snapshot_active_attempt', { runId })
 }
 
-/** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
+/** True if the last attempt is this one, unfinished, and the chart allows it to start after the earlier ones. */
 function isOpenAttempt({ currentAttemptId: _, isWaiting: __, ...run }: Run, attemptId: AttemptId): boolean {
   const open = run.attempts.at(-1)
   if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false

@@ -2,20 +2,20 @@ import type { RunId, TaskId } from './ids.js'
 import type { PendingWrite } from '../state/table.js'
 
 /**
- * Ids of the runs of each task, those under way included: which of them a layer shows, its table of runs says.
+ * Ids of the runs of each task, including those in flight; the table of runs tells which of them a layer shows.
  *
- * A run never leaves its task, so that one list serves both layers. Most tasks have one run, which needs no list.
+ * A run never leaves its task, so one list serves both layers. Most tasks have one run, which needs no list.
  */
 export class RunsByTask {
   readonly #ids = new Map<TaskId, RunId | RunId[]>()
 
-  /** The runs of a task in the order in which they were staged. */
+  /** The runs of a task, in the order they were staged. */
   of(taskId: TaskId): readonly RunId[] {
     const ids = this.#ids.get(taskId) ?? []
     return typeof ids === 'string' ? [ids] : ids
   }
 
-  /** Stages a run that its table does not know yet. */
+  /** Stages a new run. */
   add(taskId: TaskId, runId: RunId): PendingWrite {
     const ids = this.#ids.get(taskId)
     if (ids === undefined) this.#ids.set(taskId, runId)
@@ -24,7 +24,7 @@ export class RunsByTask {
     return { commit: () => {}, undo: () => this.#remove(taskId, runId) }
   }
 
-  /** Stages that the table knows a run no more. */
+  /** Stages the removal of a run. */
   remove(taskId: TaskId, runId: RunId): PendingWrite {
     return { commit: () => this.#remove(taskId, runId), undo: () => {} }
   }

@@ -4,13 +4,16 @@ import { isDefinition, type TaskDefinition } from './definition.js'
 import { dispatchFields, type DispatchOptions } from './dispatch/options.js'
 import { type RetentionOptions, retentionSchema } from './retention/options.js'
 
-/** The tasks of a runtime; every field has a default. */
+/** Options for the tasks of a runtime; every field has a default. */
 export interface RuntimeTasksOptions extends DispatchOptions {
-  /** Registered when the runtime opens, which then begins to dispatch; see `defineTask`. */
+  /** Definitions to register when the runtime opens, which starts dispatching; see `defineTask`. */
   readonly define?: readonly TaskDefinition[]
-  /** What is kept of tasks that have ended. Default: all of them. */
+  /** How long ended tasks are kept. Default: all of them, for good. */
   readonly retention?: RetentionOptions
-  /** How many ends of tasks `tasks.feed` keeps, from 1; older ones are told as a gap. Default 10,000. */
+  /**
+   * How many ends of tasks `tasks.feed` keeps, at least 1. Readers that missed older ones get a gap error. Default
+   * 10,000.
+   */
   readonly feedCapacity?: number
 }
 

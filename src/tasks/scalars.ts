@@ -2,7 +2,10 @@ import * as v from 'valibot'
 import { isUuid } from '../base/ids.js'
 import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 
-/** Accepts an instant in epoch milliseconds or a length in milliseconds; also sequences, amounts and limits. */
+/**
+ * Accepts a natural number: an instant in epoch milliseconds or a duration in milliseconds, a sequence, an amount or a
+ * limit.
+ */
 export const naturalSchema = v.custom<number>(
   (input) => Number.isSafeInteger(input) && (input as number) >= 0,
   'expected a non-negative safe integer',
@@ -23,7 +26,7 @@ export const prioritySchema = v.custom<number>(
 /** The longest name, key or label, in UTF-16 units. */
 export const labelMaxLength = 4096
 
-/** Accepts a name, key or label; that it is not empty is a rule of its own. */
+/** Accepts a name, key or label, even an empty one; emptiness is checked elsewhere. */
 export const labelSchema = v.pipe(v.string(), v.maxLength(labelMaxLength))
 
 /** Accepts a lower-case UUID. */
@@ -46,7 +49,7 @@ function isJsonText(text: string): boolean {
   }
 }
 
-/** Groups of fields that commands, events and rows share. */
+/** The time of a change. Groups of fields such as this are shared by commands, events and rows. */
 export const timed = { atMs: naturalSchema }
 export const ofTask = { ...timed, taskId: idSchema<TaskId>() }
 export const ofRun = { ...timed, runId: idSchema<RunId>() }
@@ -59,10 +62,10 @@ export const ofActorInTenant = { ...ofActor, tenantId: idSchema<TenantId>() }
 /** Token of the lease under which the caller works; required while the run is leased (T-146). */
 export const fenced = { fencingToken: v.exactOptional(naturalSchema) }
 
-/** An instant that may be missing. */
+/** An optional instant. */
 export const optionalTime = v.exactOptional(naturalSchema)
 
-/** A run that may be missing. */
+/** An optional run id. */
 export const optionalRunId = v.exactOptional(idSchema<RunId>())
 
 /** A list of tasks. */

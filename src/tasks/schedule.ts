@@ -12,18 +12,18 @@ import { hasEnded, knownTask, putTask, replayedTask, type TaskProgress } from '.
 
 const entries = {
   ...ofTask,
-  /** In place of the one that the task has. */
+  /** Replaces the task's policy. */
   runPolicy: v.exactOptional(runPolicySchema),
-  /** Scheduled runs that are left out: they are as if they had never been made. */
+  /** Scheduled runs to remove, as if they had never been created. */
   dropped: v.array(idSchema<RunId>()),
-  /** Runs in their place. */
+  /** Runs to create instead. */
   runs: firstRunsSchema,
 }
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
 const defineCommand = commandDefiner<RunReads>()
 
-/** Takes scheduled runs away from a repeating task and gives it others, and perhaps another policy. */
+/** Replaces scheduled runs of a repeating task, and optionally its policy. */
 export const scheduleChanged = defineEvent('schedule_changed', {
   fields: entries,
   check: ({ runPolicy, runs }) => {
@@ -52,8 +52,8 @@ export const scheduleChanged = defineEvent('schedule_changed', {
 })
 
 /**
- * Checks: task known; repeating, before and after; not cancelled or ended; dropped runs are its own and scheduled; new runs
- * not known; a run is left that can end it.
+ * Checks: task known; repeating, before and after; not cancelled or ended; dropped runs are its own and scheduled; new
+ * runs not known; a run is left that can end it.
  */
 export const scheduleChange = defineCommand('schedule_change', {
   fields: entries,
@@ -89,7 +89,10 @@ function withoutRuns({ runs, open, ...progress }: TaskProgress, dropped: number)
   return { ...progress, runs: runs - dropped, open: open - dropped }
 }
 
-/** The new calendar goes on after its own first runs, or from now on: where the old one had come to says nothing. */
+/**
+ * The new calendar continues after its own first runs, or from now if it has none; the position of the old calendar
+ * does not count.
+ */
 function withCalendarAt(progress: TaskProgress, atMs: number, isWithoutRuns: boolean): TaskProgress {
   const { lastScheduledAtMs, ...rest } = progress
   if (!isWithoutRuns || lastScheduledAtMs === undefined) return rest

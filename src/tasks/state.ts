@@ -27,7 +27,7 @@ function ofTask({ taskId }: { readonly taskId: TaskId }): readonly TaskId[] {
   return [taskId]
 }
 
-/** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
+/** All tables of the tasks room (T-48); histories and leases are part of the run's row. */
 export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
@@ -50,7 +50,7 @@ export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, 
   readonly waits = new Table<string, DurableWait>({ groupsOf: ({ runId }) => [runId] })
   readonly questions = new Table<string, Question>({ groupsOf: ofTask })
   readonly answers = new Table<string, EarlyAnswer>({ groupsOf: ofTask })
-  /** Those of a task, and those that an event about it fires. */
+  /** Indexed by task and by the events that trigger them. */
   readonly subscriptions = new Table<SubscriptionId, Subscription>({
     groupsOf: ({ taskId, filter }) => (filter.type === 'custom' ? [taskId] : [taskId, filter.taskId]),
   })
@@ -62,7 +62,7 @@ export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, 
   readonly ledger = new Table<LedgerEntryId, LedgerEntry>()
   readonly ends: SequencedFeed<TaskEnd>
 
-  /** `logger` hears of consumers of the feed that throw. */
+  /** `logger` receives errors thrown by consumers of the feed. */
   constructor(feedCapacity = defaultFeedCapacity, logger?: Logger) {
     this.ends = new SequencedFeed(feedCapacity, logger)
   }

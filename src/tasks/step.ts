@@ -12,25 +12,25 @@ import { checkToken, type Run } from './run.js'
 import { fenced, idSchema, jsonTextSchema, labelSchema, naturalSchema, ofRun } from './scalars.js'
 import { checkNewRow } from './task.js'
 
-/** A step of a run that was done, once for all its attempts. An immutable row. */
+/** A step that a run has done, once for all its attempts. An immutable row. */
 export interface DurableStep {
   readonly runId: RunId
-  /** What it is known by within its run. */
+  /** Its key, unique within the run. */
   readonly key: string
-  /** JSON text; absent for nothing. */
+  /** JSON text; absent for `undefined`. */
   readonly output?: string
-  /** Of the code that did it, where its definition names one. */
+  /** Version of the code that did it, if the definition states one. */
   readonly codeVersion?: string
   readonly doneAtMs: number
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface StepRows extends ReservationRows {
   /** By {@link durableKey}. */
   readonly steps: Table<string, DurableStep>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface StepReads extends ReservationReads {
   step(runId: RunId, key: string): DurableStep | undefined
 }
@@ -45,9 +45,9 @@ const stepEntries = {
   key: labelSchema,
   output: v.exactOptional(jsonTextSchema),
   codeVersion: v.exactOptional(labelSchema),
-  /** Reservations replaced by what the step has spent of them. */
+  /** Reservations replaced by what the step spent of them. */
   settlements: v.exactOptional(v.array(settlementSchema)),
-  /** What it has spent without a reservation. */
+  /** What the step spent without a reservation. */
   consumptions: v.exactOptional(v.array(consumptionSchema)),
 }
 
@@ -55,7 +55,7 @@ const defineEvent = eventDefiner<StepRows, StepReads>()
 const defineCommand = commandDefiner<StepReads>()
 const defineRow = rowDefiner<StepRows, StepReads>()
 
-/** A step is done: its result and its spending at once. */
+/** A step is done: its result and its spending in one change. */
 export const stepRecorded = defineEvent('step_recorded', {
   fields: stepEntries,
   evolve: (draft, event) => {
@@ -76,7 +76,9 @@ export const stepRecorded = defineEvent('step_recorded', {
   },
 })
 
-/** Checks: run known; an attempt under way; token; not recorded before; what `budget_settle` and `budget_consume` check. */
+/**
+ * Checks: run known; an attempt under way; token; not recorded before; what `budget_settle` and `budget_consume` check.
+ */
 export const stepRecord = defineCommand('step_record', {
   fields: { ...stepEntries, ...fenced },
   check: ({ consumptions = [] }) => {
@@ -95,7 +97,7 @@ export const stepRecord = defineCommand('step_record', {
   },
 })
 
-/** A step as it stands. */
+/** The snapshot row of a step. */
 export const stepRow = defineRow('step', {
   fields: {
     runId: idSchema<RunId>(),
@@ -114,7 +116,7 @@ export const stepRow = defineRow('step', {
   },
 })
 
-/** Raises `no_active_attempt`, or what {@link checkToken} raises: only whoever works on a run speaks for it. */
+/** Raises `no_active_attempt`, or what {@link checkToken} raises: only the current worker may report on a run. */
 export function checkWorkedOn(run: Run, fencingToken: number | undefined): void {
   if (run.currentAttemptId === undefined) throw new TaskError('no_active_attempt', { runId: run.id })
   checkToken(run, fencingToken, { isRequired: true })

@@ -15,7 +15,7 @@ import { knownRun, type RunReads, type RunRows } from './run-commands.js'
 import { idSchema, labelSchema, naturalSchema, ofSubscription, ofTask, optionalRunId, optionalTime } from './scalars.js'
 import { knownTask, storedTask } from './task.js'
 
-/** What a subscription waits for (T-32). */
+/** The events that a subscription waits for (T-32). */
 export type EventFilter =
   | { readonly type: 'task_completed'; readonly taskId: TaskId }
   | { readonly type: 'run_state_changed'; readonly taskId: TaskId; readonly state: RunState }
@@ -28,7 +28,7 @@ export type EventFilter =
     }
   | { readonly type: 'custom'; readonly key: string }
 
-/** Something that happened and may release waiting runs. The last four match no filter. */
+/** An event that may release waiting runs. The last four types match no filter. */
 export type SystemEvent =
   | { readonly type: 'task_reached_terminal_success'; readonly taskId: TaskId }
   | { readonly type: 'run_changed_state'; readonly taskId: TaskId; readonly newState: RunState }
@@ -55,19 +55,19 @@ export interface Subscription {
   /** The task whose runs are released. */
   readonly taskId: TaskId
   readonly filter: EventFilter
-  /** False: spent after one release. True: armed again. */
+  /** False: used up by one release. True: armed again. */
   readonly rearm: boolean
   readonly createdAtMs: number
-  /** Last trigger. */
+  /** When it was last triggered, in epoch milliseconds. */
   readonly triggeredAtMs?: number
   /** Triggers that have not released a run yet. */
   readonly pendingTriggers: number
-  /** Last release. */
+  /** When it last released a run, in epoch milliseconds. */
   readonly consumedAtMs?: number
   readonly cancelledAtMs?: number
 }
 
-/** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
+/** The shape of an {@link EventFilter}; {@link checkFilter} checks its rules. */
 export const eventFilterSchema: v.GenericSchema<unknown, EventFilter> = v.variant('type', [
   strictSchema({ type: v.literal('task_completed'), taskId: idSchema<TaskId>() }),
   strictSchema({ type: v.literal('run_state_changed'), taskId: idSchema<TaskId>(), state: v.picklist(runStates) }),
@@ -88,19 +88,19 @@ export function checkFilter(filter: EventFilter): void {
   if (filter.type === 'custom' && filter.key === '') throw new TaskError('empty_custom_key', {})
 }
 
-/** True while an event can trigger it: not cancelled, and not a one-shot that was triggered already. */
+/** True while an event can trigger it: not cancelled, and not a one-shot that was triggered before. */
 export function isArmed({ rearm, triggeredAtMs, cancelledAtMs }: Subscription): boolean {
   return cancelledAtMs === undefined && (rearm || triggeredAtMs === undefined)
 }
 
-/** Raises `invalid_input` for what is no event; one of a type that matches no filter is. */
+/** Raises `invalid_input` for anything but an event; types that match no filter are allowed. */
 export function checkSystemEvent(event: SystemEvent): void {
   if (typeof event !== 'object' || event === null) {
     throw new InvalidInputError({ subject: 'event', field: '$', reason: `not an object: ${textOf(event)}` })
   }
 }
 
-/** Whether an event fires a filter (T-32). */
+/** True if an event matches a filter (T-32). */
 export function matches(filter: EventFilter, event: SystemEvent): boolean {
   switch (filter.type) {
     case 'task_completed':
@@ -119,24 +119,24 @@ export function matches(filter: EventFilter, event: SystemEvent): boolean {
   }
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface SubscriptionRows extends RunRows {
   readonly subscriptions: Table<SubscriptionId, Subscription>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface SubscriptionReads extends RunReads {
   subscription(subscriptionId: SubscriptionId): Subscription | undefined
 }
 
-/** A change of subscriptions in the making. */
+/** A draft of changes to subscriptions. */
 export type SubscriptionDraft = Draft<SubscriptionRows, SubscriptionReads>
 
 const defineEvent = eventDefiner<SubscriptionRows, SubscriptionReads>()
 const defineCommand = commandDefiner<SubscriptionReads>()
 const defineRow = rowDefiner<SubscriptionRows, SubscriptionReads>()
 
-/** Arms a subscription. */
+/** Creates an armed subscription. */
 export const subscriptionCreated = defineEvent('subscription_created', {
   fields: { ...ofSubscription, ...ofTask, filter: eventFilterSchema, rearm: v.boolean() },
   check: ({ filter }) => checkFilter(filter),
@@ -158,7 +158,7 @@ export const subscriptionTriggered = defineEvent('subscription_triggered', {
   evolve: (draft, { subscriptionId, atMs }) => triggerSubscription(draft, subscriptionId, atMs),
 })
 
-/** Releases nothing any more. */
+/** The subscription releases no more runs. */
 export const subscriptionCancelled = defineEvent('subscription_cancelled', {
   fields: ofSubscription,
   evolve: (draft, { subscriptionId, atMs }) => {
@@ -183,7 +183,7 @@ export const subscriptionCreate = defineCommand('subscription_create', {
     ...ofSubscription,
     ...ofTask,
     filter: eventFilterSchema,
-    /** Default false: spent after one release. */
+    /** Default false: used up by one release. */
     rearm: v.exactOptional(v.boolean()),
   },
   check: ({ filter }) => checkFilter(filter),
@@ -224,8 +224,8 @@ export const subscriptionTrigger = defineCommand('subscription_trigger', {
 })
 
 /**
- * A trigger has released its run; belongs into one batch with the run's transition.
- * Checks: known; not cancelled; a trigger is pending; run known.
+ * A trigger has released its run; must be in one batch with the run's transition. Checks: known; not cancelled; a
+ * trigger is pending; run known.
  */
 export const subscriptionConsume = defineCommand('subscription_consume', {
   fields: { ...ofSubscription, runId: optionalRunId },
@@ -244,7 +244,7 @@ export const subscriptionConsume = defineCommand('subscription_consume', {
   },
 })
 
-/** A subscription as it stands. */
+/** The snapshot row of a subscription. */
 export const subscriptionRow = defineRow('subscription', {
   fields: {
     subscriptionId: idSchema<SubscriptionId>(),
@@ -269,7 +269,7 @@ export const subscriptionRow = defineRow('subscription', {
   },
 })
 
-/** Raises what keeps these subscriptions from being triggered one after another. */
+/** Raises the refusal if these subscriptions cannot be triggered in sequence. */
 export function checkTriggers(view: SubscriptionReads, subscriptionIds: readonly SubscriptionId[]): void {
   if (subscriptionIds.length === 0) return
   const spent = new Set<SubscriptionId>()
@@ -282,7 +282,7 @@ export function checkTriggers(view: SubscriptionReads, subscriptionIds: readonly
   }
 }
 
-/** Counts a trigger; without such a subscription nothing changes. */
+/** Counts a trigger; does nothing if there is no such subscription. */
 export function triggerSubscription(draft: SubscriptionDraft, subscriptionId: SubscriptionId, atMs: number): void {
   change(draft, subscriptionId, ({ pendingTriggers }) => ({
     triggeredAtMs: atMs,
@@ -308,18 +308,18 @@ function liveSubscription(view: SubscriptionReads, subscriptionId: SubscriptionI
   return subscription
 }
 
-/** Committed subscriptions by what fires them, by task, and those with pending triggers. */
+/** Committed subscriptions by the events that trigger them, by task, and those with pending triggers. */
 export class SubscriptionIndex {
   readonly #armed = new MultiMap<string, SubscriptionId>()
   readonly #byTask = new MultiMap<TaskId, SubscriptionId>()
   readonly #triggered = new Set<SubscriptionId>()
 
-  /** Subscriptions with triggers that have not released a run. */
+  /** Subscriptions with pending triggers. */
   get triggered(): Iterable<SubscriptionId> {
     return this.#triggered
   }
 
-  /** Armed subscriptions whose filter an event may match; only thresholds need a second look. */
+  /** Armed subscriptions that an event may trigger; only thresholds need a further check. */
   candidates(event: SystemEvent): Iterable<SubscriptionId> {
     const key = keyOfEvent(event)
     return key === undefined ? [] : this.#armed.get(key)
@@ -330,7 +330,7 @@ export class SubscriptionIndex {
     return this.#byTask.get(taskId)
   }
 
-  /** Takes a committed change of a subscription. */
+  /** Applies a committed change of a subscription. */
   update(id: SubscriptionId, before: Subscription | undefined, after: Subscription | undefined): void {
     if (before !== undefined && isArmed(before)) this.#armed.delete(keyOfFilter(before.filter), id)
     if (after === undefined) {

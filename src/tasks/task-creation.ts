@@ -23,16 +23,16 @@ import { knownTask, noProgress, phaseOf, replayedTask, takesChildren } from './t
 const defineEvent = eventDefiner<RunRows, RunReads>()
 const defineCommand = commandDefiner<RunReads & TombstoneReads>()
 
-/** The deepest place below a task without a parent (T-93). */
+/** The greatest depth of a task; one without a parent has depth 0 (T-93). */
 const depthLimit = 8
 
-/** A run that a task begins with; what else is to be said of it, the task says. */
+/** A run created together with its task, which determines its other fields. */
 export interface FirstRun {
   readonly id: RunId
   readonly scheduledAtMs: number
 }
 
-/** Runs that a task is given, scheduled, with its priority. */
+/** New scheduled runs of a task, with the task's priority. */
 export const firstRunsSchema = v.array(strictSchema({ id: idSchema<RunId>(), scheduledAtMs: naturalSchema }))
 const runs = v.exactOptional(firstRunsSchema)
 
@@ -59,7 +59,10 @@ export const taskCreated = defineEvent('task_created', {
   },
 })
 
-/** Checks: not known; parent known and not finished; depth; first runs not known; what it retries known, failed and not retried; key free. */
+/**
+ * Checks: not known; parent known and not finished; depth; first runs not known; a task named in `retryOf` known,
+ * failed and not retried; key free.
+ */
 export const taskCreate = defineCommand('task_create', {
   fields: { ...timed, taskSpec: taskSpecSchema, runs },
   check: (command) => {

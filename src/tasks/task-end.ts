@@ -6,36 +6,36 @@ import { rowDefiner } from '../state/row.js'
 import type { TaskId } from './ids.js'
 import { idSchema, labelSchema, naturalSchema } from './scalars.js'
 
-/** The end of a task, as a row of the feed: what ended, how and when. What it gave says `tasks.outcome(taskId)`. */
+/** The end of a task, as a row of the feed: which task, how and when. For its result, see `tasks.outcome(taskId)`. */
 export interface TaskEnd {
-  /** Number of the command that ended the task: it grows, with gaps, and is the same after every restart. */
+  /** Sequence of the command that ended the task: increases, with gaps, and is the same after every restart. */
   readonly seq: number
   readonly taskId: TaskId
   readonly kind: string
-  /** Own key of the task, if it was submitted under one. */
+  /** The task's key, if it was submitted with one. */
   readonly key?: string
   readonly status: TerminalRunState
   /** In epoch milliseconds. */
   readonly endedAtMs: number
 }
 
-/** Ends that are kept unless the runtime's options say otherwise. */
+/** How many ends the feed keeps by default. */
 export const defaultFeedCapacity = 10_000
 
-/** Tables of this file: ends in their order, the oldest beyond the capacity dropped. Only what is committed stands in it. */
+/** The tables defined in this file: the ends in order, up to the capacity. Only committed ends are in it. */
 export interface EndRows {
   readonly ends: SequencedFeed<TaskEnd>
 }
 
 const defineRow = rowDefiner<EndRows, unknown>()
 
-/** Stages an end: published when the change that brings it about is committed, so that no crash takes it back. */
+/** Stages an end. It is published when the change is committed, so no crash takes it back. */
 export function stageTaskEnd(draft: Draft<EndRows, unknown>, end: TaskEnd): void {
   const { ends } = draft.tables
   draft.add({ commit: () => void ends.push(end), undo: () => {} })
 }
 
-/** What retention has dropped from the feed, if anything: told as a gap also after a restart. */
+/** The snapshot row that records what the feed has dropped, so that the gap is reported after a restart too. */
 export const feedRetentionRow = defineRow('task_feed', {
   fields: { droppedThrough: naturalSchema, droppedCount: naturalSchema },
   capture: ({ ends: { droppedThrough, droppedCount } }) =>
@@ -43,7 +43,7 @@ export const feedRetentionRow = defineRow('task_feed', {
   restore: ({ tables }, { droppedThrough, droppedCount }) => tables.ends.restoreRetention(droppedThrough, droppedCount),
 })
 
-/** The rows of the feed. Their tasks need not be there any more. Raises `feed_sequence` for one out of order. */
+/** The snapshot row of an end; its task may be gone. Raises `feed_sequence` for one out of order. */
 export const taskEndRow = defineRow('task_end', {
   fields: {
     seq: naturalSchema,

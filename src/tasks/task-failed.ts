@@ -9,17 +9,17 @@ export interface TaskFailure {
   readonly taskId: TaskId
   readonly kind: string
   readonly status: 'failed' | 'cancelled'
-  /** How it came about; absent where a host that drives runs itself has not said. */
+  /** Why it ended; absent if a host that drives runs itself did not state it. */
   readonly reason?: EndReason
-  /** Attempts of all its runs. */
+  /** Attempts of all its runs, together. */
   readonly attempts: number
-  /** What was thrown, as data. */
+  /** The thrown error, as data. */
   readonly thrown?: ErrorDetails
 }
 
 /**
- * A task has ended without a result: branch on `data.reason`. What was thrown, perhaps by an earlier process, is `cause`:
- * an error of the same name, message, code and stack, with its own causes below it.
+ * A task ended without a result. Branch on `data.reason`. `cause` is the error that was thrown, possibly in an earlier
+ * process: it has the same name, message, code and stack, and its own causes.
  */
 export class TaskFailed extends StatewardError<'task_failed', TaskFailure> {
   override readonly name = 'TaskFailed'

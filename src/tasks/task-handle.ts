@@ -10,9 +10,9 @@ import type { TaskId } from './ids.js'
 import { outputValue, type TaskOutcome } from './outcome.js'
 import { TaskFailed } from './task-failed.js'
 
-/** How long a result is waited for. */
+/** How long to wait for a result. */
 export interface ResultOptions {
-  /** Ends the wait with its reason; the task goes on. */
+  /** Aborts the wait, which rejects with the signal's reason; the task goes on. */
   readonly signal?: AbortSignal
   /** Milliseconds after which the wait rejects with `result_timed_out`; the task goes on. */
   readonly timeoutMs?: number
@@ -23,7 +23,7 @@ const resultSchema = optionsSchema<ResultOptions>({
   timeoutMs: v.optional(durationSchema),
 })
 
-/** What a handle asks of the room. */
+/** What a handle needs of the tasks room. */
 export interface TaskHandlePort {
   readonly deadlines: DeadlineQueue
   outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome>
@@ -31,7 +31,7 @@ export interface TaskHandlePort {
   retry<Output>(taskId: TaskId, output: Schema<unknown, Output> | undefined): Promise<TaskHandle<Output>>
 }
 
-/** What a handle is of. */
+/** Options of a handle. */
 interface HandleOptions<Output> {
   readonly id: TaskId
   readonly kind: string
@@ -39,11 +39,14 @@ interface HandleOptions<Output> {
   readonly output?: Schema<unknown, Output>
 }
 
-/** A submitted task: its id, its result, and ways to cancel and retry it. It keeps nothing alive; drop it whenever you like. */
+/**
+ * A submitted task: its id, its result, and ways to cancel and retry it. It keeps nothing alive, so you can drop it at
+ * any time.
+ */
 export class TaskHandle<Output> {
   readonly id: TaskId
   readonly kind: string
-  /** False if the task existed already, under the key it was submitted with. */
+  /** False if the key it was submitted with already named an existing task. */
   readonly isNew: boolean
   readonly #output: Schema<unknown, Output> | undefined
   readonly #port: TaskHandlePort
@@ -58,15 +61,19 @@ export class TaskHandle<Output> {
   }
 
   /**
-   * Resolves, once the task has ended, with what the handler returned in the last run that completed. Rejects with
-   * {@link TaskFailed} if the task ended without a result, with `result_timed_out`, the signal's reason, `channel_closed` if
-   * the runtime closes first, and `invalid_input` for a result that the schema of the definition refuses.
+   * Resolves with what the handler returned in the last run that completed, once the task has ended. Rejects with
+   * {@link TaskFailed} if the task ended without a result, with `result_timed_out`, with the signal's reason, with
+   * `channel_closed` if the runtime closes first, and with `invalid_input` if the schema of the definition refuses the
+   * result.
    */
   result(options: ResultOptions = {}): Promise<Output> {
     return silence(this.#result(options))
   }
 
-  /** Resolves with how the task ended, run by run; a failure is no rejection. Rejects as `tasks.outcome` does. */
+  /**
+   * Resolves with how the task ended, run by run; it does not reject if the task failed. Rejects as `tasks.outcome`
+   * does.
+   */
   outcome(options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
     return this.#port.outcome(this.id, options)
   }
@@ -76,7 +83,7 @@ export class TaskHandle<Output> {
     return this.#port.cancel(this.id)
   }
 
-  /** Submits the task anew after it has failed, as `tasks.retry` does; the handle of the new task. */
+  /** Submits the failed task again, as `tasks.retry` does, and resolves with the handle of the new task. */
   retry(): Promise<TaskHandle<Output>> {
     return this.#port.retry(this.id, this.#output)
   }
@@ -104,7 +111,7 @@ export class TaskHandle<Output> {
       return await abortable(Promise.race([ended, late.promise]), signal)
     } finally {
       deadline[Symbol.dispose]()
-      // Nobody waits for the outcome any more.
+      // End the wait for the outcome.
       given.abort()
     }
   }

@@ -3,21 +3,21 @@ import type { Fault } from './fault.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
 import type { AttemptResult } from './vocabulary.js'
 
-/** Which task. */
+/** The task of a log line. */
 export interface TaskFields {
   readonly taskId: TaskId
   readonly kind: string
 }
 
-/** Which run of it. */
+/** The run of a log line. */
 export interface RunFields extends TaskFields {
   readonly runId: RunId
 }
 
-/** Which attempt. */
+/** The attempt of a log line. */
 export interface AttemptFields extends RunFields {
   readonly attemptId: AttemptId
-  /** From 1; suspended attempts count. */
+  /** From 1; includes suspended attempts. */
   readonly attempt: number
 }
 
@@ -57,7 +57,7 @@ export const questionAnswered = defineLine<{ readonly taskId: TaskId; readonly n
   'debug',
   'a question was answered',
 )
-/** An answer that came while no handler could check it, and that the handler does not take. */
+/** The handler refuses an answer that came while no handler could check it. */
 export const answerRefused = defineLine<{
   readonly taskId: TaskId
   readonly runId: RunId

@@ -28,7 +28,7 @@ import {
 } from './task-lines.js'
 import type { TaskProjection } from './view.js'
 
-/** Tells a logger the life of tasks, change by durable change. Only made when there is a logger. */
+/** Logs the life of tasks, one durable change after another. Created only if there is a logger. */
 export class TaskLog {
   readonly #projection: TaskProjection
   readonly #logger: Logger
@@ -38,7 +38,7 @@ export class TaskLog {
     this.#logger = logger
   }
 
-  /** Takes what has become durable. */
+  /** Handles a durable commit. */
   observe({ events, ended }: TaskCommit): void {
     for (const event of events) this.#tell(event)
     for (const taskId of ended.tasks) this.#tellEnd(taskId)

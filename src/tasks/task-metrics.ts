@@ -11,8 +11,8 @@ import type { TaskProjection } from './view.js'
 const system = { 'messaging.system': 'stateward' } as const
 
 /**
- * Measures tasks, change by durable change, in the words of the OpenTelemetry conventions for messaging where these have
- * one: a task is a message, its kind the destination. Only made when there is a meter.
+ * Measures tasks, one durable change after another. Names follow the OpenTelemetry conventions for messaging where they
+ * fit: a task is a message, its kind the destination. Created only if there is a meter.
  */
 export class TaskMetrics {
   readonly #projection: TaskProjection
@@ -21,7 +21,7 @@ export class TaskMetrics {
   readonly #ran: Measure
   readonly #ended: Measure
   readonly #spent: Measure
-  /** A reservation that is settled is gone, and with it what it was of. */
+  /** The dimension of each open reservation: once settled, a reservation is gone. */
   readonly #reservations = new Map<ReservationId, BudgetDimension>()
 
   constructor(projection: TaskProjection, instruments: Instruments) {
@@ -44,7 +44,7 @@ export class TaskMetrics {
     }
   }
 
-  /** Takes what has become durable. */
+  /** Handles a durable commit. */
   observe({ events, ended }: TaskCommit): void {
     for (const event of events) this.#take(event)
     for (const taskId of ended.tasks) this.#takeEnd(taskId)

@@ -25,9 +25,9 @@ export type RunPolicy =
       readonly type: 'cron'
       /** Five fields `min hour dom month dow`, or seven: `sec min hour dom month dow year`. */
       readonly expression: string
-      /** An IANA time zone such as `Europe/Berlin`, whose wall clock is followed. Default UTC. */
+      /** The IANA time zone whose wall clock the expression follows, such as `Europe/Berlin`. Default UTC. */
       readonly timezone?: string
-      /** 1 to 4,294,967,295; absent means unlimited. What was skipped does not count. */
+      /** 1 to 4,294,967,295; absent means unlimited. Skipped occurrences do not count. */
       readonly maxOccurrences?: number
       /** Default `latest`. */
       readonly catchUp?: CatchUp
@@ -36,22 +36,22 @@ export type RunPolicy =
     }
 
 /**
- * What becomes of occurrences that were missed, because nothing ran at their time or their dispatch was paused: `all` are made
- * up for, the `latest` is, or `none` is and the next one comes at its time. One that is due while nothing was missed is not
- * missed by being a little late.
+ * What happens to occurrences that were missed because nothing ran at their time, or dispatch was paused: `all` are
+ * made up for, only the `latest` is, or `none` is, and the next occurrence comes at its time. An occurrence that is
+ * merely a little late does not count as missed.
  */
 export const catchUps = ['all', 'latest', 'none'] as const
 export type CatchUp = (typeof catchUps)[number]
 
 /**
- * What becomes of an occurrence that comes while an earlier run of the task is not over: both run (`allow`), it is left out
- * (`skip`), or it waits (`queue`), as if all runs of the task had one concurrency key; five wait at most, what comes then
- * is missed.
+ * What happens to an occurrence that is due while an earlier run of the task has not ended: both run (`allow`), the new
+ * one is left out (`skip`), or it waits (`queue`), as if all runs of the task had one concurrency key. At most five
+ * wait; further ones count as missed.
  */
 export const overlaps = ['allow', 'skip', 'queue'] as const
 export type Overlap = (typeof overlaps)[number]
 
-/** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
+/** The shape of a {@link RunPolicy}; {@link checkRunPolicy} checks its rules. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
   strictSchema({ type: v.literal('once') }),
   strictSchema({ type: v.literal('repeat'), count: countSchema, intervalMs: naturalSchema }),
@@ -83,9 +83,9 @@ export function checkRunPolicy(policy: RunPolicy): void {
 }
 
 /**
- * Raises `invalid_input` for a cron expression without any occurrence from `origin` on, for instance the 30th of February
- * or a year that is over: its task would never end. A rule of taking a task, not of reading one: what was taken may since
- * have come to its last occurrence.
+ * Raises `invalid_input` for a cron expression without any occurrence from `origin` on, for instance the 30th of
+ * February or a past year: its task would never end. Checked when a task is submitted but not when it is read, since
+ * its last occurrence may have passed by then.
  */
 export function checkOccurs(policy: RunPolicy, origin: number): void {
   if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1, policy.timezone) !== undefined) return
@@ -93,11 +93,11 @@ export function checkOccurs(policy: RunPolicy, origin: number): void {
   throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }
 
-/** Whether a waiting run keeps its concurrency key. */
+/** Whether a run keeps its concurrency key while it waits for a retry. */
 export const holdPolicies = ['hold_during_retry', 'release_on_retry'] as const
 export type ConcurrencyKeyHoldPolicy = (typeof holdPolicies)[number]
 
-/** What a handler promises about running twice; advisory. */
+/** What a handler promises in case it runs twice; advisory. */
 export const safetyLevels = ['pure', 'idempotent', 'transactional'] as const
 export type SafetyLevel = (typeof safetyLevels)[number]
 
@@ -105,11 +105,11 @@ export type SafetyLevel = (typeof safetyLevels)[number]
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
-  /** Attempts in a row that may be lost with their processes, at least 1; the last of them fails the run. Default 3. */
+  /** How many lost attempts in a row fail a run, at least 1. Default 3. */
   readonly maxLosses?: number
-  /** Milliseconds per attempt, at least 1; absent means none. */
+  /** Milliseconds per attempt, at least 1; absent means no limit. */
   readonly timeoutMs?: number
-  /** Runs with one key never overlap. */
+  /** Runs with the same key never overlap. */
   readonly concurrencyKey?: string
   readonly requiredCapabilities?: readonly string[]
   /** Default `hold_during_retry`. */
@@ -118,20 +118,22 @@ export interface TaskConstraints {
   readonly safetyLevel: SafetyLevel
 }
 
-/** Runs with one key never overlap: what the task names, or, where its runs wait for one another, its own. */
+/**
+ * The key of runs that must not overlap: the one the task states, or one of its own if its runs wait for each other.
+ */
 export function concurrencyKeyOf({ id, constraints, runPolicy }: TaskSpec): string | undefined {
   if (constraints.concurrencyKey !== undefined) return constraints.concurrencyKey
   return runPolicy.type === 'cron' && runPolicy.overlap === 'queue' ? `task/${id}` : undefined
 }
 
-/** What a task gets that states nothing. */
+/** The constraints of a task that states none. */
 export const defaultConstraints: TaskConstraints = deepFreeze({
   maxAttempts: 1,
   concurrencyKeyHoldPolicy: 'hold_during_retry',
   safetyLevel: 'pure',
 })
 
-/** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
+/** The shape of {@link TaskConstraints}; {@link checkConstraints} checks its rules. */
 export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
   maxAttempts: countSchema,
   maxLosses: v.exactOptional(countSchema),
@@ -155,20 +157,20 @@ export function checkConstraints(constraints: TaskConstraints): void {
   if (requiredCapabilities !== undefined) checkCapabilityNames(requiredCapabilities)
 }
 
-/** Raises `empty_capabilities` or `empty_capability_entry`; also the rule for what an actor offers. */
+/** Raises `empty_capabilities` or `empty_capability_entry`; also used for what an actor offers. */
 export function checkCapabilityNames(names: readonly string[]): void {
   if (names.length === 0) throw new TaskError('empty_capabilities', {})
   if (names.includes('')) throw new TaskError('empty_capability_entry', {})
 }
 
-/** What a handler works on. */
+/** The input of a handler, as bytes. */
 export interface TaskPayload {
   readonly bytes: Base64
-  /** Free text hint. */
+  /** Free text; a hint. */
   readonly contentType?: string
 }
 
-/** What people and selection know about a task (T-128, T-76). */
+/** Descriptive data and the priority of a task (T-128, T-76). */
 export interface TaskMetadata {
   readonly tags: readonly string[]
   /** Copied to every run; higher is more urgent. */
@@ -176,11 +178,13 @@ export interface TaskMetadata {
   readonly description?: string
 }
 
-/** What must run (T-105). Immutable once accepted, but for the run policy, which a change of the schedule replaces. */
+/**
+ * The description of a task (T-105). Immutable once accepted, except that a change of schedule replaces the run policy.
+ */
 export interface TaskSpec {
   /** Never nil. */
   readonly id: TaskId
-  /** Names the handler that runs it; not empty. */
+  /** Name of its handler; not empty. */
   readonly kind: string
   readonly runPolicy: RunPolicy
   readonly constraints: TaskConstraints
@@ -188,15 +192,15 @@ export interface TaskSpec {
   readonly metadata: TaskMetadata
   readonly parentTaskId?: TaskId
   readonly tenantId?: TenantId
-  /** A name of the service's own; no two tasks have the same one, but for a task and its retries. Not empty. */
+  /** A name chosen by the service, not empty. Unique, except that a retry takes over the key. */
   readonly key?: string
-  /** The failed task that this one does again. */
+  /** The failed task that this one retries. */
   readonly retryOf?: TaskId
-  /** Where its submission stands among traces: a W3C `traceparent`, which the spans of its attempts link to. */
+  /** The trace context of its submission, as a W3C `traceparent`; the spans of its attempts link to it. */
   readonly traceparent?: string
 }
 
-/** What {@link createTaskSpec} needs; everything else has a default. */
+/** The input of {@link createTaskSpec}; everything not listed as required has a default. */
 export interface TaskSpecInput {
   readonly id: TaskId
   readonly kind: string
@@ -235,14 +239,14 @@ const taskSpecEntries = {
   traceparent: v.exactOptional(traceparentSchema),
 }
 
-/** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
+/** The shape of a {@link TaskSpec}; {@link checkTaskSpec} checks its rules. */
 export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema(taskSpecEntries)
 
 const once: RunPolicy = deepFreeze({ type: 'once' })
 const noPayload: TaskPayload = deepFreeze({ bytes: encodeBytes(new Uint8Array()) })
 const noMetadata: TaskMetadata = deepFreeze({ tags: [], priority: 0 })
 
-/** The same as it is stored: parts that state nothing, which are those of {@link shareDefaults}, are left out. */
+/** The stored shape of a {@link TaskSpec}: parts that equal the defaults of {@link shareDefaults} are left out. */
 export const storedTaskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
   ...taskSpecEntries,
   runPolicy: v.optional(runPolicySchema, once),
@@ -272,8 +276,8 @@ export function createTaskSpec(input: TaskSpecInput): TaskSpec {
 }
 
 /**
- * The same spec with parts that state nothing taken from one shared copy: a million plain tasks cost half the memory, and
- * what is shared is not written.
+ * The same spec with default parts replaced by shared copies: a million plain tasks need half the memory, and shared
+ * parts are not written.
  */
 export function shareDefaults(spec: TaskSpec): TaskSpec {
   const { runPolicy, constraints, payload, metadata } = spec

@@ -1,6 +1,6 @@
 import type { ReservationId, SubscriptionId, TaskId } from './ids.js'
 
-/** Whatever refers to a task that has ended, so that it must stay. */
+/** What still refers to an ended task and prevents forgetting it. */
 export type TaskUse =
   | { readonly by: 'parent' | 'child' | 'dependent'; readonly taskId: TaskId }
   | { readonly by: 'subscription'; readonly subscriptionId: SubscriptionId }

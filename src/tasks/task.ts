@@ -15,55 +15,55 @@ import { holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.j
 import { stageTaskEnd, type EndRows } from './task-end.js'
 import { checkTaskSpec, storedTaskSpecSchema, type TaskSpec } from './task-spec.js'
 
-/** A task with all the projection knows about it. An immutable row. */
+/** A task in the projection. An immutable row. */
 export interface Task {
   readonly spec: TaskSpec
   readonly createdAtMs: number
   readonly cancelledAtMs?: number
-  /** 0 without a parent. */
+  /** 0 for a task without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
-  /** Runs that are counted and not kept. */
+  /** Runs that were forgotten but still count. */
   readonly forgottenRuns?: ForgottenRuns
 }
 
-/** How many runs of a task were forgotten while it stayed, and how they had ended. */
+/** How many runs of a task were forgotten while the task stayed, and how they ended. */
 export interface ForgottenRuns {
   readonly runs: number
   readonly completed: number
   readonly failed: number
 }
 
-/** How far the runs of a task are; counted, so that asking costs O(1). */
+/** Counts of a task's runs, kept up to date so that reading them costs O(1). */
 export interface TaskProgress {
   readonly runs: number
   /** Runs in a state that can still change. */
   readonly open: number
   readonly completed: number
   readonly failed: number
-  /** Where the calendar of a repeating task has come to: its next run comes after it. */
+  /** Position in the calendar of a repeating task, in epoch milliseconds: its next run comes after it. */
   readonly lastScheduledAtMs?: number
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface TaskRows extends KeyRows, EndRows {
   readonly tasks: Table<TaskId, Task>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface TaskReads extends KeyReads {
   task(taskId: TaskId): Task | undefined
-  /** What is left of one that was forgotten. */
+  /** What is left of a forgotten task. */
   tombstone(taskId: TaskId): { readonly status: TerminalRunState; readonly forgottenAtMs: number } | undefined
 }
 
-/** Where a task stands as a whole: `open`, or how it has ended. */
+/** The state of a task as a whole: `open`, or how it ended. */
 export type TaskPhase = 'open' | TerminalRunState
 
 /** The progress of a task without runs. */
 export const noProgress: TaskProgress = deepFreeze({ runs: 0, open: 0, completed: 0, failed: 0 })
 
-/** Every progress of a task with one run, which nearly all have: each is kept once. */
+/** Every possible progress of a task with one run, as nearly all have; each is kept once. */
 const ofOneRun: readonly TaskProgress[] = deepFreeze([
   { runs: 1, open: 1, completed: 0, failed: 0 },
   { runs: 1, open: 0, completed: 1, failed: 0 },
@@ -71,7 +71,7 @@ const ofOneRun: readonly TaskProgress[] = deepFreeze([
   { runs: 1, open: 0, completed: 0, failed: 0 },
 ])
 
-/** The same progress, shared where many tasks have it. */
+/** The same progress, as a shared object where many tasks have it. */
 export function sharedProgress(progress: TaskProgress): TaskProgress {
   const { runs, open, completed, failed, lastScheduledAtMs } = progress
   if (runs !== 1 || lastScheduledAtMs !== undefined) return progress
@@ -82,12 +82,12 @@ export function sharedProgress(progress: TaskProgress): TaskProgress {
 }
 
 /**
- * The phase of a task. It has ended when none of its runs can change any more; a task that never had a run has ended once it
- * is cancelled. `completed`: at least one run did; `failed`: none did and one failed; `cancelled`: all its runs were, or
- * there were none.
+ * The phase of a task. A task has ended when none of its runs can change any more; a task that never had a run has
+ * ended once it is cancelled. `completed`: at least one run completed; `failed`: none completed and one failed;
+ * `cancelled`: all its runs were cancelled, or there were none.
  *
- * This is the one place that says so: what dependents, waiters, parents and follow-ups go by. Whether a task was *marked*
- * as cancelled is another question, for its runs may still be under way.
+ * This is the only definition: dependents, waiters, parents and follow-ups all use it. Whether a task was *marked* as
+ * cancelled is a different question, since its runs may still be in progress.
  */
 export function phaseOf({ progress, cancelledAtMs }: Pick<Task, 'progress' | 'cancelledAtMs'>): TaskPhase {
   const { runs, open, completed, failed } = progress
@@ -96,7 +96,7 @@ export function phaseOf({ progress, cancelledAtMs }: Pick<Task, 'progress' | 'ca
   return failed > 0 ? 'failed' : 'cancelled'
 }
 
-/** True for a task that can change no more; of a task that is not known, `false`. */
+/** True for a task that has ended; false for an unknown task. */
 export function hasEnded(task: Task | undefined): boolean {
   return task !== undefined && phaseOf(task) !== 'open'
 }
@@ -105,7 +105,7 @@ const defineEvent = eventDefiner<TaskRows, TaskReads>()
 const defineCommand = commandDefiner<TaskReads>()
 const defineRow = rowDefiner<TaskRows, TaskReads>()
 
-/** Marks the task; its runs are cancelled by events of their own. */
+/** Marks the task as cancelled; separate events cancel its runs. */
 export const taskCancelled = defineEvent('task_cancelled', {
   fields: ofTask,
   evolve: (draft, { taskId, atMs, sequence }) => {
@@ -138,13 +138,13 @@ export const taskCancel = defineCommand('task_cancel', {
   },
 })
 
-/** Depth and progress are left out, as far as they follow from parents and runs. */
+/** The snapshot row of a task, without the depth and progress that follow from parents and runs. */
 export const taskRow = defineRow('task', {
   fields: {
     spec: storedTaskSpecSchema,
     createdAtMs: naturalSchema,
     cancelledAtMs: optionalTime,
-    /** Of a repeating task: its calendar goes on from here, whatever became of its runs. */
+    /** For a repeating task: where its calendar continues, whatever happened to its runs. */
     lastScheduledAtMs: optionalTime,
     forgottenRuns: v.exactOptional(
       strictSchema({ runs: naturalSchema, completed: naturalSchema, failed: naturalSchema }),
@@ -188,7 +188,7 @@ function* withCalendars(rows: Iterable<Task>): Iterable<Task & { readonly lastSc
   }
 }
 
-/** Stages a task that has changed; with its end, if that is what the change has brought about. */
+/** Stages a changed task, and its end if the change ended it. */
 export function putTask(
   draft: Draft<TaskRows, unknown>,
   before: Task,
@@ -202,7 +202,7 @@ export function putTask(
   stageTaskEnd(draft, { seq, taskId, kind, ...(key !== undefined && { key }), status, endedAtMs })
 }
 
-/** Why nothing can be said of a task: it was forgotten, or nobody knows it. */
+/** The error for a task that is not there: it was forgotten, or never existed. */
 export function unknownTask(view: Pick<TaskReads, 'tombstone'>, taskId: TaskId): TaskError {
   const tombstone = view.tombstone(taskId)
   if (tombstone === undefined) return new TaskError('unknown_task', { taskId })
@@ -210,7 +210,7 @@ export function unknownTask(view: Pick<TaskReads, 'tombstone'>, taskId: TaskId):
   return new TaskError('no_longer_retained', { taskId, status, forgottenAtMs })
 }
 
-/** The task; raises `unknown_task`, and `no_longer_retained` for one that was forgotten. */
+/** The task; raises `unknown_task`, or `no_longer_retained` if it was forgotten. */
 export function knownTask(view: TaskReads, taskId: TaskId): Task {
   const task = view.task(taskId)
   if (task === undefined) throw unknownTask(view, taskId)
@@ -231,12 +231,12 @@ export function storedTask({ view }: Draft<unknown, TaskReads>, taskId: TaskId, 
   return task
 }
 
-/** Raises `snapshot_duplicate_row` for a row that is there already. */
+/** Raises `snapshot_duplicate_row` for a row that already exists. */
 export function checkNewRow(existing: object | undefined, row: string, id: string): void {
   if (existing !== undefined) throw new TaskError('snapshot_duplicate_row', { row, id })
 }
 
-/** A task that was cancelled takes no more children, though its runs may still be under way. */
+/** False for a cancelled task, even if its runs are still in progress. */
 export function takesChildren(task: Task): boolean {
   return task.cancelledAtMs === undefined && !hasEnded(task)
 }

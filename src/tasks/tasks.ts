@@ -56,7 +56,7 @@ import type { TaskEnd } from './task-end.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
-/** What the door of the tasks room is built on. */
+/** Options and dependencies of {@link Tasks}. */
 export interface TasksOptions {
   readonly authority: TaskAuthority
   readonly clock: Clock
@@ -66,9 +66,9 @@ export interface TasksOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
-  /** Registered at once; dispatch begins when there are any. */
+  /** Definitions to register at once; dispatch begins if there are any. */
   readonly define?: readonly TaskDefinition[]
-  /** What is kept of tasks that have ended. Default: all of them. */
+  /** How long ended tasks are kept. Default: all of them, for good. */
   readonly retention?: RetentionOptions
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
@@ -77,19 +77,20 @@ export interface TasksOptions {
   readonly instruments?: Instruments
 }
 
-/** How often a subscription releases. */
+/** How often a subscription releases runs. */
 export interface SubscribeOptions {
-  /** True: with every event; false, the default: once. */
+  /** True: on every event. False, the default: once. */
   readonly rearm?: boolean
 }
 
 const subscribeSchema = optionsSchema<SubscribeOptions>({ rearm: v.optional(v.boolean()) })
 
 /**
- * What must run: submits tasks, runs them with the registered handlers, and says how they ended.
+ * Tasks: submits them, runs them with the registered handlers, and reports how they ended.
  *
- * Dispatch begins with the first handler, or with {@link Tasks.start}. All that a call changes is one atomic batch and
- * durable once the call resolves. Calls reject with refusals of the state they meet, by `code`, and with the lane's errors.
+ * Dispatch begins with the first handler, or with {@link Tasks.start}. Everything that a call changes is one atomic
+ * batch, which is durable once the call resolves. Calls reject with refusals, by `code`, if the current state does not
+ * allow them, and with the lane's errors.
  */
 export class Tasks {
   /** All commands, for hosts that drive runs themselves. */
@@ -151,32 +152,32 @@ export class Tasks {
     return this.#starting !== undefined
   }
 
-  /** How many attempts may run here at a time, and how many do. */
+  /** How many attempts may run in this process at a time, and how many are running. */
   get slots(): { readonly limit: number; readonly taken: number } {
     return this.#dispatcher.slots
   }
 
-  /** Everything durable, read-only. */
+  /** The committed state, read-only. */
   get projection(): TaskProjection {
     return this.authority.projection
   }
 
   /**
-   * The ends of tasks, numbered in order. A consumer that was away asks `since(n)`, or follows with `entries({ after: n })` or
-   * `observe({ after: n })`. If rows that it has not seen are no longer kept (`feedCapacity`), the latter two fail with
-   * `feed_gap` instead of skipping. Streams complete when the runtime closes. A task that gets more runs after its end ends
-   * once more.
+   * The ends of tasks, numbered in order. A consumer that was away calls `since(n)`, or follows with
+   * `entries({ after: n })` or `observe({ after: n })`. If rows that it has not seen are no longer kept
+   * (`feedCapacity`), the latter two fail with `feed_gap` instead of skipping. Streams complete when the runtime
+   * closes. A task that gets more runs after its end ends once more.
    */
   get feed(): Feed<TaskEnd> {
     return this.authority.feed
   }
 
   /**
-   * Submits a task by its definition, or by the name of its kind, with its input. Resolves with a handle once the task is
-   * durable. Rejects with `invalid_input`, with the error of a bad spec (such as `empty_kind`), and with refusals (such as
-   * `key_in_use`, `unknown_task` or `depth_limit_exceeded`).
+   * Submits a task by its definition, or by the name of its kind, with its input. Resolves with a handle once the task
+   * is durable. Rejects with `invalid_input`, with the error of a bad spec (such as `empty_kind`), and with refusals
+   * (such as `key_in_use`, `unknown_task` or `depth_limit_exceeded`).
    *
-   * Given one object, it submits the task that the object describes, and resolves with its id.
+   * With a single object, submits the task that the object describes, and resolves with its id.
    */
   submit<Input, Output>(
     definition: TaskDefinition<Input, Output>,
@@ -195,7 +196,10 @@ export class Tasks {
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
-  /** A handle for a known task of this definition or kind; `undefined` if unknown. Raises `kind_mismatch` if its kind differs. */
+  /**
+   * A handle for a known task; `undefined` if the task is unknown. Raises `kind_mismatch` if it is of another
+   * definition or kind.
+   */
   find<Output>(definition: TaskDefinition<unknown, Output> | string, taskId: TaskId): TaskHandle<Output> | undefined
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
@@ -223,8 +227,9 @@ export class Tasks {
   }
 
   /**
-   * Registers a definition, or the handler of a kind, and starts dispatching. Dispose the return value to remove the handler;
-   * its runs then wait. Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
+   * Registers a definition, or the handler of a kind, and starts dispatching. Dispose the return value to remove the
+   * handler; runs of its kind then wait. Raises `invalid_input`, `empty_kind`, `handler_exists`,
+   * `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
    */
   handle(definition: TaskDefinition): Disposable
   handle(kind: string, handler: Handler, options?: HandlerOptions): Disposable
@@ -238,8 +243,8 @@ export class Tasks {
   }
 
   /**
-   * Starts dispatching: takes back what a dead process held, then promotes and starts what is due. Resolves once the former is
-   * done; later calls share the first. Rejects with `runtime_closed`.
+   * Starts dispatching: first takes back the runs of a dead process, then promotes and starts what is due. Resolves
+   * once the runs are taken back; later calls return the same promise. Rejects with `runtime_closed`.
    */
   async start(): Promise<void> {
     this.#checkOpen()
@@ -248,7 +253,7 @@ export class Tasks {
   }
 
   /**
-   * Resolves with the outcome of a task once it has ended. Rejects with `unknown_task`, `no_longer_retained` for one that was
+   * Resolves with the outcome of a task once it has ended. Rejects with `unknown_task`, `no_longer_retained` if it was
    * forgotten, the signal's reason, or `channel_closed`.
    */
   outcome(taskId: TaskId, options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
@@ -256,8 +261,8 @@ export class Tasks {
   }
 
   /**
-   * Cancels a task and everything below it; running handlers are told to stop. Changes nothing if the task is cancelled or has
-   * ended, and says so. Rejects with `unknown_task`.
+   * Cancels a task and all its descendants; running handlers are told to stop. Does nothing if the task is already
+   * cancelled or has ended, and says so. Rejects with `unknown_task`.
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.own.transact((batch) => {
@@ -267,11 +272,11 @@ export class Tasks {
   }
 
   /**
-   * Forgets a task that has ended and all below it, with their runs, steps, waits, budgets and subscriptions; the archive of
-   * the retention is given them first. For a while it is still known that the task was there, and its key stays taken:
-   * then asking for its outcome rejects with `no_longer_retained`. Does nothing for one that is forgotten already. Rejects with
-   * `unknown_task`, with `task_not_ended`, with `task_in_use` where something that has not ended refers to it, and with what
-   * the archive throws.
+   * Forgets an ended task and all its descendants, with their runs, steps, waits, budgets and subscriptions, after
+   * passing them to the archive of the retention options. For a while the runtime still knows that the task existed,
+   * and its key stays taken; asking for its outcome then rejects with `no_longer_retained`. Does nothing if the task is
+   * already forgotten. Rejects with `unknown_task`, with `task_not_ended`, with `task_in_use` if something that has not
+   * ended refers to it, and with what the archive throws.
    */
   forget(taskId: TaskId): Promise<void> {
     return silence(this.#retention.forget(taskId))
@@ -288,9 +293,10 @@ export class Tasks {
   }
 
   /**
-   * Submits a failed task again as a new task, which names the old one in `retryOf` and takes over its key. Resolves with the
-   * handle of the new task. If the task was retried before, that is the handle of the same new task, with `isNew` false. Rejects
-   * with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
+   * Submits a failed task again as a new task, which names the old one in `retryOf` and takes over its key. Resolves
+   * with the handle of the new task. If the task was retried before, that is the handle of the same new task, with
+   * `isNew` false. Rejects with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has
+   * ended.
    */
   retry(taskId: TaskId): Promise<TaskHandle<unknown>> {
     return silence(this.#retry(taskId))
@@ -305,9 +311,10 @@ export class Tasks {
   }
 
   /**
-   * Gives a repeating task another schedule, from now on: runs that were not due yet give way to those of the new one; what is
-   * due or under way goes on. Rejects with `unknown_task`, `task_not_repeating`, `task_already_cancelled`,
-   * `task_already_ended`, `schedule_without_runs`, and with `invalid_input` and the construction errors of a policy.
+   * Replaces the schedule of a repeating task from now on: runs that are not due yet are replaced by those of the new
+   * schedule; runs that are due or in progress go on. Rejects with `unknown_task`, `task_not_repeating`,
+   * `task_already_cancelled`, `task_already_ended`, `schedule_without_runs`, and with `invalid_input` and the
+   * construction errors of a policy.
    */
   reschedule(taskId: TaskId, policy: RunPolicy): Promise<void> {
     return this.authority.own.transact((batch) => {
@@ -316,7 +323,10 @@ export class Tasks {
     })
   }
 
-  /** Asks a running handler to stop, so that its run is suspended. Raises `run_suspend_requires_running` if it is not running. */
+  /**
+   * Asks a running handler to stop, so that its run is suspended. Raises `run_suspend_requires_running` if it is not
+   * running.
+   */
   suspend(runId: RunId): void {
     checkText('run id', runId)
     const run = this.projection.run(runId)
@@ -331,10 +341,10 @@ export class Tasks {
   }
 
   /**
-   * Answers a question that a handler asks with `waitFor`: its oldest open question of this name, or the first that it is
-   * going to ask. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
-   * `invalid_input` for a value that has no form in JSON, or that the schema of the handler which asks refuses; the question
-   * stays open then.
+   * Answers a question that a handler asks with `waitFor`: the oldest open question of this name, or else the first one
+   * asked later. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended,
+   * and `invalid_input` if JSON cannot represent the value or the schema of the asking handler refuses it; the question
+   * then stays open.
    */
   answer(taskId: TaskId, name: string, value?: unknown): Promise<void> {
     const { checkAnswer } = this.#dispatcher
@@ -342,7 +352,7 @@ export class Tasks {
     return silence(answerQuestion(use, taskId, name, value))
   }
 
-  /** The questions of handlers that nobody has answered, oldest first, and who is asked. Raises `invalid_input`. */
+  /** The open questions of handlers, oldest first, with who is asked. Raises `invalid_input`. */
   questions(options: QuestionsOptions = {}): readonly PendingQuestion[] {
     return pendingQuestions(this.projection, options)
   }
@@ -367,8 +377,9 @@ export class Tasks {
   }
 
   /**
-   * Publishes an event of your own. Resolves with how many subscriptions it has triggered. Very many are triggered in several
-   * groups: if the process crashes in between, publish again. Rejects with `invalid_input` or `empty_custom_key`.
+   * Publishes a custom event. Resolves with the number of subscriptions that it triggered. Very many are triggered in
+   * several groups: if the process crashes in between, publish again. Rejects with `invalid_input` or
+   * `empty_custom_key`.
    */
   async publish(key: string): Promise<number> {
     checkText('event key', key)
@@ -377,7 +388,7 @@ export class Tasks {
   }
 
   /**
-   * Releases the earliest waiting run of a task when the event happens: once, or with `rearm` every time. Rejects with
+   * Releases the earliest waiting run of a task when the event happens: once, or every time with `rearm`. Rejects with
    * `unknown_task` and `invalid_input`.
    */
   async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
@@ -394,8 +405,9 @@ export class Tasks {
   }
 
   /**
-   * Raises the limit of a task's budget. What was spent stays spent. Runs that the budget had suspended, of this task and those
-   * below, become ready with the same change; if they are very many, the rest follows. Rejects with `budget_not_allocated` or `budget_not_raised`.
+   * Raises the limit of a task's budget. What was spent stays spent. Runs of this task and its descendants that were
+   * suspended because of the budget become ready in the same change; if there are very many, the rest follow. Rejects
+   * with `budget_not_allocated` or `budget_not_raised`.
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
@@ -404,7 +416,10 @@ export class Tasks {
     })
   }
 
-  /** Starts nothing any more, waits `graceMs` for running attempts, and puts aside what is left. Waits for outcomes reject. */
+  /**
+   * Starts nothing more, waits `graceMs` milliseconds for running attempts, and suspends the rest. Waits for outcomes
+   * reject.
+   */
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true
     try {
@@ -464,7 +479,7 @@ export class Tasks {
     return this.#waits.wait(taskId, signal)
   }
 
-  /** For what a caller asks: refused while the clock breaks its contract. */
+  /** The time of a caller's request; throws while the clock breaks its contract. */
   #now(): number {
     checkClock(this.#use.clock)
     return this.#dispatcher.times.now()

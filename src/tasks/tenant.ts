@@ -15,19 +15,19 @@ import type { Capability } from './vocabulary.js'
 
 export type { Capability } from './vocabulary.js'
 
-/** A tenant as it is created (T-139). */
+/** The input that creates a tenant (T-139). */
 export interface TenantRegistration {
   readonly tenantId: TenantId
   /** Not empty. */
   readonly name: string
 }
 
-/** A tenant as the projection holds it. */
+/** A tenant in the projection. */
 export interface Tenant extends TenantRegistration {
   readonly createdAtMs: number
 }
 
-/** What an actor is in a tenant; roles imply no capabilities. */
+/** The role of an actor in a tenant; roles imply no capabilities. */
 export type Role =
   | { readonly type: 'operator' | 'auditor' | 'gatekeeper' }
   | { readonly type: 'custom'; readonly name: string }
@@ -40,7 +40,7 @@ export interface RoleAssignment {
   readonly assignedAtMs: number
 }
 
-/** A capability once granted; in force while `revokedAtMs` is absent. */
+/** A granted capability; in force while `revokedAtMs` is absent. */
 export interface CapabilityGrant {
   readonly actorId: ActorId
   readonly tenantId: TenantId
@@ -57,7 +57,7 @@ export interface LedgerEntry {
   readonly ledgerKey: string
   readonly actorId?: ActorId
   readonly payload: Base64
-  /** The entry's own time. */
+  /** The entry's own time, in epoch milliseconds. */
   readonly atMs: number
 }
 
@@ -83,7 +83,7 @@ const ledgerEntryEntries = {
   atMs: naturalSchema,
 }
 
-/** What tells two capabilities apart: the name, prefixed for custom ones. */
+/** Identifies a capability: its name, prefixed for custom ones. */
 function capabilityKey(capability: Capability): string {
   return capability.type === 'custom' ? `custom:${capability.name}` : capability.type
 }
@@ -109,8 +109,8 @@ function checkLedgerEntry({ ledgerKey }: LedgerEntry): void {
 }
 
 /**
- * Raises `no_role_assigned`, then `missing_capability`: an actor needs a role in the tenant and the capability granted,
- * not revoked (T-97). Roles imply no capabilities; the authority itself asks nobody.
+ * Raises `no_role_assigned`, then `missing_capability`: an actor needs a role in the tenant, and a grant of the
+ * capability that is not revoked (T-97). Roles imply no capabilities. The authority itself does not check permissions.
  */
 export function checkPermission(
   view: Pick<TenantReads, 'role' | 'capabilityGrant'>,
@@ -125,12 +125,12 @@ export function checkPermission(
   }
 }
 
-/** Granted and not revoked. */
+/** True for a grant that is not revoked. */
 export function isInForce(grant: CapabilityGrant | undefined): boolean {
   return grant !== undefined && grant.revokedAtMs === undefined
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface TenantRows extends ActorRows {
   readonly tenants: Table<TenantId, Tenant>
   /** By {@link roleKey}. */
@@ -140,7 +140,7 @@ export interface TenantRows extends ActorRows {
   readonly ledger: Table<LedgerEntryId, LedgerEntry>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface TenantReads extends ActorReads {
   tenant(tenantId: TenantId): Tenant | undefined
   role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined
@@ -204,7 +204,7 @@ export const capabilityRevoked = defineEvent('capability_revoked', {
   },
 })
 
-/** Appends a line; its time is its own. */
+/** Appends an entry, which has its own time. */
 export const ledgerEntryAppended = defineEvent('ledger_entry_appended', {
   fields: ledgerEntryEntries,
   check: checkLedgerEntry,
@@ -269,7 +269,7 @@ export const ledgerAppend = defineCommand('ledger_append', {
   },
 })
 
-/** A tenant as it stands. */
+/** The snapshot row of a tenant. */
 export const tenantRow = defineRow('tenant', {
   fields: { ...tenantEntries, createdAtMs: naturalSchema },
   capture: ({ tenants }) => tenants.rows(),
@@ -279,7 +279,7 @@ export const tenantRow = defineRow('tenant', {
   },
 })
 
-/** A role as it stands. */
+/** The snapshot row of a role. */
 export const roleRow = defineRow('role', {
   fields: {
     actorId: idSchema<ActorId>(),
@@ -296,7 +296,7 @@ export const roleRow = defineRow('role', {
   },
 })
 
-/** A grant as it stands. */
+/** The snapshot row of a grant. */
 export const grantRow = defineRow('grant', {
   fields: {
     actorId: idSchema<ActorId>(),
@@ -314,7 +314,7 @@ export const grantRow = defineRow('grant', {
   },
 })
 
-/** A line of the ledger. */
+/** The snapshot row of a ledger entry. */
 export const ledgerRow = defineRow('ledger', {
   fields: ledgerEntryEntries,
   capture: ({ ledger }) => ledger.rows(),

@@ -10,26 +10,26 @@ import { idSchema, labelSchema, naturalSchema, taskIdsSchema, timed } from './sc
 import type { KeyRows } from './task-key.js'
 import { checkNewRow, type TaskReads, type TaskRows } from './task.js'
 
-/** What is still known of a task that was forgotten: that it was there, how it ended, and what was submitted under its key. */
+/** What is still known of a forgotten task: that it existed, how it ended, and what was submitted under its key. */
 export interface TaskTombstone {
   readonly taskId: TaskId
   readonly kind: string
   readonly status: TerminalRunState
   readonly forgottenAtMs: number
-  /** Until then it stands, in epoch milliseconds. */
+  /** When the tombstone expires, in epoch milliseconds. */
   readonly untilMs: number
-  /** The key that it still holds. */
+  /** The key that it still occupies. */
   readonly key?: string
-  /** Tells its payload from others, where it has a key. */
+  /** Digest of its payload, if it has a key. */
   readonly payloadDigest?: string
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface TombstoneRows extends TaskRows, KeyRows {
   readonly tombstones: Table<TaskId, TaskTombstone>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface TombstoneReads extends TaskReads {
   tombstone(taskId: TaskId): TaskTombstone | undefined
 }
@@ -40,7 +40,7 @@ const defineRow = rowDefiner<TombstoneRows, TombstoneReads>()
 
 const ofTombstones = { ...timed, taskIds: taskIdsSchema }
 
-/** Nothing is known of these any more; their keys are free. */
+/** These tombstones are gone, and their keys are free. */
 export const tombstonesExpired = defineEvent('tombstones_expired', {
   fields: ofTombstones,
   evolve: (draft, { taskIds, sequence }) => {
@@ -56,7 +56,7 @@ export const tombstonesExpired = defineEvent('tombstones_expired', {
   },
 })
 
-/** No clock is read: the caller decides that their time is over. Checks: each known, and named once. */
+/** Checks: each known, and named once. The clock is not consulted: the caller decides that they have expired. */
 export const tombstonesExpire = defineCommand('tombstones_expire', {
   fields: ofTombstones,
   decide: (view, { taskIds, atMs }, sequence) => {
@@ -70,7 +70,7 @@ export const tombstonesExpire = defineCommand('tombstones_expire', {
   },
 })
 
-/** A tombstone as it stands. */
+/** The snapshot row of a tombstone. */
 export const tombstoneRow = defineRow('tombstone', {
   fields: {
     taskId: idSchema<TaskId>(),

@@ -49,10 +49,10 @@ import type { DurableWait, WaitReads } from './wait.js'
 
 const none: readonly TaskId[] = []
 
-/** Which layer of the tables a view shows, by the method that reads it. */
+/** The layer of the tables that a view shows, as the method that reads it. */
 type Layer = 'get' | 'latest'
 
-/** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
+/** Reads by key from one layer of the tables; decisions are based on these. All are O(1) unless stated otherwise. */
 export class TaskView
   implements
     DependencyReads,
@@ -74,7 +74,7 @@ export class TaskView
     this.#layer = layer
   }
 
-  /** Sequence of the last command taken, 0 when there was none. */
+  /** Sequence of the last accepted command, 0 if there was none. */
   get latestSequence(): number {
     const { latest, committed } = this.tables.sequence
     return this.#layer === 'latest' ? latest : committed
@@ -108,7 +108,7 @@ export class TaskView
       .flatMap((id) => this.run(id) ?? [])
   }
 
-  /** Runs of a task in the order in which they were made. */
+  /** Runs of a task in the order they were created. */
   *runsInOrder(taskId: TaskId): Iterable<Run> {
     for (const id of this.tables.runsByTask.of(taskId)) {
       const run = this.run(id)
@@ -116,7 +116,7 @@ export class TaskView
     }
   }
 
-  /** Runs of a task that can still change, the latest first; O(runs that were made after the oldest of them). */
+  /** Runs of a task that can still change, latest first; O(runs created after the oldest of them). */
   openRunsOf(taskId: TaskId): readonly Run[] {
     const open: Run[] = []
     const ids = this.tables.runsByTask.of(taskId)
@@ -157,7 +157,7 @@ export class TaskView
     return this.tables.reservations.keysIn(id)
   }
 
-  /** What is left of a task that was forgotten. */
+  /** What is left of a forgotten task. */
   tombstone(taskId: TaskId): TaskTombstone | undefined {
     return this.tables.tombstones[this.#layer](taskId)
   }
@@ -181,22 +181,22 @@ export class TaskView
     return this.tables.reservations[this.#layer](reservationId)
   }
 
-  /** A step of a run that was done. */
+  /** A step that a run has done. */
   step(runId: RunId, key: string): DurableStep | undefined {
     return this.tables.steps[this.#layer](durableKey(runId, key))
   }
 
-  /** A wait of a run, over or not. */
+  /** A wait of a run, open or over. */
   wait(runId: RunId, key: string): DurableWait | undefined {
     return this.tables.waits[this.#layer](durableKey(runId, key))
   }
 
-  /** What is asked under a name for a task. */
+  /** The questions asked under a name for a task. */
   question(taskId: TaskId, name: string): Question | undefined {
     return this.tables.questions[this.#layer](questionKey(taskId, name))
   }
 
-  /** An answer that nobody has asked for yet. */
+  /** An answer that came before its question. */
   earlyAnswer(taskId: TaskId, name: string): EarlyAnswer | undefined {
     return this.tables.answers[this.#layer](questionKey(taskId, name))
   }
@@ -232,8 +232,8 @@ export class TaskView
 }
 
 /**
- * The committed state with its derived indexes, read-only. Nothing shows here that a crash could take
- * back. Iterables are live: take what you need from one before you change anything.
+ * The committed state with its indexes, read-only. It never shows anything that a crash could take back. Iterables are
+ * live: read what you need before you change anything.
  */
 export class TaskProjection extends TaskView {
   readonly #indexes: TaskIndexes
@@ -267,27 +267,27 @@ export class TaskProjection extends TaskView {
   }
 
   /**
-   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, whose dependency gate is open and
-   * whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
-   * closed gate are kept apart and cost nothing.
+   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, if their dependency gate is
+   * open and their task is not cancelled. Those that were due when created come first, then earliest first, ties by id;
+   * O(log n) to start. Runs behind a closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: number): Iterable<Run> {
     checkInstant(now)
     return this.#indexes.runs.dueScheduled(now)
   }
 
-  /** When the next such run is due. */
+  /** When the next scheduled run is due, in epoch milliseconds. */
   nextScheduledAtMs(): number | undefined {
     return this.#indexes.runs.nextScheduledAtMs()
   }
 
-  /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
+  /** Runs in `retry_wait` that are due at an instant in epoch milliseconds, earliest first, ties by id. */
   dueRetries(nowMs: number): Iterable<Run> {
     checkInstant(nowMs)
     return this.#indexes.runs.dueRetries(nowMs)
   }
 
-  /** When the next of them is due, in epoch milliseconds. */
+  /** When the next retry is due, in epoch milliseconds. */
   nextRetryAtMs(): number | undefined {
     return this.#indexes.runs.nextRetryAtMs()
   }
@@ -312,14 +312,14 @@ export class TaskProjection extends TaskView {
     return this.#indexes.runs.nextLeaseExpiresAtMs()
   }
 
-  /** Tasks that wait for this one. */
+  /** Tasks that depend on this one. */
   dependents(taskId: TaskId): Iterable<TaskId> {
     return this.#indexes.gates.dependents(taskId)
   }
 
   /**
-   * Open: no prerequisites, or each has ended, with a completed run where its completion is needed. Failed: one that had to
-   * complete has ended without.
+   * `open`: no prerequisites, or all have ended, and those that had to complete have a completed run. `failed`: one
+   * that had to complete ended without completing. Otherwise `waiting`.
    */
   dependencyGate(taskId: TaskId): DependencyGate {
     return this.#indexes.gates.gate(taskId)
@@ -329,13 +329,13 @@ export class TaskProjection extends TaskView {
     return filtered(this.tables.tasks.keysIn(taskId), (child) => this.task(child) !== undefined)
   }
 
-  /** Tombstones without and with a key, the oldest first. */
+  /** Tombstones with or without a key, oldest first. */
   tombstones(which: 'with_key' | 'without_key'): Iterable<TaskTombstone> {
     const { tombstones, tombstonesWithKey } = this.#indexes
     return present(which === 'with_key' ? tombstonesWithKey : tombstones, (taskId) => this.tombstone(taskId))
   }
 
-  /** How many tombstones there are without a key. */
+  /** How many tombstones without a key there are. */
   get tombstoneCount(): number {
     return this.#indexes.tombstones.size
   }
@@ -345,7 +345,7 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
-  /** Budgets of exactly this task. */
+  /** Budgets of this task, without those of its ancestors. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
       this.tables.budgets.get(budgetKey(taskId, dimension)),
@@ -369,28 +369,28 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.reservations.get(runId), (id) => this.reservation(id))
   }
 
-  /** Steps that a run has done, in their order. */
+  /** Steps that a run has done, in order. */
   stepsOf(runId: RunId): Iterable<DurableStep> {
     return present(this.#indexes.durable.stepsOf(runId), (id) => this.tables.steps.get(id))
   }
 
-  /** What a run waits for or has waited for, in the order in which the waits began. */
+  /** Waits of a run, open or over, in the order they began. */
   waitsOf(runId: RunId): Iterable<DurableWait> {
     return present(this.#indexes.durable.waitsOf(runId), (id) => this.tables.waits.get(id))
   }
 
-  /** Waits of runs that can still change, in the order in which they began. */
+  /** Waits of runs that can still change, in the order they began. */
   openWaits(): Iterable<DurableWait> {
     return present(this.#indexes.durable.open, (id) => this.tables.waits.get(id))
   }
 
-  /** The open wait for the end of a task. */
+  /** The open wait for the end of a child task. */
   callOf(childTaskId: TaskId): DurableWait | undefined {
     const id = this.#indexes.durable.callOf(childTaskId)
     return id === undefined ? undefined : this.tables.waits.get(id)
   }
 
-  /** Open waits that are over at an instant in epoch milliseconds, earliest first. */
+  /** Open waits that are due at an instant in epoch milliseconds, earliest first. */
   dueWaits(nowMs: number): Iterable<DurableWait> {
     const next = this.#indexes.durable.nextDueAtMs
     return next === undefined || next > nowMs ? noValues : this.#dueWaits(nowMs)
@@ -404,18 +404,21 @@ export class TaskProjection extends TaskView {
     }
   }
 
-  /** When the next of them is over, in epoch milliseconds. */
+  /** When the next wait is due, in epoch milliseconds. */
   nextWaitDueAtMs(): number | undefined {
     return this.#indexes.durable.nextDueAtMs
   }
 
-  /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */
+  /**
+   * Armed subscriptions that an event triggers; O(matches) by index, except that the thresholds of one task and
+   * dimension are scanned.
+   */
   subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
     checkSystemEvent(event)
     return this.#subscriptionsFor(event)
   }
 
-  /** Subscriptions with triggers that have not released a run, and are not cancelled. */
+  /** Subscriptions with pending triggers that are not cancelled. */
   triggeredSubscriptions(): Iterable<Subscription> {
     return present(this.#indexes.subscriptions.triggered, (id) => this.subscription(id))
   }

@@ -1,8 +1,8 @@
-/** How an attempt ended (T-110); `lost` with the process that worked on it. */
+/** How an attempt ended (T-110); `lost` if the process that worked on it died. */
 export const attemptResults = ['success', 'failure', 'timeout', 'suspended', 'lost'] as const
 export type AttemptResult = (typeof attemptResults)[number]
 
-/** Whether another attempt may help. Durable, so that replay can take the retry decision again (T-131). */
+/** Whether another attempt may help. Durable, so that replay makes the same retry decision (T-131). */
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 

@@ -25,14 +25,14 @@ import { checkNewRow, hasEnded } from './task.js'
 
 /** What a run waits for. */
 export type WaitSubject =
-  /** An answer under this name, up to an instant if there is one. */
+  /** An answer of this name, until an instant if there is one. */
   | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number; readonly whom?: string }
   /** An instant. */
   | { readonly type: 'time'; readonly untilMs: number }
-  /** The end of a task below its own, which was submitted with the wait. */
+  /** The end of a child task, which was submitted with the wait. */
   | { readonly type: 'call'; readonly childTaskId: TaskId }
 
-/** How a wait came to its end: by an answer, without one in time, or because the time or the end of the child is there. */
+/** How a wait ended: by an answer, by a timeout, or because its time came or its child ended. */
 export type WaitEnd =
   | { readonly type: 'answered'; readonly value?: string }
   | { readonly type: 'timed_out' }
@@ -41,7 +41,7 @@ export type WaitEnd =
 /** A wait of a run. An immutable row. */
 export interface DurableWait {
   readonly runId: RunId
-  /** What it is known by within its run. */
+  /** Its key, unique within the run. */
   readonly key: string
   readonly subject: WaitSubject
   readonly begunAtMs: number
@@ -49,13 +49,13 @@ export interface DurableWait {
   readonly endedAtMs?: number
 }
 
-/** Tables of this file. */
+/** The tables defined in this file. */
 export interface WaitRows extends QuestionRows {
   /** By {@link durableKey}. */
   readonly waits: Table<string, DurableWait>
 }
 
-/** Reads of this file. */
+/** The reads defined in this file. */
 export interface WaitReads extends QuestionReads, StepReads {
   wait(runId: RunId, key: string): DurableWait | undefined
 }
@@ -83,7 +83,7 @@ const ofWait = { ...ofRun, key: labelSchema }
 const beginEntries = {
   ...ofWait,
   subject: subjectSchema,
-  /** True when all that the attempt does from now on is wait. */
+  /** True when the attempt does nothing but wait from now on. */
   isWaiting: v.exactOptional(v.literal(true)),
 }
 
@@ -91,7 +91,7 @@ const defineEvent = eventDefiner<WaitRows, WaitReads>()
 const defineCommand = commandDefiner<WaitReads>()
 const defineRow = rowDefiner<WaitRows, WaitReads>()
 
-/** A run waits; for a question whose answer came before it, no longer. */
+/** A run begins to wait; if the answer came earlier, the wait is already over. */
 export const waitBegun = defineEvent('wait_begun', {
   fields: beginEntries,
   evolve: (draft, event) => {
@@ -112,7 +112,7 @@ export const waitBegun = defineEvent('wait_begun', {
   },
 })
 
-/** What a run waited for is there, or did not come in time; an attempt that did nothing but wait goes on. */
+/** A wait has ended or timed out; an attempt that did nothing but wait goes on. */
 export const waitEnded = defineEvent('wait_ended', {
   fields: { ...ofWait, isTimedOut: v.exactOptional(v.literal(true)) },
   evolve: (draft, event) => {
@@ -120,19 +120,22 @@ export const waitEnded = defineEvent('wait_ended', {
   },
 })
 
-/** All that the attempt of a run does is wait. */
+/** The attempt of a run does nothing but wait. */
 export const attemptWaiting = defineEvent('attempt_waiting', {
   fields: ofAttempt,
   evolve: (draft, event) => advanceRun(draft, event, { type: 'wait' }, event),
 })
 
-/** The attempt of a run does something besides waiting. */
+/** The attempt of a run is working again. */
 export const attemptWorking = defineEvent('attempt_working', {
   fields: ofAttempt,
   evolve: (draft, event) => advanceRun(draft, event, { type: 'go_on' }, event),
 })
 
-/** Checks: run known; an attempt under way; token; not begun before; a task that is called is known and below its own. */
+/**
+ * Checks: run known; an attempt under way; token; not begun before; a called task is known and a child of the run's
+ * task.
+ */
 export const waitBegin = defineCommand('wait_begin', {
   fields: { ...beginEntries, ...fenced },
   decide: (view, { type: _, fencingToken, ...payload }, sequence) => {
@@ -149,8 +152,8 @@ export const waitBegin = defineCommand('wait_begin', {
 })
 
 /**
- * Ends a wait for a time, for the end of a task, or for an answer that did not come in time. No clock is read: the caller
- * decides that it is over. Checks: run known; wait known; open; what is waited for ends so.
+ * Ends a wait for a time, for the end of a task, or for an answer that did not come in time. The clock is not
+ * consulted: the caller decides that it is over. Checks: run known; wait known; open; its subject ends this way.
  */
 export const waitEnd = defineCommand('wait_end', {
   fields: { ...ofWait, isTimedOut: v.exactOptional(v.literal(true)) },
@@ -167,7 +170,7 @@ export const waitEnd = defineCommand('wait_end', {
   },
 })
 
-/** Checks: run known; an attempt under way; token; it does something besides waiting. */
+/** Checks: run known; an attempt under way; token; it is working. */
 export const attemptWait = defineCommand('attempt_wait', {
   fields: { ...ofAttempt, ...fenced },
   decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
@@ -177,7 +180,7 @@ export const attemptWait = defineCommand('attempt_wait', {
   },
 })
 
-/** Checks: run known; an attempt under way; token; it does nothing but wait. */
+/** Checks: run known; an attempt under way; token; it is only waiting. */
 export const attemptGoOn = defineCommand('attempt_go_on', {
   fields: { ...ofAttempt, ...fenced },
   decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
@@ -187,7 +190,7 @@ export const attemptGoOn = defineCommand('attempt_go_on', {
   },
 })
 
-/** A wait as it stands. */
+/** The snapshot row of a wait. */
 export const waitRow = defineRow('wait', {
   fields: {
     runId: idSchema<RunId>(),
@@ -210,7 +213,7 @@ export const waitRow = defineRow('wait', {
   },
 })
 
-/** Ends a wait as a stored event says; raises `replay_corrupted_data` for one that is not open. */
+/** Ends a wait as a stored event says; raises `replay_corrupted_data` if it is not open. */
 export function endWait(
   draft: WaitDraft,
   event: { readonly runId: RunId; readonly key: string; readonly atMs: number; readonly sequence: number },
@@ -228,7 +231,7 @@ export function endWait(
   if (run.isWaiting === true) advanceRun(draft, event, { type: 'go_on' }, event)
 }
 
-/** The chart says whether the attempt can wait, or go on. */
+/** Asks the chart whether the attempt can start waiting or go on. */
 function checkMove(view: WaitReads, runId: RunId, fencingToken: number | undefined, type: 'wait' | 'go_on'): void {
   const run = knownRun(view, runId)
   checkWorkedOn(run, fencingToken)

@@ -1,2 +1,2 @@
-/** What a system of yours may answer at once or with a promise. */
+/** An answer that your system may give at once or as a promise. */
 export type Awaitable<Value> = Value | PromiseLike<Value>

@@ -13,54 +13,54 @@ import { getShortestPaths, getSimplePaths } from 'xstate/graph'
 import { InvalidInputError, messageOf } from '../base/errors.js'
 import type { Awaitable } from './awaitable.js'
 
-/** One event of a walk and the chart behind it. */
+/** One event of a walk, and the snapshot of the chart after it. */
 export interface ChartStep<Machine extends AnyStateMachine> {
   readonly event: EventFrom<Machine>
   readonly snapshot: SnapshotFrom<Machine>
 }
 
-/** A way through a chart, to be gone with a system of yours. */
+/** A path through a chart, to be followed with your system. */
 export interface ChartWalk<Machine extends AnyStateMachine> {
-  /** The states on the way and the events between them, for instance `provisioning -start-> running`. */
+  /** The states on the path and the events between them, for instance `provisioning -start-> running`. */
   readonly name: string
-  /** The chart before the first event. */
+  /** The snapshot before the first event. */
   readonly initial: SnapshotFrom<Machine>
   readonly steps: readonly ChartStep<Machine>[]
-  /** The events among those given that the chart refuses where the walk ends. */
+  /** The events in `events` that the chart refuses at the end of the walk. */
   readonly refused: readonly EventFrom<Machine>[]
 }
 
-/** Where to walk, and how far. */
+/** Options of {@link walkChart}. */
 export interface ChartWalkOptions<Machine extends AnyStateMachine> {
-  /** Every event that may be sent, each with the data it is sent with. */
+  /** All events that may be sent, with their data. */
   readonly events: readonly EventFrom<Machine>[]
-  /** What the chart starts from, for a chart that takes an input. */
+  /** The input of the chart, if it takes one. */
   readonly input?: InputFrom<Machine>
   /**
-   * `states`, the default: the shortest way to every state. `transitions`: the shortest way through every transition.
-   * `paths`: every way to every state that enters none twice; many, for a large chart.
+   * `states`, the default: the shortest path to every state. `transitions`: the shortest path through every transition.
+   * `paths`: every path to every state that enters no state twice; there are many in a large chart.
    */
   readonly cover?: 'states' | 'transitions' | 'paths'
   /**
-   * What tells two places apart beside the states of the chart, for charts whose guards look at their data: what it
-   * returns is compared as JSON. By default states alone.
+   * Distinguishes snapshots with the same states, for charts whose guards read the context: the returned values are
+   * compared as JSON. By default only the states count.
    */
   readonly distinguish?: (snapshot: SnapshotFrom<Machine>) => unknown
-  /** Places looked at before the search ends with `invalid_input`. Default 10,000. */
+  /** Maximum number of distinct snapshots; beyond it the search raises `invalid_input`. Default 10,000. */
   readonly limit?: number
 }
 
-/** A system that a chart describes. */
+/** A system that is described by a chart. */
 export interface ChartSystem<Machine extends AnyStateMachine> {
-  /** Does what the event says; throws or rejects when the system refuses. */
+  /** Carries out the event; throws or rejects if the system refuses it. */
   send(event: EventFrom<Machine>): Awaitable<unknown>
-  /** The state that the system is in, in the words of the chart. Throw here whatever else you want to be right. */
+  /** Returns the state of the system, in the terms of the chart. You can make further assertions here. */
   state(expected: SnapshotFrom<Machine>): Awaitable<StateValue>
 }
 
 /**
- * Finds ways through a chart, by `xstate/graph`: one of stateward's (`stateward/machines`) or any of yours that stands
- * alone. Run each against a fresh system with {@link followWalk}, or in your own words.
+ * Finds paths through a chart with `xstate/graph`: a chart of stateward (`stateward/machines`), or any of yours that
+ * does not depend on other actors. Run each path against a fresh system, with {@link followWalk} or your own code.
  */
 export function walkChart<Machine extends AnyStateMachine>(
   machine: Machine,
@@ -78,8 +78,9 @@ export function walkChart<Machine extends AnyStateMachine>(
 }
 
 /**
- * Goes a walk with a system: sends each event, compares states after each, then sends what the chart refuses at the end
- * and expects the system to refuse it too and to stay where it is. Rejects with an `AssertionError` that names the walk.
+ * Follows a walk with a system: sends each event and compares the states after it, then sends the events that the chart
+ * refuses at the end and expects the system to refuse them and to stay in its state. Rejects with an `AssertionError`
+ * that names the walk.
  */
 export async function followWalk<Machine extends AnyStateMachine>(
   { name, initial, steps, refused }: ChartWalk<Machine>,
@@ -102,7 +103,7 @@ export async function followWalk<Machine extends AnyStateMachine>(
   }
 }
 
-/** What tells the places of a search apart, and stops one that does not end. */
+/** Options for the traversal: distinguishes snapshots, and stops a search that exceeds the limit. */
 function traversalOf<Machine extends AnyStateMachine>(options: ChartWalkOptions<Machine>) {
   const { events, input, distinguish = () => null, limit = 10_000 } = options
   const places = new Set<string>()
@@ -112,13 +113,13 @@ function traversalOf<Machine extends AnyStateMachine>(options: ChartWalkOptions<
     const reason = `more than ${limit} places: distinguish fewer of them, or raise the limit`
     throw new InvalidInputError({ subject: 'chart walk', field: 'limit', reason })
   }
-  // The types of xstate/graph speak of one machine, ours of any.
+  // The types of xstate/graph are for one specific machine; this code accepts any.
   return { events, input, serializeState: placeOf } as never
 }
 
 type Events<Machine extends AnyStateMachine> = readonly EventFrom<Machine>[]
 
-/** The ways to places as lists of events; XState lists the event that a machine starts with too. */
+/** The paths as lists of events, without the `xstate.init` event that XState includes. */
 function eventsOf<Machine extends AnyStateMachine>(
   paths: readonly { readonly steps: readonly { readonly event: { readonly type: string } }[] }[],
 ): Events<Machine>[] {
@@ -127,7 +128,7 @@ function eventsOf<Machine extends AnyStateMachine>(
   ) as unknown as Events<Machine>[]
 }
 
-/** The shortest way to each place, followed by each event that is taken there. */
+/** The shortest path to each snapshot, followed by each event that the chart accepts there. */
 function throughTransitions<Machine extends AnyStateMachine>(
   machine: Machine,
   { events, input }: ChartWalkOptions<Machine>,
@@ -139,7 +140,7 @@ function throughTransitions<Machine extends AnyStateMachine>(
   })
 }
 
-/** The chart along a way, by its own rules. */
+/** Runs the chart along a path of events. */
 function follow<Machine extends AnyStateMachine>(
   machine: Machine,
   input: InputFrom<Machine> | undefined,

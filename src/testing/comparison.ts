@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 
 /**
- * How what a system says is compared with its model. `whole`: all that the model knows has to be there. `reported`: what
- * the system says has to be right, and what it leaves out is not looked at.
+ * How the answers of a system are compared with its model. `whole`: everything that the model knows must be there.
+ * `reported`: what the system reports must be right, and what it leaves out is ignored.
  */
 export type Comparison = 'whole' | 'reported'
 
-/** A row of which parts may be left out, at any depth. */
+/** A row in which parts may be left out, at any depth. */
 export type Reported<Row> = Row extends string | number | boolean
   ? Row
   : Row extends readonly (infer Item)[]
@@ -15,19 +15,19 @@ export type Reported<Row> = Row extends string | number | boolean
       ? { readonly [Field in keyof Row]?: Reported<Row[Field]> | undefined }
       : Row
 
-/** Raises an `AssertionError` unless what a system says is what the model expects. */
+/** Throws an `AssertionError` unless the system's answer matches what the model expects. */
 export function assertSame(actual: unknown, expected: unknown, what: string, comparison: Comparison): void {
   const isWhole = comparison === 'whole'
   try {
     assert.deepEqual(isWhole ? actual : withoutGaps(actual), isWhole ? expected : reportedPart(expected, actual))
   } catch (difference) {
-    // A message of our own would take the place of the difference.
+    // Prefix the message instead of passing one to `deepEqual`, which would replace the diff.
     if (difference instanceof Error) difference.message = `${what}: ${difference.message}`
     throw difference
   }
 }
 
-/** Of what is expected, what a report speaks of. */
+/** The part of the expected value that the report mentions. */
 function reportedPart(expected: unknown, report: unknown): unknown {
   if (Array.isArray(expected) && Array.isArray(report)) {
     if (expected.length !== report.length) return expected
@@ -38,7 +38,7 @@ function reportedPart(expected: unknown, report: unknown): unknown {
   return Object.fromEntries(fields.map(([field, value]) => [field, reportedPart(value, report[field])]))
 }
 
-/** A field that is there without a value says nothing. */
+/** Removes fields whose value is `undefined`, because they report nothing. */
 function withoutGaps(report: unknown): unknown {
   if (Array.isArray(report)) return report.map(withoutGaps)
   if (!isRecord(report)) return report

@@ -2,31 +2,31 @@ import assert from 'node:assert/strict'
 import type { DurableContext } from '../work/durable-context.js'
 import type { SuiteFunctions } from './journal-conformance.js'
 
-/** What durable work is given, of whatever room. */
+/** The context of durable work, shared by every kind of durable handler. */
 export type DurableWork = Pick<DurableContext, 'step' | 'waitFor' | 'sleep' | 'sleepUntil' | 'call'>
 
-/** One piece of durable work under test, over as many executions and processes as its test needs. */
+/** One piece of durable work under test, with as many executions and processes as its test needs. */
 export interface DurableFixture {
-  /** Starts an execution of the work with this code, after the one before it has ended or crashed. */
+  /** Starts an execution of the work with this code, after the previous one has ended or crashed. */
   run(handler: (context: DurableWork) => unknown): Promise<unknown>
-  /** Ends the execution under way as a killed process does: nothing more of it is heard. What is durable stays. */
+  /** Ends the running execution like a killed process: nothing more is heard of it, and what is durable stays. */
   crash(): Promise<void>
-  /** Answers a question, asked or not. */
+  /** Answers a question, whether it was asked yet or not. */
   answer(name: string, value: unknown): Promise<void>
-  /** Lets time pass, and what it brings about happen. */
+  /** Advances the time, and waits for what this causes. */
   advance(milliseconds: number): Promise<void>
-  /** Ends the oldest call under way, with a result or as a failure; resolves with what was called. */
+  /** Ends the oldest open call, with a result or a failure. Resolves with the kind and input of the call. */
   endCall(end: { readonly value: unknown } | { readonly reason: string }): Promise<{ kind: string; input: unknown }>
-  /** Resolves once the execution does nothing but wait, its slot given back. */
+  /** Resolves once the execution is only waiting and has given back its slot. */
   waiting(): Promise<void>
-  /** Keys that were recorded and that the execution which has ended last did not ask for, as the room tells of them. */
+  /** Recorded keys that the last ended execution did not ask for, as reported by the system under test. */
   unused(): readonly string[]
   dispose?(): Promise<void>
 }
 
 /**
- * Defines a suite that every room with durable handlers must pass: steps done once, their order and names, answers early
- * and late, times and calls over crashes, and waiting that holds up nobody.
+ * Defines a suite that every system with durable handlers must pass: steps run once, their order and names, early and
+ * late answers, times and calls across crashes, and waits that do not block others.
  *
  *     durableConformance({ describe, it }, 'tasks', async () => createFixture())
  */
@@ -235,7 +235,7 @@ export function durableConformance(
   })
 }
 
-/** Lets everything that can happen without time passing happen. */
+/** Runs everything that can happen without advancing the time. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
 }

@@ -1,4 +1,6 @@
-/** Parts for testing what is built on stateward; no test runner is needed, and fast-check only where it is handed in. */
+/**
+ * Tools for testing systems built on stateward. No test runner is needed; fast-check is used only where you pass it in.
+ */
 export type { Awaitable } from './awaitable.js'
 export {
   followWalk,

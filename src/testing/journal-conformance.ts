@@ -1,28 +1,28 @@
 import assert from 'node:assert/strict'
 import type { Journal, JournalRecord, JournalStore, OpenedJournal, ReplayedRecord } from '../journal/journal.js'
 
-/** The two functions of a test runner that the suite needs; those of vitest, `node:test`, jest and mocha all fit. */
+/** The two functions of a test runner that a suite needs; those of vitest, `node:test`, jest and mocha all fit. */
 export interface SuiteFunctions {
   readonly describe: (name: string, define: () => void) => unknown
   readonly it: (name: string, run: () => Promise<void>) => unknown
 }
 
-/** A store under test. */
+/** A journal store under test. */
 export interface JournalFixture {
-  /** Empty at first; opening it again after `close()` must give back what was appended. */
+  /** Empty at first. Opening it again after `close()` must return what was appended. */
   readonly store: JournalStore
-  /** Takes the store away once its test is over. */
+  /** Removes the store after its test. */
   dispose?(): Promise<void>
 }
 
 /**
- * Defines a suite that any {@link JournalStore} must pass: numbering, atomic groups, the order of outcomes, reopening,
- * exclusive ownership, limits and compaction.
+ * Defines a suite that every {@link JournalStore} must pass: numbering, atomic groups, the order of outcomes,
+ * reopening, exclusive ownership, limits and compaction.
  *
  *     import { describe, it } from 'vitest'
  *     journalConformance({ describe, it }, 'my store', async () => ({ store: createMyStore() }))
  *
- * Failures are raised as `AssertionError` of node:assert. What a power cut leaves behind is beyond what this can check.
+ * Failures are thrown as `AssertionError` of node:assert. What remains after a power failure cannot be checked here.
  */
 export function journalConformance(
   { describe, it }: SuiteFunctions,

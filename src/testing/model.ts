@@ -2,42 +2,45 @@ import type fastCheck from 'fast-check'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { Awaitable } from './awaitable.js'
 
-/** One thing done to a model and to the system that it stands for. */
+/** One step, carried out on a model and on the system under test. */
 export interface ModelStep<Oracle, Driver> {
   readonly name: string
-  /** Absent means always. */
+  /** Whether the step can be taken now. Default: always. */
   readonly isPossible?: (oracle: Oracle) => boolean
-  /** Does it to both. What it returns says what it came to, for a step that decides so when it runs. */
+  /**
+   * Carries out the step on both. A returned string replaces its name in the history, for a step that decides what to
+   * do only when it runs.
+   */
   readonly run: (oracle: Oracle, driver: Driver) => Awaitable<string | void>
 }
 
-/** How long to search, and where. */
+/** The extent of a search. */
 export interface ModelSearch {
-  /** Histories to try. Default 100. */
+  /** Number of histories to try. Default 100. */
   readonly numRuns?: number
-  /** The longest history. Default 60. */
+  /** Maximum length of a history, in steps. Default 60. */
   readonly maxSteps?: number
-  /** These three repeat the history of a run that failed; its report names them. */
+  /** `seed`, `path` and `replayPath` repeat the history of a failed run; its report contains them. */
   readonly seed?: number
   readonly path?: string
   readonly replayPath?: string
 }
 
-/** Steps of one kind, and how often one of them comes up. */
+/** A kind of step and its weight, which sets how often it is drawn. */
 export type WeightedSteps<Oracle, Driver> = readonly [
   weight: number,
   steps: fastCheck.Arbitrary<ModelStep<Oracle, Driver>>,
 ]
 
-/** What a search is made of. */
+/** Options of {@link searchHistories}. */
 export interface ModelOptions<Oracle, Driver, Setting> {
   readonly steps: readonly WeightedSteps<Oracle, Driver>[]
-  /** What each history begins with. */
+  /** The settings with which histories begin. */
   readonly settings: fastCheck.Arbitrary<Setting>
   readonly open: (setting: Setting) => Awaitable<OpenModel<Oracle, Driver>>
-  /** Done at the end of every history. */
+  /** A step at the end of every history. */
   readonly last?: ModelStep<Oracle, Driver>
-  /** Raises an error unless both agree; called after each step. */
+  /** Throws an error unless both agree; called after each step. */
   readonly agree: (oracle: Oracle, driver: Driver) => Awaitable<void>
 }
 
@@ -48,13 +51,16 @@ export interface OpenModel<Oracle, Driver> {
   readonly close: () => Awaitable<void>
 }
 
-/** What is known when a system and its model part. */
+/** Data of `model_disagreement`. */
 export interface ModelDisagreement {
-  /** Everything that was done, the last step being the one after which they disagree. */
+  /** All steps of the history; system and model disagree after the last one. */
   readonly steps: readonly string[]
 }
 
-/** Raised with code `model_disagreement` when a system does not do what its model says; the cause says where they differ. */
+/**
+ * Raised with code `model_disagreement` if a system does not do what its model predicts; the cause describes the
+ * difference.
+ */
 export class ModelError extends StatewardError<'model_disagreement', ModelDisagreement> {
   override readonly name = 'ModelError'
 
@@ -70,7 +76,7 @@ interface Real<Oracle, Driver> {
   readonly history: string[]
 }
 
-/** A step as fast-check runs it. */
+/** A step as a command of fast-check. */
 class StepCommand<Oracle extends object, Driver> implements fastCheck.AsyncCommand<Oracle, Real<Oracle, Driver>> {
   readonly #step: ModelStep<Oracle, Driver>
 
@@ -100,8 +106,8 @@ class StepCommand<Oracle extends object, Driver> implements fastCheck.AsyncComma
 }
 
 /**
- * Searches for a history after which a system and its model disagree. Rejects with the report of fast-check, which names
- * the seed and the shortest history found; its cause is a {@link ModelError}.
+ * Searches for a history after which a system and its model disagree. Rejects with the report of fast-check, which
+ * contains the seed and the shortest history found; its cause is a {@link ModelError}.
  */
 export async function searchHistories<Oracle extends object, Driver, Setting>(
   fc: typeof fastCheck,
@@ -109,7 +115,7 @@ export async function searchHistories<Oracle extends object, Driver, Setting>(
   { numRuns = 100, maxSteps = 60, seed, path, replayPath }: ModelSearch,
 ): Promise<void> {
   const { last } = options
-  // Commands are drawn evenly from a list, so weight means standing in it several times.
+  // Commands are drawn uniformly from a list, so a step with weight n is listed n times.
   const drawn = options.steps.flatMap(([weight, steps]) => {
     const command = steps.map((step) => new StepCommand(step))
     return Array.from({ length: weight }, () => command)

@@ -1,15 +1,15 @@
 import { StatewardError } from '../base/errors.js'
 
-/** How a promise stands. */
+/** The state of a promise. */
 export type ProbeState =
   | { readonly type: 'pending' }
   | { readonly type: 'resolved'; readonly value: unknown }
   | { readonly type: 'rejected'; readonly reason: unknown }
 
-/** Watches a promise without waiting for it. */
+/** Observes the state of a promise without waiting for it. */
 export class Probe {
   state: ProbeState = { type: 'pending' }
-  /** Resolves when the promise has settled, either way. */
+  /** Resolves when the promise has resolved or rejected. */
   readonly settled: Promise<void>
 
   constructor(promise: PromiseLike<unknown>) {
@@ -21,21 +21,21 @@ export class Probe {
     )
   }
 
-  /** The code of the error it was rejected with, or the reason as text. */
+  /** The code of the error with which it rejected, or the reason as text. */
   get code(): string | undefined {
     const { state } = this
     return state.type === 'rejected' ? codeOf(state.reason) : undefined
   }
 }
 
-/** The code that an error carries; the text of what carries none. */
+/** The code of an error; for anything without a code, its text. */
 export function codeOf(reason: unknown): string {
   if (StatewardError.is(reason)) return reason.code
   const { code } = (typeof reason === 'object' && reason !== null ? reason : {}) as { readonly code?: unknown }
   return typeof code === 'string' ? code : String(reason)
 }
 
-/** Waits until all have settled, but no longer than this many milliseconds; what has not shows as pending then. */
+/** Waits until all promises have settled, but at most this many milliseconds; the others are then still pending. */
 export async function settledWithin(patienceMs: number, probes: readonly Probe[]): Promise<void> {
   if (probes.every(({ state }) => state.type !== 'pending')) return
   let timeout: NodeJS.Timeout | undefined

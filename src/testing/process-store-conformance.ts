@@ -7,8 +7,8 @@ import { listsPart } from './processes/lists.js'
 import { registrationPart } from './processes/registration.js'
 
 /**
- * Defines a suite that any {@link ProcessStore} must pass: registration, the log and its order, ends, leases and fencing,
- * handles, sessions, lists, what is to be done, the changes of the store, pruning and reopening.
+ * Defines a suite that every {@link ProcessStore} must pass: registration, the log and its order, ends, leases and
+ * fencing, handles, sessions, lists, pending work, the change feed, pruning and reopening.
  *
  *     import { describe, it } from 'vitest'
  *     processStoreConformance({ describe, it }, 'my store', async () => {
@@ -19,7 +19,7 @@ import { registrationPart } from './processes/registration.js'
  *       return { store, advance: (milliseconds) => clock.advance(milliseconds), declareDead }
  *     })
  *
- * Failures are raised as `AssertionError` of node:assert.
+ * Failures are thrown as `AssertionError` of node:assert.
  */
 export function processStoreConformance(
   { describe, it }: SuiteFunctions,

@@ -3,14 +3,14 @@ import type { Clock, TimeoutHandle } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { numberSchema } from '../base/options.js'
 
-/** The latest instant a `Date` can hold. */
+/** The latest time that a `Date` can hold, in epoch milliseconds. */
 const latestInstant = 8.64e15
 const instantSchema = numberSchema(0, latestInstant)
 const distanceSchema = numberSchema(0, latestInstant)
 
 /**
- * A clock that only moves when told to. Timeouts fire synchronously, in order of their due time,
- * while {@link SimulatedClock.advance} passes them.
+ * A clock that moves only when told to. Timeouts fire synchronously, in the order of their due times, while {@link
+ * SimulatedClock.advance} passes them.
  */
 export class SimulatedClock implements Clock {
   #wall: number
@@ -19,7 +19,7 @@ export class SimulatedClock implements Clock {
   #wake: (() => void) | undefined
   readonly #timeouts: DeadlineQueue
 
-  /** Starts at `wall` epoch milliseconds. */
+  /** Starts at `wall`, in epoch milliseconds. */
   constructor(wall = Date.UTC(2026, 0, 1)) {
     this.#wall = decode(instantSchema, wall, 'epoch milliseconds')
     this.#timeouts = new DeadlineQueue({
@@ -35,7 +35,7 @@ export class SimulatedClock implements Clock {
     })
   }
 
-  /** How many timeouts are pending; 0 proves that nothing was left behind. */
+  /** Number of pending timeouts; 0 proves that no timer was left behind. */
   get pendingTimeouts(): number {
     return this.#timeouts.size
   }
@@ -56,7 +56,7 @@ export class SimulatedClock implements Clock {
     ;(handle as Deadline)[Symbol.dispose]()
   }
 
-  /** Moves both readings forward by `milliseconds`, firing what becomes due on the way. */
+  /** Moves the wall clock and the monotonic clock forward by `milliseconds`, firing the timeouts that become due. */
   advance(milliseconds: number): void {
     decode(distanceSchema, milliseconds, 'milliseconds to advance')
     const end = this.#monotonic + milliseconds
@@ -67,7 +67,7 @@ export class SimulatedClock implements Clock {
     this.#moveTo(end)
   }
 
-  /** Sets the wall clock, forwards or backwards, without moving monotonic time. */
+  /** Sets the wall clock to this epoch time, forwards or backwards, without moving the monotonic clock. */
   setWall(epochMilliseconds: number): void {
     this.#wall = decode(instantSchema, epochMilliseconds, 'epoch milliseconds')
   }

@@ -10,15 +10,15 @@ import { checkValue, decodeValue, encodeValue, isSchema, type OutputOf, type Sch
 
 /** Data of the errors of durable work, by code. */
 export interface DurableErrorData {
-  /** A step or question of this name is under way already: give it a name of its own. */
+  /** A step or question of this name is already in progress. Use a different name. */
   name_in_flight: { readonly name: string }
-  /** Nobody answered in time. */
+  /** No answer came in time. */
   wait_timed_out: { readonly name: string }
-  /** Work that was called ended without a result. */
+  /** Called work ended without a result. */
   call_failed: { readonly kind: string; readonly reason: string }
 }
 
-/** Raised by a {@link DurableContext}. */
+/** Thrown by a {@link DurableContext}. */
 export class DurableError<Code extends keyof DurableErrorData = keyof DurableErrorData> extends StatewardError<
   Code,
   DurableErrorData[Code]
@@ -26,38 +26,40 @@ export class DurableError<Code extends keyof DurableErrorData = keyof DurableErr
   override readonly name = 'DurableError'
 }
 
-/** What the function of a step receives. */
+/** The argument of a step's function. */
 export interface StepScope {
   /** Aborts when the execution is told to stop. */
   readonly signal: AbortSignal
 }
 
-/** How a step is done. */
+/** Options of a step. */
 export interface StepOptions<Output> {
-  /** Amounts reserved before the step, so that it is not done if it could exceed a budget. */
+  /** Amounts to reserve before the step. A step that could exceed a budget is not run. */
   readonly reserve?: StepAmounts
-  /** Says what the step really cost; recorded with its result. Default: everything that was reserved. */
+  /** Returns what the step really cost, which is recorded with its result. Default: everything that was reserved. */
   readonly spent?: (output: Output) => StepAmounts
 }
 
-/** How an answer is waited for. */
+/** Options of waiting for an answer. */
 export interface WaitForOptions {
-  /** Milliseconds, from when the question was first asked, after which the wait rejects with `wait_timed_out`. */
+  /**
+   * Milliseconds after which the wait rejects with `wait_timed_out`, counted from when the question was first asked.
+   */
   readonly timeoutMs?: number
-  /** Who is asked; shown with the question. */
+  /** The person or system that is asked. Shown with the question. */
   readonly whom?: string
 }
 
-/** Work that can be called by what defines it. */
+/** Work that can be called by its definition. */
 export interface Callable<Input, Output> {
   readonly kind: string
-  /** Checks the input, which is handed on as it was given. */
+  /** Checks the input. The input is passed on unchanged. */
   readonly input?: Schema<Input, unknown>
   readonly output?: Schema<unknown, Output>
   readonly options?: CallLimits
 }
 
-/** What a {@link DurableContext} is built on. */
+/** Options of a {@link DurableContext}. */
 export interface DurableContextOptions {
   readonly job: Pick<Job, 'signal' | 'wait' | 'step' | 'stepCount'>
   readonly log: DurableLog
@@ -70,11 +72,12 @@ export const longestDurableName = 200
 /**
  * Steps, waits and calls that are done once and whose results survive the process.
  *
- * An execution that starts again, after a crash, a failure or a suspension, runs the same code from the top. Results that an
- * earlier execution recorded are returned instead of being computed again, so the code must ask for the same things in the
- * same order. Steps and waits are identified by name: the first `draft` is `step:draft`, the next one `step:draft#2`. Two of
- * one name at the same time are refused, because their order would be left to chance. A call is identified by its kind and its
- * input. While an execution only waits, its slot is free for others and its time stands still.
+ * An execution that starts again, after a crash, a failure or a suspension, runs the same code from the top. Results
+ * recorded by an earlier execution are returned instead of being computed again, so the code must ask for the same
+ * things in the same order. Steps and waits are identified by name: the first `draft` is `step:draft`, the next one
+ * `step:draft#2`. Two of one name at the same time are refused, because their order would be undefined. A call is
+ * identified by its kind and its input. While an execution only waits, its slot is free for others and its timeout
+ * does not advance.
  *
  *     const plan = await context.step('plan', ({ signal }) => model.plan(topic, { signal }))
  *     const { approved } = await context.waitFor('approval', Approval, { timeoutMs: 86_400_000 })
@@ -86,7 +89,7 @@ export class DurableContext {
   readonly #asked = new Map<string, number>()
   readonly #inFlight = new Set<string>()
   readonly #used = new Set<string>()
-  /** Waits on their way into the log. */
+  /** Waits that are being recorded in the log. */
   #beginning = 0
 
   constructor(options: DurableContextOptions) {
@@ -94,9 +97,9 @@ export class DurableContext {
   }
 
   /**
-   * Does something once. Resolves with its result once that is durable, and with the same value in every later execution.
-   * An error that it throws is not recorded. Rejects with `name_in_flight`, with `invalid_input` for a bad name or a result
-   * that JSON cannot hold, and with what the room refuses.
+   * Runs a function once. Resolves with its result once that is durable, and with the same value in every later
+   * execution. An error that it throws is not recorded. Rejects with that error, with `name_in_flight`, with
+   * `invalid_input` for a bad name or a result that cannot be stored as JSON, and with refusals of the room.
    */
   async step<Output>(
     name: string,
@@ -127,10 +130,10 @@ export class DurableContext {
           if (spent !== undefined) checkAmounts('spent', amounts)
           const encoded = encodeValue(output, `result of step ${name}`)
           await log.recordStep(key, encoded, amounts)
-          // As every later execution will have it.
+          // The same value that every later execution will get.
           return decodeValue(encoded) as Output
         } catch (refusal) {
-          // It was done all the same.
+          // The step was done all the same.
           await log.settleStep?.(key, amounts)
           throw refusal
         }
@@ -139,9 +142,10 @@ export class DurableContext {
   }
 
   /**
-   * Asks a question and waits for its answer, which may have been given before. An answer that was given while nobody could
-   * check it, and that the schema refuses now, is dropped and the question asked again, if the room does so; otherwise the
-   * wait rejects with `invalid_input`. Rejects also with `wait_timed_out`, and with what {@link DurableContext.step} rejects with.
+   * Asks a question and waits for its answer, which may have been given before. If an answer was recorded without
+   * being checked and the schema refuses it now, it is dropped and the question asked again, if the room supports
+   * that; otherwise the wait rejects with `invalid_input`. Also rejects with `wait_timed_out`, and with the errors of
+   * {@link DurableContext.step}.
    */
   waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
   waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
@@ -169,14 +173,14 @@ export class DurableContext {
           return await check(decodeValue(answer.value))
         } catch (refusal) {
           if (log.answerRefused === undefined || !(refusal instanceof InvalidInputError)) throw refusal
-          // Told once: later executions find the question asked again.
+          // Reported once: later executions find that the question has been asked again.
           if (log.waitOf(askedAgainAs(key, refused + 1)) === undefined) log.answerRefused(name, refusal)
         }
       }
     })
   }
 
-  /** Waits until an instant, a `Date` or epoch milliseconds: the one that the first execution named. */
+  /** Waits until an instant, given as a `Date` or epoch milliseconds. The instant of the first execution counts. */
   async sleepUntil(instant: Date | number): Promise<void> {
     const untilMs = epochMs(instant)
     const awayMs = Math.abs(untilMs - this.#wallNow())
@@ -193,9 +197,9 @@ export class DurableContext {
   }
 
   /**
-   * Starts other work, by its definition or its kind, and resolves with its result. It is started once, whatever becomes of
-   * this execution. Rejects with `call_failed` if it ends without a result, and with `invalid_input` for an input or result that
-   * its schema refuses.
+   * Starts other work, by its definition or its kind, and resolves with its result. It is started only once, whatever
+   * happens to this execution. Rejects with `call_failed` if it ends without a result, and with `invalid_input` for
+   * an input or result that its schema refuses.
    */
   call(kind: string, input?: unknown): Promise<unknown>
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
@@ -205,7 +209,7 @@ export class DurableContext {
     const { kind } = callable
     if (typeof kind !== 'string' || kind === '') throw invalid('kind', `not the name of a kind: ${textOf(kind)}`)
     if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
-    // As it was given: whoever does the work asks the schema again.
+    // The input is passed on unchanged: the worker applies the schema again.
     const encoded = encodeValue(input, `input of ${kind}`)
     const { maxAttempts, timeoutMs, maxLosses } = callable.options ?? {}
     const limits = {
@@ -213,7 +217,8 @@ export class DurableContext {
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(maxLosses !== undefined && { maxLosses }),
     }
-    // Whatever can be started can be called: a kind that a key has no room for stands there as its digest.
+    // A kind that is too long for a key is replaced by its digest, so that everything that can be started can be
+    // called.
     const key = this.#numbered(`call:${isDurableName(kind) ? kind : digestOf(kind)}:${digestOf(encoded)}`)
     const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
     if (answer.type !== 'answered') {
@@ -224,7 +229,7 @@ export class DurableContext {
     return callable.output === undefined ? value : checkValue(callable.output, value, `result of ${kind}`)
   }
 
-  /** Keys that earlier executions recorded and this one has not asked for: what the code no longer does. */
+  /** Keys that earlier executions recorded and this one has not asked for: things that the code no longer does. */
   unused(): readonly string[] {
     return Array.from(this.#options.log.keys()).filter((key) => !this.#used.has(key))
   }
@@ -237,7 +242,7 @@ export class DurableContext {
     return job.wait(() => log.answerTo(key, { signal: job.signal, ...(check && { check }) }))
   }
 
-  /** All that the execution does is wait when each step under way is the beginning of a wait. */
+  /** The execution only waits if every step in progress is the recording of a wait. */
   async #begin(key: string, wait: DurableWait): Promise<void> {
     const { job, log } = this.#options
     this.#beginning += 1
@@ -281,7 +286,10 @@ export class DurableContext {
   }
 }
 
-/** What a question is known by whose answer was refused so often; the next question of the name is another one. */
+/**
+ * The key of a question whose answer was refused this many times. A later question of the same name has a different
+ * key.
+ */
 function askedAgainAs(key: string, refused: number): string {
   return `${key.includes('#') ? key : `${key}#1`}.${refused}`
 }
@@ -295,7 +303,7 @@ function invalid(field: string, reason: string): InvalidInputError {
   return new InvalidInputError({ subject: 'durable context', field, reason })
 }
 
-/** A promise holds no amounts, and would count as nothing. What the amounts are of, and how much, the room checks. */
+/** A promise has no amounts and would count as nothing. The room checks names and values of the amounts. */
 function checkAmounts(field: string, amounts: unknown): void {
   if (typeof amounts === 'object' && amounts !== null && !isList(amounts) && !('then' in amounts)) return
   throw invalid(field, `expected amounts by dimension, got ${textOf(amounts)}`)
@@ -324,7 +332,7 @@ function checkDuration(field: string, value: unknown): void {
   throw invalid(field, `expected milliseconds from 0 to 25 years, got ${textOf(value)}`)
 }
 
-/** The same for equal values, whatever the order of their keys. */
+/** A digest of a JSON value, the same for equal values whatever the order of their keys. */
 function digestOf(value: JsonValue | undefined): string {
   return createHash('sha256')
     .update(value === undefined ? '' : canonicalText(value))

@@ -1,6 +1,6 @@
 import type { JobState } from '../../machines/job.js'
 
-/** How far a job says it is. */
+/** The progress that a job reports. */
 export interface JobProgress {
   readonly message: string
   /** From 0 to 1. */
@@ -15,13 +15,13 @@ export interface JobInfo {
   readonly displayName: string
   readonly owner?: string
   readonly state: JobState
-  /** The last that it reported. */
+  /** The last progress that it reported. */
   readonly progress?: JobProgress
   /** Epoch milliseconds. */
   readonly startedAtMs: number
 }
 
-/** What a list needs of a job. */
+/** The part of a job that a list needs. */
 interface Listed {
   readonly info: JobInfo
   readonly room: string
@@ -32,29 +32,29 @@ export class JobList {
   readonly #jobs = new Set<Listed>()
   readonly #byRoom = new Map<string, number>()
 
-  /** How many there are. */
+  /** Number of jobs. */
   get size(): number {
     return this.#jobs.size
   }
 
-  /** How many of a room there are. */
+  /** Number of jobs of a room. */
   sizeOf(room: string): number {
     return this.#byRoom.get(room) ?? 0
   }
 
-  /** The jobs as they are now, in the order in which they started. */
+  /** The current jobs, in the order in which they started. */
   list(): readonly JobInfo[] {
     return Array.from(this.#jobs, ({ info }) => info)
   }
 
-  /** @internal For jobs. */
+  /** @internal Called by jobs. */
   add(job: Listed): void {
     if (this.#jobs.has(job)) return
     this.#jobs.add(job)
     this.#count(job, 1)
   }
 
-  /** @internal For jobs. */
+  /** @internal Called by jobs. */
   delete(job: Listed): void {
     if (this.#jobs.delete(job)) this.#count(job, -1)
   }

@@ -4,28 +4,31 @@ import type { ObserverGuard } from '../base/observers.js'
 import { portSchema } from '../base/options.js'
 import { type SpanContext, spanContextOf, traceparentOf } from './trace-context.js'
 
-/** What a span says of itself; texts and numbers. */
+/** Attributes of a span: texts and numbers. */
 export type SpanAttributes = Readonly<Record<string, string | number>>
 
-/** What a span is started with. */
+/** Options of starting a span. */
 export interface SpanOptions {
   /** `SpanKind` of the OpenTelemetry API. */
   readonly kind?: number
   readonly attributes: SpanAttributes
-  /** True: of no other span, whatever is active. */
+  /** True: the span gets no parent, whatever span is active. */
   readonly root?: boolean
-  /** Spans that led to this one. */
+  /** Spans that caused this one. */
   readonly links?: { readonly context: SpanContext }[]
 }
 
-/** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
+/** The part of a tracer that stateward uses. A tracer of `@opentelemetry/api` fits. */
 export interface Tracer {
   startSpan(name: string, options: SpanOptions): Span
-  /** Starts a span that is the active one while the function runs. Without it, spans inside work have no parent in it. */
+  /**
+   * Starts a span that is active while the function runs. Without this method, spans created inside the work have no
+   * parent.
+   */
   startActiveSpan?<Result>(name: string, options: SpanOptions, work: (span: Span) => Result): Result
 }
 
-/** What stateward uses of a span. */
+/** The part of a span that stateward uses. */
 export interface Span {
   setAttribute(key: string, value: string): unknown
   setStatus(status: { readonly code: number; readonly message: string }): unknown
@@ -37,36 +40,36 @@ export interface Span {
 /** Accepts a {@link Tracer}. */
 export const tracerSchema = portSchema<Tracer>(['startSpan'], ['startActiveSpan'])
 
-/** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API is not needed. */
+/** `SpanStatusCode.ERROR` of the OpenTelemetry API, written out so that the API is not needed. */
 const errorStatus = 2
 
-/** Members of `SpanKind` of the OpenTelemetry API. */
+/** Some values of `SpanKind` of the OpenTelemetry API. */
 export const spanKinds = { internal: 0, producer: 3, consumer: 4 } as const
 
-/** What a span says of itself when it begins. */
+/** The start of a job's span. */
 export interface SpanStart extends Omit<SpanOptions, 'links'> {
-  /** One of a few: what tells one apart from another is an attribute. */
+  /** One of a few names. Attributes distinguish individual spans. */
   readonly name: string
-  /** Attribute that says in the end what has come of the work. */
+  /** The attribute that gets the outcome of the work at the end. */
   readonly outcomeAttribute: string
-  /** The `traceparent` of what led to the work, if there is one. */
+  /** The `traceparent` of the cause of the work, if there is one. */
   readonly linkTo?: string | undefined
 }
 
-/** What went wrong, for a span. */
+/** The error of a span. */
 export interface SpanError {
   readonly message: string
-  /** What was thrown. */
+  /** The details of a thrown error. */
   readonly cause?: ErrorDetails
-  /** A low-cardinality word for it, where nothing was thrown. */
+  /** A low-cardinality error type, if nothing was thrown. */
   readonly type?: string
 }
 
 /**
- * The span of one job, active inside its work. Tracing is worth no job: the tracer stands behind a guard.
+ * The span of one job, active inside its work. A failing tracer never affects the job: all its calls are guarded.
  *
- * A tracer can make a span active only while it starts it. What is active there, with everything else that goes with the
- * asynchronous context of whoever asked for the work, is kept and entered again when the work runs.
+ * A tracer can make a span active only while it starts it. So the asynchronous context at that moment, which includes
+ * the caller's context, is saved and entered again when the work runs.
  */
 export class JobSpan {
   readonly #guard: ObserverGuard
@@ -85,7 +88,7 @@ export class JobSpan {
     })
   }
 
-  /** Where it stands, to be kept with what follows from it; `undefined` where it stands nowhere. */
+  /** The span's `traceparent`, to be stored with its consequences; `undefined` if the tracer does not record it. */
   get traceparent(): string | undefined {
     let text: string | undefined
     this.#guard(() => {
@@ -100,18 +103,18 @@ export class JobSpan {
     return this.#scope === undefined ? work() : this.#scope.runInAsyncScope(work)
   }
 
-  /** Takes what is known only after the span has begun. */
+  /** Sets an attribute that is only known after the span has begun. */
   setAttribute(key: string, value: string): void {
     this.#guard(() => this.#span?.setAttribute(key, value))
   }
 
-  /** Ends with what has come of the work; what went wrong makes it an error. */
+  /** Ends the span with the outcome of the work. An `error` marks it as failed. */
   end(outcome: string, error?: SpanError): void {
     this.setAttribute(this.#outcomeAttribute, outcome)
     this.#close(error)
   }
 
-  /** Ends without an outcome, because the work was refused or its owner went away first. */
+  /** Ends the span without an outcome, because the work was refused or its owner has gone. */
   abandon(reason: string): void {
     this.#close({ message: reason })
   }
@@ -134,7 +137,7 @@ export class JobSpan {
   }
 }
 
-/** The attribute `error.type` of what was thrown: its code, or the name of its class. */
+/** The attribute `error.type` of a thrown value: its code, or the name of its class. */
 export function errorTypeOf({ code, name }: ErrorDetails): string {
   return code ?? name
 }

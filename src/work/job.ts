@@ -8,40 +8,43 @@ import { abortable, createDeferred, type Deferred } from '../base/promises.js'
 import type { JobInfo, JobList, JobProgress } from './job-list.js'
 import type { Slot } from './slot.js'
 
-/** What a job is run for and with. `Cause` names why it may be told to stop. */
+/** Options of a {@link Job}. `Cause` names the reasons for which it may be told to stop. */
 export interface JobOptions<Cause extends string> {
-  /** Unique within its room: of an operation, an attempt, a run of a process. */
+  /** Unique within its room: the id of an operation, an attempt, or a run of a process. */
   readonly id: string
-  /** Whose job it is. */
+  /** The room that the job belongs to. */
   readonly room: string
-  /** What kind of work; a low-cardinality name. */
+  /** The kind of work; a low-cardinality name. */
   readonly kind: string
   readonly displayName: string
-  /** Who it is done for: a session, a task, a process. */
+  /** The session, task or process that it is done for. */
   readonly owner?: string
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Where running jobs are listed. */
+  /** The list of running jobs. */
   readonly jobs: JobList
-  /** Told why it stops, makes the reason that its signal aborts with. Asked only when somebody reads the signal. */
+  /** Creates the abort reason of its signal from the cause. Only called if the signal is read. */
   readonly reasonOf: (cause: Cause) => unknown
   /** Milliseconds of work, waits not counted, after which it is told to stop with `timeoutCause`. */
   readonly timeoutMs?: number
   readonly timeoutCause?: Cause
-  /** Called instead when its time is over, for an owner that has something to do before it tells the job to stop. */
+  /** Called on timeout instead of telling the job to stop, for an owner that has to do something first. */
   readonly onTimeout?: () => void
-  /** Milliseconds that a job told to stop has to answer. Absent: it is waited for however long it takes. */
+  /** Milliseconds that a job has to end after it was told to stop. Absent: no limit. */
   readonly graceMs?: number
   /** Given back while the job waits. */
   readonly slot?: Pick<Slot, 'giveBack' | 'takeAgain'>
-  /** Told that all it does is wait, again when one of several waits has ended, or that it has gone on. Must not throw. */
+  /**
+   * Called with true when the job does nothing but wait, and again when one of several waits has ended; with false
+   * when it continues. Must not throw.
+   */
   readonly onWaiting?: (isWaiting: boolean) => void
   readonly inspect?: Inspect
 }
 
-/** How a job came to its end. */
+/** How a job ended. */
 export interface JobEnd<Cause extends string> {
-  /** What its function did; `none` when it was told to stop and did not answer in time. */
+  /** What its function did; `none` if it was told to stop and did not end in time. */
   readonly answer:
     | { readonly type: 'returned'; readonly value: unknown }
     | { readonly type: 'threw'; readonly thrown: unknown }
@@ -55,11 +58,11 @@ const chart = new ChartTable(jobMachine)
 /**
  * One function running for one owner: an operation, an attempt of a task, a run of a process, a daemon.
  *
- * It has a signal that aborts when it is told to stop and another that asks it to wind down; neither is made before
- * somebody reads it. It may have a time limit, which stands still while it waits, and a slot, which it gives back
- * meanwhile. Told to stop, it has a grace period to answer; after that nobody waits for it, and it is listed as left
- * behind until its code has really ended. What it returned or threw is handed to its owner as it is: what that means, and
- * how it becomes durable, is the owner's (see `until-durable.ts`).
+ * It has a signal that aborts when it is told to stop, and another that asks it to wind down; each is created when it
+ * is first read. It may have a time limit, which does not advance while it waits, and a slot, which it gives back
+ * meanwhile. After being told to stop it has a grace period to end. After that it is no longer waited for, and is
+ * listed as left behind until its code has really ended. What it returned or threw is passed to its owner unchanged;
+ * the owner decides what it means and how it becomes durable (see `until-durable.ts`).
  *
  *     const job = new Job({ id, room: 'tasks', kind: 'report', timeoutMs: 60_000, timeoutCause: 'timeout', graceMs: 250, ... })
  *     const { answer, stopCause } = await job.run(() => handler(context))
@@ -78,9 +81,9 @@ export class Job<Cause extends string = string> {
   #stopCause: Cause | undefined
   #timeout: Deadline | undefined
   #grace: Deadline | undefined
-  /** Milliseconds of work it has left. */
+  /** Remaining milliseconds of its time limit. */
   #left: number | undefined
-  /** Waits under way, and steps during which a wait does not count. */
+  /** Waits in progress, and steps in progress, during which waits do not count. */
   #waits = 0
   #steps = 0
   #returning: Promise<void> | undefined
@@ -110,7 +113,7 @@ export class Job<Cause extends string = string> {
     return this.#place.value
   }
 
-  /** Steps under way; see {@link Job.step}. */
+  /** Number of steps in progress; see {@link Job.step}. */
   get stepCount(): number {
     return this.#steps
   }
@@ -139,7 +142,7 @@ export class Job<Cause extends string = string> {
     return this.#abort.signal
   }
 
-  /** Aborts when the job is asked to wind down; it may still end in its own way. */
+  /** Aborts when the job is asked to wind down. It may still end normally. */
   get retiring(): AbortSignal {
     if (this.#retire === undefined) {
       this.#retire = new AbortController()
@@ -157,12 +160,18 @@ export class Job<Cause extends string = string> {
     return this.#finished.promise
   }
 
-  /** Calls the function at once. Resolves when it has ended, or was left behind; never rejects. To be called once. */
+  /**
+   * Calls the function at once. Resolves when it has ended or has been left behind; never rejects. Must be called
+   * only once.
+   */
   run(work: () => unknown): Promise<JobEnd<Cause>> {
     return new Promise((resolve) => this.start(work, resolve))
   }
 
-  /** The same with a callback, which must not throw: for owners of so many jobs that a promise for each counts. */
+  /**
+   * Like {@link run}, with a callback instead of a promise, for owners of very many jobs. The callback must not
+   * throw.
+   */
   start(work: () => unknown, onEnd: (end: JobEnd<Cause>) => void): void {
     this.#onEnd = onEnd
     this.#options.jobs.add(this)
@@ -170,7 +179,7 @@ export class Job<Cause extends string = string> {
     this.#call(work)
   }
 
-  /** Takes down how far it is, for whoever looks at the list. */
+  /** Sets the progress that the list of jobs shows. */
   reportProgress(progress: JobProgress): void {
     this.#progress = progress
   }
@@ -182,8 +191,8 @@ export class Job<Cause extends string = string> {
   }
 
   /**
-   * Tells it to stop, with a grace of its own if one is given; the first cause counts, and a job that has ended is not told
-   * any more.
+   * Tells it to stop, optionally with a different grace period. The first cause counts. Does nothing for a job that
+   * has ended.
    */
   stop(cause: Cause, graceMs: number | undefined = this.#options.graceMs): void {
     if (!this.#send({ type: 'stop', cause })) return
@@ -195,14 +204,15 @@ export class Job<Cause extends string = string> {
   }
 
   /**
-   * Waits for something outside: meanwhile its time stands still and its slot is given back. The answer is handed on once
-   * the slot is taken again. Several waits may be under way at once; the job waits while all it does is wait. Rejects with
-   * what `outside` rejects with, and with the reason of its signal when it is told to stop.
+   * Waits for something outside. Meanwhile its time limit does not advance and its slot is given back. The result is
+   * passed on once the slot has been taken again. Several waits may be in progress at once; the job counts as waiting
+   * while it does nothing else. Rejects with what `outside` rejects with, and with the reason of its signal when it
+   * is told to stop.
    */
   async wait<Result>(outside: () => Promise<Result>): Promise<Result> {
     this.#waits += 1
     try {
-      // First, so that whoever is told that it waits can see for what.
+      // Called first, so that `onWaiting` can already see what the job waits for.
       const answer = outside()
       void this.#update()
       return await abortable(answer, this.signal)
@@ -213,7 +223,7 @@ export class Job<Cause extends string = string> {
     }
   }
 
-  /** Work within the job during which its waits do not count: it holds its slot. */
+  /** Runs work during which waits of the job do not count: it keeps its slot. */
   async step<Result>(work: () => Result | PromiseLike<Result>): Promise<Result> {
     this.#steps += 1
     await this.#update()
@@ -243,7 +253,7 @@ export class Job<Cause extends string = string> {
     this.#finish(answer)
   }
 
-  /** Its code has ended; where it had been left behind, nobody waits for the answer any more. */
+  /** Its code has ended. If it had been left behind, its owner has its answer already. */
   #finish(answer: JobEnd<Cause>['answer']): void {
     const isAnswered = this.state === 'left_behind'
     this.#send({ type: 'end' })
@@ -262,7 +272,7 @@ export class Job<Cause extends string = string> {
     if (this.#send({ type: 'leave_behind' })) this.#answer({ type: 'none' })
   }
 
-  /** Goes to wait when all it does is wait, and back to work when there is something to do again. */
+  /** Starts waiting when the job does nothing else, and resumes work when it does. */
   #update(): Promise<void> | undefined {
     const { slot, onWaiting } = this.#options
     if (this.#waits > 0 && this.#steps === 0) {
@@ -282,14 +292,14 @@ export class Job<Cause extends string = string> {
     try {
       await slot?.takeAgain({ signal: this.signal })
     } catch {
-      // Told to stop, or nothing starts here any more: the function is told by its signal, and needs no slot to end.
+      // It was told to stop, or the slots are closed. The signal tells the function, which needs no slot to end.
     }
     this.#returning = undefined
     if (this.#send({ type: 'go_on' })) {
       this.#startTime()
       this.#options.onWaiting?.(false)
     }
-    // All it does may be to wait again.
+    // It may already do nothing but wait again.
     void this.#update()
   }
 
@@ -319,7 +329,7 @@ export class Job<Cause extends string = string> {
     this.#timeout = undefined
   }
 
-  /** False when the chart refuses: the job has gone another way already. */
+  /** False if the chart refuses the event, because the job has already moved on. */
   #send(event: JobEvent): boolean {
     const next = chart.move(this.#place, event)
     if (next === undefined) return false

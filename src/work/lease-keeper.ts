@@ -4,29 +4,29 @@ import type { Logger } from '../base/logger.js'
 
 /** A lease that its holder works under. */
 export interface KeptLease {
-  /** Names the lease in the log, for instance its run. */
+  /** Names the lease in the log, for instance by its run. */
   readonly id: string
-  /** Called once when the lease was lost; whoever works under it stops. */
+  /** Called once if the lease is lost. The holder must stop working. */
   readonly onLost: () => void
 }
 
-/** How leases are renewed. */
+/** Options of a {@link LeaseKeeper}. */
 export interface LeaseKeeperOptions<Lease extends KeptLease> {
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Milliseconds between two renewals of a lease; well below its length. */
+  /** Milliseconds between two renewals of a lease; well below its duration. */
   readonly intervalMs: number
   /**
-   * Renews the leases in as few changes as it likes and answers with those that were lost. What it rejects with says
-   * nothing about the leases: they are kept and renewed again after the interval.
+   * Renews the leases, in one change or several, and resolves with those that were lost. A rejection says nothing
+   * about the leases: they are kept and renewed again after the interval.
    */
   readonly renew: (leases: readonly Lease[]) => Promise<readonly Lease[]>
 }
 
 /**
- * Proves again and again that work goes on under its leases, and stops work that has lost one.
+ * Renews leases at intervals while work continues under them, and stops work whose lease is lost.
  *
- * Leases are renewed together: however many are held, there is one timer, and one change per interval.
+ * Leases are renewed together: there is one timer and one change per interval, however many are held.
  */
 export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
   readonly #options: LeaseKeeperOptions<Lease>
@@ -38,19 +38,19 @@ export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
     this.#options = options
   }
 
-  /** How many leases are kept. */
+  /** Number of leases held. */
   get size(): number {
     return this.#leases.size
   }
 
-  /** Keeps a lease that was just acquired until the handle is disposed. */
+  /** Keeps a newly acquired lease until the handle is disposed. */
   keep(lease: Lease): Disposable {
     this.#leases.add(lease)
     this.#arm()
     return { [Symbol.dispose]: () => this.#forget(lease) }
   }
 
-  /** Renews nothing any more and leaves no timer behind; leases run out unless they are released. */
+  /** Stops renewing and clears the timer. Leases expire unless they are released. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     this.#leases.clear()
@@ -88,7 +88,7 @@ export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
     this.#next = undefined
     this.#arm()
     for (const lease of lost) {
-      // Given up meanwhile by its own holder.
+      // Its holder has given it up meanwhile.
       if (!this.#leases.has(lease)) continue
       this.#forget(lease)
       lease.onLost()

@@ -1,14 +1,14 @@
 import { FeedGapError, SequencedFeed } from '../base/feed.js'
 import type { JobProgress } from './job-list.js'
 
-/** What running work tells whoever follows it. */
+/** A report of running work to its readers. */
 export type Report =
   | ({ readonly type: 'progress' } & JobProgress)
   | { readonly type: 'output'; readonly text: string }
-  /** The reader was too slow, or came too late: so many reports are gone. */
+  /** The reader was too slow or came too late: this many reports are missing. */
   | { readonly type: 'gap'; readonly missed: number }
 
-/** A report as it is kept. */
+/** A report as it is stored. */
 type KeptReport = Exclude<Report, { readonly type: 'gap' }>
 interface Row {
   readonly seq: number
@@ -17,32 +17,32 @@ interface Row {
 
 /** How many reports are kept for readers. */
 export const keptReports = 256
-/** The longest text of one report of output, in UTF-16 units; what is longer becomes several. */
+/** Maximum length of one report of output, in UTF-16 units. Longer output is split into several reports. */
 export const longestOutput = 8_192
 
 /**
- * The reports of one piece of running work: bounded, so that no reader can hold up the work or fill the memory. Each reader
- * begins with the oldest report that is kept and reads at its own pace. Reports that were dropped before it came to them are
- * told as a gap.
+ * The reports of one piece of running work. The buffer is bounded, so readers can neither delay the work nor fill the
+ * memory. Each reader begins with the oldest kept report and reads at its own pace. Reports that were dropped before
+ * it read them appear as a gap.
  *
  *     for await (const report of handle.progress) if (report.type === 'output') process.stdout.write(report.text)
  */
 export class ReportStream implements AsyncIterable<Report> {
   readonly #feed = new SequencedFeed<Row>(keptReports)
 
-  /** Tells how far the work is. */
+  /** Reports progress of the work. */
   progress({ message, fraction }: JobProgress): void {
     this.#push({ type: 'progress', message, ...(fraction !== undefined && { fraction }) })
   }
 
-  /** Tells something that the work puts out. */
+  /** Reports output of the work. */
   output(text: string): void {
     for (let start = 0; start < text.length; start += longestOutput) {
       this.#push({ type: 'output', text: text.slice(start, start + longestOutput) })
     }
   }
 
-  /** Nothing follows: readers end once they have read what is kept. */
+  /** Ends the stream: readers end once they have read the kept reports. */
   close(): void {
     this.#feed.close()
   }
@@ -56,7 +56,7 @@ export class ReportStream implements AsyncIterable<Report> {
   }
 }
 
-/** One reader; leaving it settles at once, also while it waits. */
+/** One reader. Leaving it settles at once, even while it waits. */
 class ReportReader implements AsyncIterableIterator<Report> {
   readonly #feed: SequencedFeed<Row>
   readonly #left = new AbortController()
@@ -86,7 +86,7 @@ class ReportReader implements AsyncIterableIterator<Report> {
   }
 
   async return(): Promise<IteratorResult<Report, undefined>> {
-    // A reader who leaves does not wait for a report that may never come.
+    // A reader that leaves must not wait for a report that may never come.
     this.#left.abort()
     return { done: true, value: undefined }
   }

@@ -1,11 +1,11 @@
-/** Who asks for a slot. */
+/** What a slot is asked for. */
 export interface SlotClaim {
   readonly kind: string
-  /** Work of one key shares a limit of its own, whatever its kind. */
+  /** Work with the same key shares a limit, whatever its kind. */
   readonly key?: string
 }
 
-/** Where a slot was taken from, as the slot needs it. */
+/** The part of `Slots` that a slot needs. */
 export interface SlotOwner {
   giveBack(claim: SlotClaim, isKeyKept: boolean): void
   freeKey(claim: SlotClaim): void
@@ -27,12 +27,15 @@ export class Slot implements Disposable {
     this.#arrival = arrival
   }
 
-  /** True while it may be run under. */
+  /** True while its owner may run. */
   get isTaken(): boolean {
     return this.#state === 'taken'
   }
 
-  /** Lets others run while its owner waits for something; `keepKey` lets none of the same key overtake. */
+  /**
+   * Lets others run while its owner waits for something. `keepKey` keeps others of the same key from starting
+   * meanwhile.
+   */
   giveBack({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
     if (this.#state !== 'taken') return
     this.#state = 'given_back'
@@ -40,17 +43,17 @@ export class Slot implements Disposable {
     this.#slots.giveBack(this.#claim, keepKey)
   }
 
-  /** Resolves once the owner may go on. Rejects with the signal's reason, or `slots_closed`. */
+  /** Resolves once the owner may continue. Rejects with the signal's reason, or `slots_closed`. */
   async takeAgain({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#state !== 'given_back') return
     await this.#slots.takeAgain(this.#claim, this.#arrival, this.#isKeyKept, signal)
-    // Released while it stood in line.
+    // It was released while it waited.
     if (this.#state !== 'given_back') return this.#slots.giveBack(this.#claim, this.#isKeyKept)
     this.#isKeyKept = false
     this.#state = 'taken'
   }
 
-  /** Runs `wait` while others run, and takes the slot again before its answer is handed on. */
+  /** Gives the slot back while `wait` runs, and takes it again before the result is passed on. */
   async during<Result>(
     wait: () => Result | PromiseLike<Result>,
     { keepKey = false, signal }: { readonly keepKey?: boolean; readonly signal?: AbortSignal } = {},
@@ -63,7 +66,10 @@ export class Slot implements Disposable {
     }
   }
 
-  /** Gives the slot back for good; `keepKey` leaves the key taken until {@link Slot.freeKey}. Repeating it changes nothing. */
+  /**
+   * Gives the slot back for good. `keepKey` keeps the key taken until {@link Slot.freeKey}. Calling it again does
+   * nothing.
+   */
   release({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
     const before = this.#state
     if (before === 'released') return
@@ -74,7 +80,7 @@ export class Slot implements Disposable {
     } else if (!keepKey) this.freeKey()
   }
 
-  /** Gives back a key that was kept. */
+  /** Releases a key that was kept. */
   freeKey(): void {
     if (!this.#isKeyKept) return
     this.#isKeyKept = false

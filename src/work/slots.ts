@@ -6,32 +6,35 @@ import { OrderedSet } from '../base/ordered-set.js'
 import { createDeferred, silence } from '../base/promises.js'
 import { Slot, type SlotClaim, type SlotOwner } from './slot.js'
 
-/** How often something may start: at most this many starts within any span of this many milliseconds. */
+/** A rate limit: at most this many starts within any period of this many milliseconds. */
 export interface Rate {
   readonly starts: number
   readonly perMs: number
 }
 
-/** What holds for one kind of work. */
+/** The limits of one kind of work. */
 export interface KindLimits {
   /** How many may run at a time. Default: as many as there are slots. */
   readonly limit?: number
-  /** How many of one key may run at a time. Default 1. */
+  /** How many with the same key may run at a time. Default 1. */
   readonly limitPerKey?: number
   readonly rate?: Rate
 }
 
-/** What slots are built on. */
+/** Options of {@link Slots}. */
 export interface SlotsOptions {
   /** How many may run at a time, of all kinds. Default: no limit. */
   readonly limit?: number
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Told of which kind a slot was given back: something may fit now that did not before; whoever asks with {@link Slots.tryTake} asks again. */
+  /**
+   * Called with the kind of a slot that was given back: a claim may fit now that did not before. Users of
+   * {@link Slots.tryTake} should try again.
+   */
   readonly onRoom?: (kind: string) => void
 }
 
-/** What stands in the way of a claim. */
+/** Which limit blocks a claim. */
 export type SlotBlock =
   | { readonly by: 'all' }
   | { readonly by: 'kind'; readonly kind: string }
@@ -40,12 +43,13 @@ export type SlotBlock =
   | { readonly by: 'rate'; readonly kind: string; readonly untilMs: number }
 
 /**
- * Who may run now: a limit over all, limits per kind and per key, and rates, with one line for those who have to wait.
+ * Decides what may run now: a total limit, limits per kind and per key, and rates, with one queue for those who have
+ * to wait.
  *
- * The line is first come, first served, except that no work waits for a limit of others: work whose kind is full is passed by
- * work of other kinds. Work that waits for something else gives its slot back meanwhile, and takes one again before it goes
- * on; having come earlier, it then stands before work that has not started. Taking and releasing cost O(log n), however long
- * the line.
+ * The queue is first come, first served, except that work never waits for a limit that does not apply to it: if a
+ * kind is full, work of other kinds overtakes it. Work that waits for something else gives its slot back meanwhile
+ * and takes one again before it continues; it keeps its place of arrival, so it comes before work that has not
+ * started. Taking and releasing cost O(log n), however long the queue.
  *
  *     const slot = await slots.take({ kind: 'report', key: 'customer-7' }, { signal })
  *     try {
@@ -62,9 +66,9 @@ export class Slots implements SlotOwner, Disposable {
   readonly #starts = new Map<string, number[]>()
   readonly #wakeUps = new Map<string, Deadline>()
   readonly #groups = new Map<string, Group>()
-  /** Groups that nothing but the limit over all is known to hold back, in the order of their first. */
+  /** Groups that only the total limit may block, in the order of their first claims. */
   readonly #open = new OrderedSet<Group>((one, other) => one.first - other.first)
-  /** The others, by what holds them back. */
+  /** The other groups, by what blocks them. */
   readonly #blocked = new Map<string, Set<Group>>()
   #limit: number
   #taken = 0
@@ -77,28 +81,28 @@ export class Slots implements SlotOwner, Disposable {
     this.#limit = options.limit ?? Number.POSITIVE_INFINITY
   }
 
-  /** Slots that are taken. */
+  /** Number of slots taken. */
   get taken(): number {
     return this.#taken
   }
 
-  /** Claims in line. */
+  /** Number of claims in the queue. */
   get waiting(): number {
     return this.#waiting
   }
 
-  /** How many may run at a time, of a kind or of all. */
+  /** How many may run at a time, of a kind or in total. */
   limitOf(kind?: string): number {
     return (kind === undefined ? undefined : this.#kinds.get(kind)?.limit) ?? this.#limit
   }
 
-  /** Changes the limit over all; whoever runs goes on. */
+  /** Changes the total limit. Running work continues. */
   setLimit(limit: number): void {
     this.#limit = limit
     this.#pump()
   }
 
-  /** Sets what holds for a kind, from now on. */
+  /** Sets the limits of a kind from now on. */
   configure(kind: string, limits: KindLimits): void {
     this.#kinds.set(kind, limits)
     this.#unblock(`kind:${kind}`)
@@ -107,22 +111,25 @@ export class Slots implements SlotOwner, Disposable {
     this.#pump()
   }
 
-  /** What would hold a claim back now, apart from those in line before it. */
+  /** Which limit would block a claim now, ignoring claims before it in the queue. */
   blockOf(claim: SlotClaim): SlotBlock | undefined {
     return this.#taken >= this.#limit ? { by: 'all' } : this.#ownBlockOf(claim, true)
   }
 
-  /** Takes a slot at once, past the line, or not at all. For owners who choose in an order of their own. */
+  /** Takes a slot at once, ahead of the queue, or returns `undefined`. For owners that have their own order. */
   tryTake(claim: SlotClaim): Slot | undefined {
     if (this.blockOf(claim) !== undefined) return undefined
     return this.#admit(claim, this.#arrivals++, true)
   }
 
-  /** Takes a slot, in line if need be. Rejects with the signal's reason, or `slots_closed` once there are none any more. */
+  /**
+   * Takes a slot, waiting in the queue if necessary. Rejects with the signal's reason, or `slots_closed` once the
+   * slots are closed.
+   */
   take(claim: SlotClaim, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Slot> {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     const arrival = this.#arrivals++
-    // Whoever fits does not stand in line, so that nobody is passed here.
+    // A claim that fits never waits in the queue, so this overtakes nothing.
     if (this.blockOf(claim) === undefined) return Promise.resolve(this.#admit(claim, arrival, true))
     return this.#wait({ claim, arrival, isStart: true }, signal, (waiter) =>
       this.#admit(waiter.claim, waiter.arrival, true),
@@ -130,12 +137,13 @@ export class Slots implements SlotOwner, Disposable {
   }
 
   /**
-   * The same with a callback, which must not throw, and is called at once when there is room: for so many claims that a
-   * promise for each counts. Returns what leaves the line. Closing calls nobody back.
+   * Like {@link take}, with a callback instead of a promise, for very many claims. The callback must not throw, and
+   * is called at once if there is room. Returns a function that leaves the queue. Closing the slots does not call the
+   * callback.
    */
   enter(claim: SlotClaim, onSlot: (slot: Slot) => void): () => void {
     const arrival = this.#arrivals++
-    // Those in line are let in first when this is asked by one of them.
+    // If this is called from a claim being admitted, the queue goes first.
     if (!this.#isPumping && this.blockOf(claim) === undefined) {
       onSlot(this.#admit(claim, arrival, true))
       return () => {}
@@ -154,7 +162,7 @@ export class Slots implements SlotOwner, Disposable {
     }
   }
 
-  /** Ends the line: everybody in it is rejected with `slots_closed`. Slots that are taken stay so. */
+  /** Closes the queue: all waiting claims are rejected with `slots_closed`. Slots that are taken stay taken. */
   [Symbol.dispose](): void {
     for (const deadline of this.#wakeUps.values()) deadline[Symbol.dispose]()
     this.#wakeUps.clear()
@@ -165,7 +173,7 @@ export class Slots implements SlotOwner, Disposable {
     }
   }
 
-  /** @internal For {@link Slot}. */
+  /** @internal Called by {@link Slot}. */
   giveBack({ kind, key }: SlotClaim, isKeyKept: boolean): void {
     this.#taken -= 1
     this.#count(this.#takenByKind, kind, -1)
@@ -175,7 +183,7 @@ export class Slots implements SlotOwner, Disposable {
     this.#options.onRoom?.(kind)
   }
 
-  /** @internal For {@link Slot}. */
+  /** @internal Called by {@link Slot}. */
   freeKey({ kind, key }: SlotClaim): void {
     if (key === undefined) return
     this.#freeKey(key)
@@ -183,7 +191,10 @@ export class Slots implements SlotOwner, Disposable {
     this.#options.onRoom?.(kind)
   }
 
-  /** @internal For {@link Slot}: in again, before all who came later; a rate counts starts only. */
+  /**
+   * @internal Called by {@link Slot}. Takes a slot again, before all later arrivals. Does not count as a start for
+   * the rate.
+   */
   takeAgain(claim: SlotClaim, arrival: number, isKeyKept: boolean, signal: AbortSignal | undefined): Promise<void> {
     const asked = isKeyKept ? { kind: claim.kind } : claim
     const settle = (): void => this.#occupy(claim, isKeyKept)
@@ -265,7 +276,7 @@ export class Slots implements SlotOwner, Disposable {
     this.#waiting += 1
   }
 
-  /** False for one that is in no line. */
+  /** Returns false if it is not in the queue. */
   #leaveLine(waiter: Waiter): boolean {
     const { group } = waiter
     if (group === undefined) return false
@@ -283,7 +294,7 @@ export class Slots implements SlotOwner, Disposable {
     return true
   }
 
-  /** Lets in whoever fits, in order; whoever is let in may give back or come in line meanwhile. */
+  /** Admits all claims that fit, in order. An admitted claim may give its slot back or queue again meanwhile. */
   #pump(): void {
     if (this.#isPumping) return
     this.#isPumping = true
@@ -347,7 +358,7 @@ export class Slots implements SlotOwner, Disposable {
   }
 }
 
-/** One claim in line. */
+/** One claim in the queue. */
 interface Waiter {
   readonly claim: SlotClaim
   readonly arrival: number
@@ -355,7 +366,7 @@ interface Waiter {
   readonly admit: (waiter: Waiter) => void
   readonly reject: (reason: unknown) => void
   readonly forgetSignal: (() => void) | undefined
-  /** Where it stands, while it is in line. */
+  /** Its group while it is in the queue. */
   group: Group | undefined
 }
 
@@ -364,7 +375,7 @@ function newWaiter(waiter: Omit<Waiter, 'group' | 'forgetSignal'> & Partial<Pick
   return { claim, arrival, isStart, admit, reject, forgetSignal, group: undefined }
 }
 
-/** Claims that the same limits hold for: when the first does not fit, none of them does. */
+/** Claims that the same limits apply to: if the first does not fit, none of them does. */
 class Group {
   readonly key: string
   readonly claim: SlotClaim
@@ -378,14 +389,14 @@ class Group {
     this.isStart = isStart
   }
 
-  /** Arrival of its first. */
+  /** Arrival of its first claim. */
   get first(): number {
     return this.waiters.first?.arrival ?? Number.POSITIVE_INFINITY
   }
 }
 
 function groupKeyOf({ kind, key }: SlotClaim, isStart = true): string {
-  // Most have no key, and text that begins like a list is no list.
+  // Most claims have no key. Without one, the text cannot be confused with a JSON array.
   return key === undefined ? `${isStart} ${kind}` : JSON.stringify([isStart, kind, key])
 }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { textOf } from '../base/options.js'
 
-/** Where a span stands: what of it travels, as OpenTelemetry has it. */
+/** The context of a span, as OpenTelemetry defines it: the part that is passed on. */
 export interface SpanContext {
   /** 32 hexadecimal digits. */
   readonly traceId: string
@@ -15,19 +15,22 @@ export interface SpanContext {
 /** A `traceparent` of the W3C trace context, version 00, that names a trace and a span. */
 const traceparentPattern = /^00-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})$/
 
-/** Accepts the text of a `traceparent`. */
+/** Accepts a `traceparent`. */
 export const traceparentSchema = v.custom<string>(
   (input) => typeof input === 'string' && traceparentPattern.test(input),
   ({ input }) => `not a traceparent (W3C trace context): ${textOf(input)}`,
 )
 
-/** A context as one line of text; `undefined` for one that names nothing, as a tracer gives that records nothing. */
+/**
+ * Formats a context as a `traceparent`; `undefined` for an invalid context, such as that of a tracer that records
+ * nothing.
+ */
 export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string | undefined {
   const text = `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`
   return traceparentPattern.test(text) ? text : undefined
 }
 
-/** The context that a text names; `undefined` for any other text. */
+/** Parses a `traceparent`; `undefined` for any other text. */
 export function spanContextOf(traceparent: string): SpanContext | undefined {
   const [, traceId, spanId, flags] = traceparentPattern.exec(traceparent) ?? []
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined

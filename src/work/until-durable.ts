@@ -5,43 +5,52 @@ import type { Logger } from '../base/logger.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../lane/errors.js'
 
-/** What has become of an end: it is durable, or nothing more is offered after a final refusal or because its owner dropped it. */
+/**
+ * The result of offering an end: it is durable, or it is not offered any more, because of a final refusal or because
+ * its owner dropped it.
+ */
 export interface EndSettlement {
   readonly result: 'durable' | 'given_up'
   readonly refusal?: unknown
 }
 
-/** How an end is brought into the journal. */
+/** Options of a {@link DurableEnd}. */
 export interface DurableEndOptions<End> {
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Names whose end it is, in the log. */
+  /** Identifies the end's owner in the log. */
   readonly subject: Readonly<Record<string, unknown>>
   /**
-   * Offers an end. `refusals` says how many ends have been refused before, so that what merely follows from an end can be
-   * left out of a later offer.
+   * Offers an end. `refusals` is the number of ends refused so far, so that mere consequences of an end can be left
+   * out of a later offer.
    */
   readonly offer: (end: End, refusals: number) => Promise<unknown>
-  /** What is offered in place of an end that was refused for what it is: a failure that carries the refusal. */
+  /** The end to offer in place of a refused one: a failure that contains the refusal. */
   readonly insteadOf: (end: End, refusal: unknown, refusals: number) => End
-  /** True for a refusal after which no other end would be taken either: there is one already, or nothing changes any more. */
+  /**
+   * True for a refusal after which no other end would be accepted either: the work has an end already, or nothing can
+   * change any more.
+   */
   readonly isFinal: (refusal: unknown) => boolean
-  /** True for a failure that says nothing about the end, so that it is offered again later. Default: failures of the lane. */
+  /**
+   * True for a failure that says nothing about the end, so that it is offered again later. Default: failures of the
+   * lane.
+   */
   readonly isTransient?: (failure: unknown) => boolean
-  /** How often something else is offered in place of a refused end. Default 2. */
+  /** How often a refused end is replaced. Default 2. */
   readonly mostRefusals?: number
-  /** Called once when nothing more is offered, beside {@link DurableEnd.settled}; must not throw. */
+  /** Called once when the end is not offered any more, in addition to {@link DurableEnd.settled}. Must not throw. */
   readonly onSettled?: (settlement: EndSettlement) => void
 }
 
-/** Milliseconds before an end that the journal could not take is offered again, at first and at most. */
+/** First and longest pause before an end is offered again, in milliseconds. */
 export const firstRetryMs = 100
 export const longestRetryMs = 5000
 /**
- * One end on its way into the journal: it is offered until the journal takes it, somebody else has ended the work, or it
- * is dropped by its owner. A journal that cannot take it now is asked again, later and later; an end that is refused for
- * what it is, because it is too large or breaks a rule, is replaced by a failure that says so. So no end is lost,
- * whatever it is made of.
+ * One end on its way into the journal. It is offered until the journal accepts it, other code has ended the work, or
+ * its owner drops it. If the journal cannot take it now, it is offered again after growing pauses. If the end itself
+ * is refused, because it is too large or breaks a rule, it is replaced by a failure that says so. So no end is lost,
+ * whatever it contains.
  */
 export class DurableEnd<End> implements Disposable {
   readonly #options: DurableEndOptions<End>
@@ -56,7 +65,7 @@ export class DurableEnd<End> implements Disposable {
     this.#offer(end, firstRetryMs, 0)
   }
 
-  /** Resolves when nothing more is offered. */
+  /** Resolves when the end is not offered any more. */
   get settled(): Promise<EndSettlement> {
     if (this.#settled === undefined) {
       this.#settled = createDeferred<EndSettlement>()
@@ -65,7 +74,7 @@ export class DurableEnd<End> implements Disposable {
     return this.#settled.promise
   }
 
-  /** Offers nothing any more; the next process will find the work without an end. */
+  /** Stops offering the end. The next process will find the work without an end. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     this.#retry?.[Symbol.dispose]()
@@ -73,7 +82,7 @@ export class DurableEnd<End> implements Disposable {
     this.#settle({ result: 'given_up' })
   }
 
-  /** Offers it at once if it waits to be offered again: its owner has no time left. */
+  /** Offers it again at once if it is waiting, for an owner that has no time left. */
   hurry(): void {
     this.#retry?.[Symbol.dispose]()
     this.#again?.()
@@ -87,7 +96,7 @@ export class DurableEnd<End> implements Disposable {
     )
   }
 
-  /** What throws at once counts like what rejects. */
+  /** Treats an exception like a rejection. */
   #attempt(end: End, refusals: number): Promise<unknown> {
     try {
       return this.#options.offer(end, refusals)

@@ -3,38 +3,41 @@ import { InvalidInputError, messageOf } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { textOf } from '../base/options.js'
 
-/** A schema of any library that speaks Standard Schema: valibot, zod, arktype and others. */
+/** A schema of any library that supports Standard Schema: valibot, zod, arktype and others. */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
 
-/** What a value of a schema may be before it was checked. */
+/** The type of a schema's values before they are checked. */
 export type InputOf<Checked extends Schema> = StandardSchemaV1.InferInput<Checked>
 
-/** What a value of a schema is after it was checked. */
+/** The type of a schema's values after they have been checked. */
 export type OutputOf<Checked extends Schema> = StandardSchemaV1.InferOutput<Checked>
 
 /** How deep a value may be nested. */
 export const deepestValue = 128
 
-/** Stands for bytes; a user's object that looks alike is wrapped, so that nothing is ever taken for what it is not. */
+/**
+ * The key under which bytes are encoded. A user's object with the same key is wrapped, so that it is never mistaken
+ * for bytes.
+ */
 const bytesKey = '$bytes'
 const plainKey = '$plain'
 
 /**
- * The value as JSON that {@link decodeValue} turns into the same value again: null, booleans, finite numbers, text,
- * arrays, plain objects, and bytes (`Uint8Array`, `Buffer`). Properties that are `undefined` are left out, and
- * `undefined` as a whole stays `undefined`.
+ * Encodes a value as JSON that {@link decodeValue} turns into the same value again: null, booleans, finite numbers,
+ * text, arrays, plain objects, and bytes (`Uint8Array`, `Buffer`). Properties that are `undefined` are left out, and
+ * a value that is `undefined` itself stays `undefined`.
  *
- * Raises `invalid_input` naming the path of the first part that JSON would change on the way: NaN and infinities, BigInt,
- * symbols, functions, dates, maps, sets, other typed arrays, instances of classes, holes, cycles, and what is nested
- * deeper than {@link deepestValue}. It throws nothing else, whatever getters and proxies do. `field` is where the value
- * itself stands in the subject.
+ * Throws `invalid_input` naming the path of the first part that JSON would change: NaN and infinities, BigInt,
+ * symbols, functions, dates, maps, sets, other typed arrays, class instances, holes, cycles, and anything nested
+ * deeper than {@link deepestValue}. Throws nothing else, whatever getters and proxies do. `field` is the path of the
+ * value itself within the subject.
  */
 export function encodeValue(value: unknown, subject: string, field?: string): JsonValue | undefined {
   if (value === undefined) return undefined
   return new ValueEncoder(subject, field).encode(value, undefined)
 }
 
-/** The value that was encoded. Trusts its input: it comes from a journal that was checked. */
+/** Decodes an encoded value. Does not check its input, which comes from a journal that has been checked. */
 export function decodeValue(stored: JsonValue | undefined): unknown {
   if (typeof stored !== 'object' || stored === null) return stored
   if (isList(stored)) return stored.map(decodeValue)
@@ -47,9 +50,10 @@ export function decodeValue(stored: JsonValue | undefined): unknown {
 }
 
 /**
- * The value as its schema gives it back. Raises `invalid_input` naming the path of the first issue; a schema that throws,
- * rejects or breaks its own rules counts as an issue of the whole, and so does a value that is a promise, which nobody is to
- * wait for unawares. Raises nothing else, whatever the schema and the value do.
+ * Checks a value with its schema and returns the result. Throws `invalid_input` naming the path of the first issue. A
+ * schema that throws, rejects or breaks the rules of Standard Schema counts as an issue of the whole value, and so does
+ * a result that is a promise, which would otherwise be awaited unnoticed. Throws nothing else, whatever the schema and
+ * the value do.
  */
 export async function checkValue<Checked extends Schema>(
   schema: Checked,
@@ -61,7 +65,7 @@ export async function checkValue<Checked extends Schema>(
     const result = await schema['~standard'].validate(value)
     if (typeof result !== 'object' || result === null) throw new TypeError(`it answered ${textOf(result)}`)
     if (result.issues === undefined) {
-      // Returned from here it would be waited for, for as long as it takes.
+      // Returning it from an async function would wait for it, however long that takes.
       if (isThenable(result.value)) throw new TypeError('it answered a promise: await it first')
       return result.value
     }
@@ -73,7 +77,7 @@ export async function checkValue<Checked extends Schema>(
   throw new InvalidInputError({ subject, ...issue })
 }
 
-/** True for what can be asked to check a value; arktype's schemas are functions. */
+/** True for a schema; those of arktype are functions. */
 export function isSchema(candidate: unknown): candidate is Schema {
   if ((typeof candidate !== 'object' || candidate === null) && typeof candidate !== 'function') return false
   const standard = (candidate as { readonly '~standard'?: { readonly validate?: unknown } })['~standard']
@@ -95,11 +99,11 @@ function pathOf(issue: StandardSchemaV1.Issue | undefined): string {
 }
 
 function decodeFields(stored: object): Record<string, unknown> {
-  // Object.fromEntries makes own properties, `__proto__` included.
+  // Object.fromEntries defines own properties, including `__proto__`.
   return Object.fromEntries(Object.entries(stored).map(([key, part]) => [key, decodeValue(part as JsonValue)]))
 }
 
-/** Where a part of a value stands; linked, so that a path is only written out when something is wrong. */
+/** The path of a part of a value, as a linked list, so that it is only written out if something is wrong. */
 interface Place {
   readonly key: string
   readonly above: Place | undefined
@@ -109,7 +113,7 @@ interface Place {
 class ValueEncoder {
   readonly #subject: string
   readonly #root: readonly string[]
-  /** Objects on the way from the root to the part at hand. */
+  /** The objects that contain the part being encoded, from the root down. */
   readonly #above = new Set<object>()
 
   constructor(subject: string, field: string | undefined) {

@@ -180,6 +180,32 @@ describe('a connection', () => {
     })
   })
 
+  it('asks again after an answer that passes, and not after one that does not', async () => {
+    const page = { entries: [], watermark: 0, droppedThrough: 0 }
+    const starting = await openEngine([saying(503, ''), saying(404, ''), saying(200, JSON.stringify(page))])
+    expect(await starting.restate.session('s').feed.since(0)).toEqual(page)
+    expect(starting.calls).toHaveLength(3)
+    for (const [status, body] of [
+      [200, '<html>'],
+      [405, ''],
+    ] as const) {
+      const { restate, calls } = await openEngine([saying(status, body)])
+      await expect(restate.session('s').feed.since(0)).rejects.toMatchObject({
+        code: 'restate.call_failed',
+        data: { status },
+      })
+      expect(calls).toHaveLength(1)
+    }
+  })
+
+  it('registers a worker nowhere but at an administration', async () => {
+    const { url } = await openEngine([saying(200, '<html>')])
+    await expect(registerRestate({ admin: url, uri: url })).rejects.toMatchObject({
+      code: 'restate.call_failed',
+      data: { target: 'deployments', status: 200, body: '<html>' },
+    })
+  })
+
   it.each(['', '{"rows":', '{"rows":7}'])('says so when the administration answers with %j', async (body) => {
     const { url } = await openEngine([saying(200, body)])
     await expect(connectRestate({ ingress: url, admin: url }).faults()).rejects.toMatchObject({

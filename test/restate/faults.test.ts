@@ -104,7 +104,9 @@ it('a cancel reaches who waits for what no worker has, paused or not (R-8)', asy
   const tried = await processes.start(elsewhere, undefined)
   for (const { id, output } of [paused, tried]) {
     await processes.cancel(id, 'not needed')
-    await expect.poll(() => output().catch(({ code }) => code)).toEqual({ type: 'cancelled', message: 'not needed' })
+    await expect
+      .poll(() => output().catch((error: unknown) => error))
+      .toEqual({ type: 'cancelled', message: 'not needed' })
   }
 })
 

@@ -16,11 +16,13 @@ import type { OperationId, OperationSpec } from '../../machines/index.js'
 import { RestateIngress } from '../../src/restate/ingress.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer } from './support/server.js'
+import { stateOf } from './support/state.js'
 
 const resources = new Resources()
 const ids = createUuidSource({ now: () => Date.now() })
 let restate: RestateConnection
 let ingress: string
+let admin: string
 const owner = { ownerId: 'test', incarnationId: 'one' }
 const rerunnable = { disposition: 'rerunnable' } as const
 
@@ -87,6 +89,7 @@ const large = defineOperation('large', rerunnable, (length: number, { step }) =>
 beforeAll(async () => {
   const server = resources.use(await startRestateServer())
   ingress = server.ingress
+  admin = server.admin
   const definitions = [echo, counted, failing, held, slow, durable, double, chatty, large]
   const worker = resources.use(await serveRestate({ definitions, ingress, completionsKept: 16 }))
   await registerRestate({ admin: server.admin, uri: worker.uri })
@@ -232,6 +235,12 @@ describe('an operation on the engine', () => {
     expect(await outcome).toEqual({ type: 'cancelled', reason: 'enough' })
     await expect(session.run(held, undefined, { signal: abort.signal })).rejects.toThrow('enough')
     expect(await session.feed.watermark()).toBe(2)
+    // While the start is on its way.
+    const early = new AbortController()
+    const starting = session.run(held, undefined, { signal: early.signal })
+    await new Promise(setImmediate)
+    early.abort(new Error('changed my mind'))
+    expect(await (await starting).outcome).toEqual({ type: 'cancelled', reason: 'changed my mind' })
   })
 
   it('ends with the one that it is a part of, in the same change; nothing starts below what has ended (R-14)', async () => {
@@ -402,6 +411,26 @@ describe('a session on the engine', () => {
     })
   })
 
+  it('asks once for what comes behind a place, however often that is given up (R-6)', async () => {
+    const session = newSession()
+    const waiting = async (): Promise<unknown> =>
+      JSON.parse((await stateOf(admin, { service: 'stateward_session', key: session.id }))['waiters'] ?? '[]')
+    for (let round = 1; round <= 4; round += 1) {
+      const abort = new AbortController()
+      const wait = session.feed.waitForAdvance(0, abort)
+      await expect.poll(waiting).toHaveLength(1)
+      abort.abort(new Error('not now'))
+      await expect(wait).rejects.toThrow('not now')
+    }
+    const all = Promise.all([session.feed.waitForAdvance(0), session.feed.entries().next()])
+    await (await session.run(echo, 'one')).outcome
+    const [watermark, { value }] = await all
+    expect([watermark, value?.seq]).toEqual([1, 1])
+    await (await session.run(echo, 'two')).outcome
+    expect(await session.feed.waitForAdvance(0)).toBe(2)
+    expect(await session.feed.waitForAdvance(1)).toBe(2)
+  })
+
   it('drops the oldest rows with what they tell of, and says so to whoever is too late (R-13)', async () => {
     const session = newSession()
     const { operations, feed } = session
@@ -438,6 +467,30 @@ describe('a session on the engine', () => {
     await session.signal(handles[0]?.id as OperationId, 'go')
     await expect(all).rejects.toMatchObject({ code: 'operation_failed', data: { id: handles[1]?.id } })
     expect(await session.all([])).toEqual([])
+  })
+
+  it('is waited for by one question, however often that is given up, and one that came too early is asked anew (R-6)', async () => {
+    const session = newSession()
+    const spec = specOf(session)
+    const { id } = spec
+    const early = new AbortController()
+    const tooEarly = session.operations.waitAll([id], early)
+    early.abort(new Error('not now'))
+    await expect(tooEarly).rejects.toThrow('not now')
+    await expect(session.operations.waitAll([id])).rejects.toMatchObject({ code: 'not_found' })
+    await session.operations.registerOperation(spec)
+    const watching = async (): Promise<unknown> =>
+      JSON.parse((await stateOf(admin, { service: 'stateward_session', key: session.id }))[`watchers/${id}`] ?? '[]')
+    for (let round = 1; round <= 3; round += 1) {
+      const abort = new AbortController()
+      const wait = session.outcome(id, abort)
+      await expect.poll(watching).toHaveLength(1)
+      abort.abort(new Error('not now'))
+      await expect(wait).rejects.toThrow('not now')
+    }
+    const wait = session.operations.waitAll([id])
+    await session.operations.failOperation(id, 'no disk')
+    expect(await wait).toEqual([{ operationId: id, outcome: { type: 'failed', error: 'no disk' } }])
   })
 
   it('closed, terminates what lives and takes nothing new, but is read as before (R-14)', async () => {

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Folders that are made, not written. */
+/** Generated folders. */
 const made = new Set(['.git', '.stateward', 'coverage', 'dist', 'dist-bench', 'dist-docs', 'node_modules'])
 
-/** Paths of all files below a folder, sorted; folders that are made are left out. */
+/** Paths of all files below a folder, sorted, without generated folders. */
 export async function sourceFiles(folder = '.') {
   const files = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -3,7 +3,7 @@ import { messageOf } from '../../base/errors.js'
 import { nearest } from '../nearest.js'
 import { UsageError } from '../usage-error.js'
 
-/** What `stateward admin` is asked for. */
+/** A parsed `stateward admin` command. */
 export type AdminCommand =
   | { readonly verb: 'keygen'; readonly keyFile: string }
   | ({ readonly verb: 'simulate'; readonly proposal: string; readonly out?: string } & SnapshotSource)
@@ -79,7 +79,7 @@ const targetOf: Readonly<Record<Verb, string>> = {
 
 const withArticle = (noun: string): string => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
 
-/** Reads what stands behind `stateward admin`; `undefined` when it asks for help. Raises `bad_usage`. */
+/** Parses the arguments after `stateward admin`; `undefined` if they ask for help. Raises `bad_usage`. */
 export function parseAdminCommand(args: readonly string[]): AdminCommand | undefined {
   const { values, positionals } = parse(args)
   const { help, ...given } = values

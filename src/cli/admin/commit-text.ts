@@ -4,7 +4,7 @@ import type { BlastRadius } from '../../node/blast-radius.js'
 import type { SignedAttempt } from '../../node/admin/commit-document.js'
 import { count, duration, jsonLine } from '../text.js'
 
-/** What somebody is about to sign or to hand in, for people: everything of it that is signed. */
+/** Describes a commit that is about to be signed or submitted, for people: shows everything that is signed. */
 export function commitText(attempt: SignedAttempt, nowMs: number): string {
   const { issuedAtMs } = attempt.commit
   const ageMs = nowMs - issuedAtMs
@@ -27,7 +27,7 @@ function eventText(event: AdminEvent): string {
   return jsonLine(encodeAdminEvent(event))
 }
 
-/** How many ids a line names; the file has all of them. */
+/** How many ids are listed; the file has all of them. */
 const mostShown = 20
 
 function radiusText(radius: BlastRadius): string {

@@ -1,7 +1,7 @@
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { InvalidInputError, messageOf, StatewardError } from '../../base/errors.js'
 
-/** Raised with code `file_unusable` for a file that is not there, or that cannot be read or written. */
+/** Raised with code `file_unusable` for a file that does not exist, or cannot be read or written. */
 export class FileError extends StatewardError<'file_unusable', { readonly file: string }> {
   override readonly name = 'FileError'
 
@@ -10,12 +10,15 @@ export class FileError extends StatewardError<'file_unusable', { readonly file: 
   }
 }
 
-/** Whether what was named is JSON itself and no file. */
+/** True if the argument is JSON itself rather than a file name. */
 export function isJsonText(source: string): boolean {
   return source.trimStart().startsWith('{')
 }
 
-/** Reads JSON: a file of at most `maxBytes` bytes, or the text itself where it is an object. Raises `file_unusable`, `invalid_input`. */
+/**
+ * Reads JSON: a file of at most `maxBytes` bytes, or the argument itself if it is an object. Raises `file_unusable`,
+ * `invalid_input`.
+ */
 export async function readJson(source: string, maxBytes: number): Promise<unknown> {
   const isText = isJsonText(source)
   const text = isText ? source : await readText(source, maxBytes)
@@ -27,7 +30,7 @@ export async function readJson(source: string, maxBytes: number): Promise<unknow
   }
 }
 
-/** Writes a value as a file, whole or not at all. Raises `file_unusable`. */
+/** Writes a value to a file atomically. Raises `file_unusable`. */
 export async function writeJson(file: string, value: unknown): Promise<void> {
   const made = `${file}.${process.pid}.new`
   try {

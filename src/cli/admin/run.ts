@@ -33,16 +33,19 @@ import type { AdminCommand, SnapshotSource } from './command.js'
 import { commitText } from './commit-text.js'
 import { isJsonText, readJson, writeJson } from './json-file.js'
 
-/** The most bytes of a snapshot that is read from a file. */
+/** Largest snapshot file, in bytes. */
 const mostSnapshotBytes = 64 * 2 ** 20
 
-/** What the commands work with. */
+/** What the commands need from their environment. */
 export interface AdminSurroundings {
   readonly output: Pick<OutputTarget, 'write'>
   readonly clock: Pick<Clock, 'wallNow'>
 }
 
-/** Does what `stateward admin` is asked for and returns the exit code: 1 when a commit is rejected. Raises what a file or a node refuses. */
+/**
+ * Runs a `stateward admin` command and returns the exit code: 1 when a commit is rejected. Raises the errors of files
+ * and nodes.
+ */
 export async function runAdminCommand(command: AdminCommand, { output, clock }: AdminSurroundings): Promise<number> {
   const nowMs = Math.trunc(clock.wallNow())
   switch (command.verb) {
@@ -92,7 +95,7 @@ export async function runAdminCommand(command: AdminCommand, { output, clock }: 
 
 type CommandOf<Verb extends AdminCommand['verb']> = Extract<AdminCommand, { readonly verb: Verb }>
 
-/** An event becomes a commit, a commit that was simulated gets one more signature. */
+/** Signs an event, which becomes a commit, or adds a signature to a simulated commit. */
 async function sign({ subject, keyFile, out }: CommandOf<'sign'>, nowMs: number): Promise<SignedAttempt> {
   const document = await readJson(subject, mostCommitBytes)
   const { key } = await readKeyFile(keyFile)
@@ -134,7 +137,7 @@ async function verify(
   return audit.outcome
 }
 
-/** An ordinary commit is judged without one. */
+/** The view without a simulation; an ordinary commit is judged without one. */
 const nothingKnown: SimulationView = {
   node: '0'.repeat(16) as NodeId,
   peers: new Map(),

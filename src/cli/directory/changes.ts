@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { appearanceOf } from '../../directory-appearance.js'
 
-/** Milliseconds between two looks at a directory. */
+/** Milliseconds between two checks of a directory. */
 const lookPauseMs = 250
 
 /** Yields at once, and then whenever the directory has changed, until the signal aborts. */
@@ -10,7 +10,7 @@ export async function* changesOf(directory: string, signal: AbortSignal): AsyncI
   while (!signal.aborted) {
     const appearance = await appearanceOf(directory)
     if (appearance !== seen) yield
-    // What was written while the last change was dealt with is a change.
+    // Anything written while the consumer handled the last change counts as a new change.
     seen = appearance
     try {
       await sleep(lookPauseMs, undefined, { signal })

@@ -3,14 +3,14 @@ import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { messageOf, StatewardError } from '../../base/errors.js'
 
-/** Raised with code `no_journal` for a directory that holds none. */
+/** Raised with code `no_journal` for a directory without a journal. */
 export class NoJournalError extends StatewardError<'no_journal', { readonly directory: string }> {
   override readonly name = 'NoJournalError'
 }
 
 /**
- * The directory of the journal: the one that is named, or `journal` in it, where a plan has it. Raises `no_journal` when
- * neither holds one.
+ * Finds the directory of the journal: the given one, or its `journal` subdirectory, as plans have it. Raises
+ * `no_journal` when neither holds one.
  */
 export async function locateJournal(named: string): Promise<string> {
   const directory = resolve(named)

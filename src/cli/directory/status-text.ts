@@ -11,15 +11,15 @@ import type {
 import type { PendingQuestion } from '../../tasks/index.js'
 import { count, duration, fit, plain } from '../text.js'
 
-/** How a summary is shown. */
+/** How to print a summary. */
 export interface StatusTextOptions {
-  /** Columns of a line; what does not fit is cut. */
+  /** Width of a line in columns; longer lines are cut. */
   readonly columns: number
-  /** Epoch milliseconds. */
+  /** The current time, in epoch milliseconds. */
   readonly nowMs: number
 }
 
-/** A directory at one glance, for people. */
+/** The contents of a directory at a glance, for people. */
 export function statusText(directory: string, summary: DirectorySummary, options: StatusTextOptions): string {
   const { sessions, tasks, processes, brokenEnd, cuts } = summary
   const lines = [
@@ -88,7 +88,7 @@ function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummar
   return lines
 }
 
-/** Nothing where there are none: most directories have none. */
+/** Prints nothing if there are no processes, as in most directories. */
 function processesLines({ total, statuses, open }: ProcessesSummary, nowMs: number): string[] {
   if (total === 0) return []
   const counts = Object.entries(statuses).map(([status, amount]) => `${amount} ${status}`)
@@ -128,7 +128,7 @@ function listed<Entry>({ total, entries }: Excerpt<Entry>, linesOf: (entry: Entr
   return lines.map((line) => `  ${line}`)
 }
 
-/** Names belong to strangers; the indent in front of them is ours. */
+/** Makes untrusted names safe to print, and keeps our indentation. */
 function plainIndented(line: string): string {
   const indent = /^ */.exec(line)?.[0] ?? ''
   return indent + plain(line)

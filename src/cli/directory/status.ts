@@ -9,12 +9,12 @@ import { statusText } from './status-text.js'
 /** Options of `stateward status`. */
 export interface StatusOptions {
   readonly directory: string
-  /** Shows it anew whenever it has changed, until the signal aborts. */
+  /** Prints again after every change, until the signal aborts. */
   readonly watch: boolean
   readonly json: boolean
 }
 
-/** Tells what a directory holds, live or dead, without being in its owner's way. */
+/** Prints what a directory holds, whether it is in use or not, without disturbing its owner. */
 export async function showStatus(
   { directory: named, watch, json }: StatusOptions,
   target: OutputTarget,
@@ -34,12 +34,12 @@ export async function showStatus(
   }
 }
 
-/** A picture that is higher than the terminal could not be taken back. */
+/** Cuts the text to the terminal's height: scrolled lines cannot be erased. */
 function firstLines(text: string, rows: number): string {
   return text.split('\n', rows).join('\n').replace(/\n?$/, '\n')
 }
 
-/** One picture in the place of the other. */
+/** The text with control sequences that replace the text printed before. */
 function replacing(before: string, text: string): string {
   const lines = before.split('\n').length - 1
   return lines === 0 ? text : `\u001B[${lines}F\u001B[0J${text}`

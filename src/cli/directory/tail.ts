@@ -10,17 +10,17 @@ import { locateJournal } from './locate.js'
 /** Options of `stateward tail`. */
 export interface TailOptions {
   readonly directory: string
-  /** How many of the events that are there to begin with. */
+  /** How many existing events to print first. */
   readonly lines: number
   readonly json: boolean
 }
 
-/** Columns of a line where nothing says how many there are. */
+/** Width in columns when the output does not state one. */
 const usualColumns = 240
 
 /**
- * Tells the last events of a journal and then those that come, until the signal aborts or the directory has no owner any
- * more that could add one.
+ * Prints the last events of a journal and then new ones, until the signal aborts or the directory has no owner that
+ * could add one.
  */
 export async function tail(
   { directory: named, lines, json }: TailOptions,
@@ -29,7 +29,7 @@ export async function tail(
 ): Promise<void> {
   const directory = await locateJournal(named)
   const columns = Math.min(columnsOf(target), usualColumns)
-  /** The last sequence that was told, or that nobody wants to hear of. */
+  /** Sequence of the last event that was printed or skipped. */
   let told: number | undefined
   for await (const _ of changesOf(directory, signal)) {
     await using reading = await readDirectoryJournal({ directory })
@@ -53,7 +53,7 @@ interface JournalledEvent {
   readonly event: Readonly<Record<string, JsonValue>>
 }
 
-/** Every record of a journal is the name of a stream and an event of it; whatever else it may be is shown as it is. */
+/** The event of a record, which holds the name of a stream and its event; any other record is shown as it is. */
 function eventOf({ sequence, record }: ReplayedRecord): JournalledEvent {
   const [stream, event] = Array.isArray(record) ? record : []
   const isEvent = typeof stream === 'string' && typeof event === 'object' && event !== null && !Array.isArray(event)

@@ -10,16 +10,16 @@ import { jsonLine, plain } from '../text.js'
 
 /** Options of `stateward inspect`. */
 export interface InspectCommand {
-  /** Address of an inspector, a data directory, or the file of a recording. */
+  /** Address of an inspector, a data directory, or a recording file. */
   readonly target: string
-  /** Where it listens; any free port when absent. */
+  /** Port to listen on; any free one if absent. */
   readonly port?: number
-  /** Whether contents of payloads, results and answers are shown. */
+  /** Shows the contents of payloads, results and answers. */
   readonly values: boolean
   readonly json: boolean
 }
 
-/** Serves the inspector's page for what is named, to this machine alone, until the signal aborts. */
+/** Serves the inspector page for the target, on this machine only, until the signal aborts. */
 export async function inspect(command: InspectCommand, output: OutputTarget, signal: AbortSignal): Promise<void> {
   const { target, port = 0, values, json } = command
   const clock = systemClock

@@ -2,14 +2,14 @@ import type { Counts, ItemPhase, ItemRow, ListView, OverviewView } from '../../i
 import type { Paint } from '../paint.js'
 import { bar, duration, fit, pad, plain, widthOf } from '../text.js'
 
-/** How a picture is drawn. */
+/** How to draw a screen. */
 export interface TopLayout {
-  /** Columns of a line; without bound when nothing says how many there are. */
+  /** Width of a line in columns; unlimited if the output does not state one. */
   readonly columns: number
-  /** Lines at most. */
+  /** Maximum number of lines. */
   readonly rows: number
   readonly paint: Paint
-  /** Epoch milliseconds. */
+  /** The current time, in epoch milliseconds. */
   readonly nowMs: number
 }
 
@@ -23,13 +23,13 @@ const colours: Readonly<Partial<Record<ItemPhase, 'green' | 'red' | 'yellow' | '
   cancelled: 'dim',
 }
 
-/** Columns of a line where nothing says how many there are. */
+/** Width in columns when the output does not state one. */
 const usualColumns = 120
 const barColumns = 12
 const ageColumns = 12
 const phaseColumns = 9
 
-/** One picture: what there is in all, then the items, what has changed last first. Every name is made harmless. */
+/** One screen: totals, then the items, most recently changed first. Names are made safe to print. */
 export function topLines(overview: OverviewView, list: ListView, layout: TopLayout): readonly string[] {
   const { rows, paint } = layout
   const columns = Math.min(layout.columns, usualColumns)

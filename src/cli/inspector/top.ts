@@ -9,21 +9,21 @@ import { topLines } from './top-text.js'
 
 /** Options of `stateward top`. */
 export interface TopCommand {
-  /** Address of an inspector, a data directory, or the file of a recording. */
+  /** Address of an inspector, a data directory, or a recording file. */
   readonly target: string
   readonly json: boolean
 }
 
-/** Milliseconds between two pictures. */
+/** Milliseconds between two screens. */
 const pauseMs = 500
-/** Milliseconds that the first picture waits for what is there already. */
+/** How many milliseconds the first screen waits for existing data. */
 const firstMs = 2000
-/** Rows of the list where nothing says how high the terminal is. */
+/** Rows of the list when the terminal does not state its height. */
 const usualRows = 40
 
 /**
- * Shows what is going on: on a terminal as a picture that is drawn anew until the signal aborts or nothing follows, anywhere
- * else once, as plain text.
+ * Shows what is running: on a terminal as a screen that is redrawn until the signal aborts or the source ends,
+ * otherwise once, as plain text.
  */
 export async function top(
   { target, json }: TopCommand,
@@ -42,7 +42,7 @@ export async function top(
     const { overview, list } = await look(source, rows)
     if (json) return void output.write(`${jsonLine({ overview, rows: list.rows, total: list.total })}\n`)
     const lines = topLines(overview, list, { columns: columnsOf(output), rows, paint, nowMs: clock.wallNow() })
-    // No more lines than the terminal has: a picture that has scrolled away could not be taken back.
+    // Print no more lines than the terminal has: scrolled lines cannot be erased.
     const erase = drawn === 0 ? '' : `\u001B[${drawn}F\u001B[0J`
     drawn = isLive ? lines.length : 0
     output.write(`${isLive ? erase : ''}${lines.map((line) => `${line}\n`).join('')}`)

@@ -1,28 +1,31 @@
 import { computed, signal } from '@preact/signals'
 import { itemTypes, type ItemRef, type ItemType } from '../stream/protocol.js'
 
-/** Where somebody is on the page. It stands behind the # of the address, so it can be kept, sent and gone back from. */
+/**
+ * The current place on the page. It is kept in the hash of the address, so that it can be bookmarked, shared and
+ * returned to.
+ */
 export interface Place {
   /** Name of the screen. */
   readonly screen: string
-  /** What of it: the id of a chart, of a feed. */
+  /** What the screen shows: the id of a chart or a feed. */
   readonly subject?: string
   readonly item?: ItemRef
-  /** Words that what is listed must contain. */
+  /** Words that listed entries must contain. */
   readonly text: string
   readonly phases: readonly string[]
   readonly types: readonly string[]
-  /** What is shown is as it was right after this entry of the stream. */
+  /** Number of the stream entry right after which the state is shown; absent for now. */
   readonly at?: number
 }
 
 const hash = signal(location.hash)
 addEventListener('hashchange', () => (hash.value = location.hash))
 
-/** Where the address says that somebody is. */
+/** The place that the address names. */
 export const place = computed(() => parsePlace(hash.value))
 
-/** Reads what stands behind the #; what it does not understand counts as not being there. */
+/** Parses the hash of an address, ignoring parts that it does not understand. */
 export function parsePlace(written: string): Place {
   const [path = '', query = ''] = written.replace(/^#?\/?/, '').split('?')
   const [screen = '', ...rest] = path.split('/').map(decode)
@@ -57,13 +60,13 @@ export function hrefOf(to: Partial<Place> & { readonly screen: string }): string
   return `#/${encodeURIComponent(to.screen)}${subject}${query}`
 }
 
-/** Changes a part of the place, without a step back to what was before. */
+/** Changes a part of the place without adding to the browser's history. */
 export function refine(part: Partial<Place>): void {
   history.replaceState(null, '', hrefOf({ ...place.value, ...part }))
   hash.value = location.hash
 }
 
-/** Goes back to now. */
+/** Returns to the present. */
 export function goLive(): void {
   const { at: _, ...rest } = place.value
   history.replaceState(null, '', hrefOf(rest))

@@ -13,11 +13,11 @@ import type {
   ViewRequest,
 } from '../stream/protocol.js'
 
-/** Most entries that the page keeps by itself; older ones are asked for. */
+/** How many entries the page keeps itself; older ones are requested from the server. */
 const keptEntries = 2_000
 const keptSamples = 600
 
-/** What the server refused, in its words. */
+/** Raised when the server has refused a request, with the server's message. */
 export class Refused extends Error {
   readonly code: string
 
@@ -27,12 +27,15 @@ export class Refused extends Error {
   }
 }
 
-/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes, for now. */
+/**
+ * `connecting` also while the browser reconnects by itself; `ended`: the server has announced that nothing more will
+ * come, for now.
+ */
 export type ConnectionStatus = 'connecting' | 'live' | 'ended' | 'refused'
 
 /**
- * The one line to the server: its stream of messages as signals, and questions. What arrives within one frame of the screen is shown
- * in that frame together, however much it is.
+ * The connection to the server: its stream of messages as signals, and requests. Everything that arrives within one
+ * animation frame is shown together in that frame.
  */
 export class Connection {
   readonly #status = signal<ConnectionStatus>('connecting')
@@ -61,27 +64,27 @@ export class Connection {
     return this.#entries
   }
 
-  /** Measurements since the page was opened, oldest first. */
+  /** Samples since the page was opened, oldest first. */
   get samples(): ReadonlySignal<readonly Sample[]> {
     return this.#samples
   }
 
-  /** How often each view has changed: whoever shows one asks again. */
+  /** How often each view has changed; a screen that shows a view requests it again then. */
   get versions(): ReadonlySignal<Readonly<Partial<Record<ViewName, number>>>> {
     return this.#versions
   }
 
-  /** Entries that this page was too slow or too late for. */
+  /** Entries that this page missed because it was slow or late. */
   get missed(): ReadonlySignal<number> {
     return this.#missed
   }
 
-  /** A recording is shown that was opened in the page. */
+  /** Whether a recording is shown that was opened in the page. */
   get isRecording(): ReadonlySignal<boolean> {
     return this.#isRecording
   }
 
-  /** Why nothing more comes. */
+  /** Why no more messages will come. */
   get farewell(): ReadonlySignal<string | undefined> {
     return this.#farewell
   }
@@ -101,8 +104,9 @@ export class Connection {
   }
 
   /**
-   * Shows a recording instead of the server, until the page is loaded anew. It is read in the page and goes nowhere. Rejects with
-   * `invalid_input` for what is no recording; then all is as it was. `onProgress` is told what part of it has been read, from 0 to 1.
+   * Shows a recording instead of the server, until the page is reloaded. The file is read in the page and not sent
+   * anywhere. Rejects with `invalid_input` if it is not a recording; then nothing changes. `onProgress` receives the
+   * fraction that has been read, from 0 to 1.
    */
   async openRecording(file: File, onProgress: (fraction: number) => void): Promise<void> {
     const over = new AbortController()
@@ -134,7 +138,7 @@ export class Connection {
     try {
       for await (const { json } of source.follow(undefined, over)) this.#receive(JSON.parse(json) as ServerMessage)
     } catch (error) {
-      // The file is gone, or is not what it was.
+      // The file is gone, or has been changed.
       this.#farewell.value = error instanceof Error ? error.message : String(error)
       this.#status.value = 'ended'
     }
@@ -147,13 +151,13 @@ export class Connection {
     this.#frame = undefined
   }
 
-  /** Raises {@link Refused}, or the browser's own error when nobody answers. */
+  /** Requests a view. Raises {@link Refused}, or the browser's own error if the server does not answer. */
   async ask<Request extends ViewRequest>(request: Request, aborted?: AbortSignal): Promise<ViewOf<Request>> {
     const answer = this.#recording?.source.view(request) ?? this.#post('query', request, aborted)
     return (await answer) as ViewOf<Request>
   }
 
-  /** Raises {@link Refused}. */
+  /** Requests an action. Raises {@link Refused}. */
   async act(request: ActionRequest): Promise<ActionAnswer> {
     return (await (this.#recording?.source.act(request) ?? this.#post('action', request))) as ActionAnswer
   }
@@ -207,7 +211,7 @@ export class Connection {
         case 'bye':
           this.#farewell.value = message.reason
           this.#status.value = 'ended'
-          // A service may be started again at the same address: the browser goes on asking for it.
+          // A service may be restarted at the same address, so the browser keeps trying.
           if (this.#hello.value?.source.type !== 'runtime') this.#source?.close()
           break
       }

@@ -3,7 +3,7 @@ import { connection } from './connection.js'
 import { showAll } from './parts/visible.js'
 import { Shell } from './shell.js'
 
-// Before whatever else looks at an element: no screen can forget it.
+// Runs before any other code sees an element, so that no screen can forget it.
 const before = options.vnode?.bind(options)
 options.vnode = (element) => {
   showAll(element)

@@ -19,7 +19,7 @@ import { Processes } from './views/processes.js'
 import { Sequence } from './views/sequence.js'
 import { Waits } from './views/waits.js'
 
-/** Screens of the menu in order; one is shown where the server has its view. The number is its key on the keyboard. */
+/** Screens of the menu in order; each is shown if the server has its view. Its number is its keyboard shortcut. */
 const menu: readonly { readonly screen: string; readonly title: string; readonly view: ViewName }[] = [
   { screen: 'overview', title: 'Overview', view: 'overview' },
   { screen: 'list', title: 'Work', view: 'list' },
@@ -34,10 +34,10 @@ const menu: readonly { readonly screen: string; readonly title: string; readonly
   { screen: 'node', title: 'Node', view: 'node' },
 ]
 
-/** Screens that are not in the menu, and where they belong. */
+/** Screens that are not in the menu, and the screen they belong to. */
 const parents: Readonly<Record<string, string>> = { item: 'list', machine: 'machines', feed: 'feeds' }
 
-/** Screens that go back in time. */
+/** Screens that can show the past. */
 const travelling: ReadonlySet<string> = new Set([
   'list',
   'item',
@@ -48,7 +48,7 @@ const travelling: ReadonlySet<string> = new Set([
   'processes',
 ])
 
-/** What stands around every screen: where one is, where one can go, how the line to the server is, and the way through time. */
+/** The frame around every screen: the current place, the menu, the state of the connection, and time travel. */
 export function Shell(): JSX.Element {
   const hello = connection.hello.value
   const at = place.value.at
@@ -60,7 +60,7 @@ export function Shell(): JSX.Element {
         class="skip"
         href="#content"
         onClick={(event) => {
-          // The address says where somebody is on the page, and stays.
+          // The hash holds the place on the page, and must not change.
           event.preventDefault()
           document.getElementById('content')?.focus()
         }}
@@ -111,8 +111,8 @@ export function Shell(): JSX.Element {
 }
 
 /**
- * What the screen is called, also in the title of the window. Whoever goes to another screen goes on there with the keyboard, and hears
- * what it is called.
+ * The title of the screen, also of the window. On a change of screen it gets the keyboard focus, so that screen readers
+ * announce it.
  */
 function Title(): JSX.Element {
   const { screen, subject, item } = place.value
@@ -132,7 +132,7 @@ function Title(): JSX.Element {
   )
 }
 
-/** Another subject begins with nothing of the one before. */
+/** A new subject starts with fresh component state. */
 function keyOf({ screen, subject, item }: Place): string {
   return JSON.stringify([screen, subject, item])
 }
@@ -198,7 +198,7 @@ function Status(): JSX.Element {
   )
 }
 
-/** A slider over what the stream holds. Away from its right end, what is shown is as it was then. */
+/** A slider over the entries that the stream holds. Left of its right end, the past is shown. */
 function TimeTravel(): JSX.Element | null {
   const hello = connection.hello.value
   const newest = usePaced(connection.entries).at(-1)?.n ?? hello?.newest ?? 0
@@ -253,7 +253,7 @@ function TimeTravel(): JSX.Element | null {
   )
 }
 
-/** `/` goes to the filter, digits to the screens, Escape back to now. */
+/** `/` focuses the filter, digits open screens, Escape returns to the present. */
 function useKeyboard(screens: readonly string[]): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {

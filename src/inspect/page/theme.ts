@@ -3,20 +3,20 @@ import { effect, signal } from '@preact/signals'
 const themes = ['auto', 'light', 'dark'] as const
 type Theme = (typeof themes)[number]
 
-/** `auto` follows the system. Kept in the browser. */
+/** `auto` follows the system. Stored in the browser. */
 export const theme = signal<Theme>(kept())
 
 effect(() => {
   document.documentElement.dataset['theme'] = theme.value
 })
 
-/** From `auto` to `light` to `dark` and round again. */
+/** Cycles through `auto`, `light` and `dark`. */
 export function nextTheme(): void {
   theme.value = themes[(themes.indexOf(theme.value) + 1) % themes.length] ?? 'auto'
   try {
     localStorage.setItem('stateward.theme', theme.value)
   } catch {
-    // A browser that keeps nothing shows what was chosen until it is closed.
+    // Without storage the choice lasts until the browser is closed.
   }
 }
 

@@ -1,10 +1,10 @@
 import type { ReadonlySignal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
 
-/** Least milliseconds between two drawings. */
+/** Minimum milliseconds between two renderings. */
 const pauseMs = 200
 
-/** A value that changes with every frame, a few times a second: for what is costly to draw. */
+/** A value that changes with every frame, throttled to a few times a second: for what is costly to draw. */
 export function usePaced<Value>(source: ReadonlySignal<Value>): Value {
   const [value, setValue] = useState(source.peek())
   useEffect(() => {

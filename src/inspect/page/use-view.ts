@@ -2,19 +2,19 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ViewOf, ViewRequest } from '../stream/protocol.js'
 import { connection } from './connection.js'
 
-/** Least milliseconds between two times that the same is asked. */
+/** Minimum milliseconds between two identical requests. */
 const pauseMs = 250
 
-/** What was answered last, and why asking again has failed. */
+/** The last answer, and why the latest request failed. */
 export interface Shown<Answer> {
   readonly view: Answer | undefined
   readonly error: string | undefined
 }
 
 /**
- * Asks for a view and again whenever the server says that it has changed, at most four times a second; or, where `isOnce` says that
- * what follows is known otherwise, once for each stream. Until the answer is there the one before it stays, if it was of the same
- * view; an answer to an older question is dropped.
+ * Requests a view, and again whenever the server reports that it has changed, at most four times a second; with
+ * `isOnce`, for views whose changes are known otherwise, once per stream. The previous answer of the same view is kept
+ * until the new one arrives; answers to outdated requests are dropped.
  */
 export function useView<Request extends ViewRequest>(
   request: Request | undefined,

@@ -15,34 +15,40 @@ import type { StreamEntry } from '../stream/protocol.js'
 import { ShownValues } from '../stream/shown-values.js'
 import { randomToken, serveSource, type InspectorRequestHandler } from './inspector-server.js'
 
-/** How the inspector of a runtime is mounted in a server of yours. */
+/** How to mount the inspector of a runtime in your own server. */
 export interface InspectorHandlerOptions extends InspectorViewOptions {
   readonly runtime: Runtime
-  /** The secret in its address: 16 to 1024 letters, digits, `-` and `_`. Default: a random one, see {@link InspectorHandler.path}. */
+  /**
+   * The secret in its address: 16 to 1024 letters, digits, `-` and `_`. Default: a random one, see {@link
+   * InspectorHandler.path}.
+   */
   readonly token?: string
-  /** Decides about each request, after the token; anything but `true` refuses it, and so does what it throws. */
+  /**
+   * Authorizes each request after the token was checked; any result but `true` refuses it, and so does an exception.
+   */
   readonly authorize?: (request: HttpRequest) => boolean | Promise<boolean>
   /**
-   * Names by which the server is reached, with a port or for every port; `any` where something else checks them, which needs
-   * `authorize`. Default: `localhost`, `127.0.0.1` and `[::1]`.
+   * Host names by which the server may be addressed, with a port or for every port; `any` if something else checks
+   * them, which requires `authorize`. Default: `localhost`, `127.0.0.1` and `[::1]`.
    */
   readonly hosts?: readonly string[] | 'any'
-  /** Where it begins, for instance `/inspect`, unless the framework takes that away. Default: none. */
+  /** The base path of its routes, for instance `/inspect`, unless the framework strips it. Default: none. */
   readonly basePath?: string
-  /** The last look at an entry of the stream; false keeps it out. */
+  /** Called for each entry of the stream; false leaves it out. */
   readonly filter?: (entry: StreamEntry) => boolean
-  /** Default: that of the system. */
+  /** Default: the system clock. */
   readonly clock?: Clock
-  /** Hears of the faults of the inspector. */
+  /** Receives the faults of the inspector. */
   readonly logger?: Logger
 }
 
 /**
- * Answers requests for the inspector; can be passed on as it is: to `node:http`, to Express (`app.use('/inspect', handler)`), to
- * Fastify (`reply.hijack(); handler(request.raw, reply.raw)`). With `next` a request that it has no route for is passed on.
+ * Handles requests for the inspector. It can be passed directly to `node:http`, to Express (`app.use('/inspect',
+ * handler)`) and to Fastify (`reply.hijack(); handler(request.raw, reply.raw)`). With `next`, requests without a route
+ * are passed on.
  */
 export interface InspectorHandler extends InspectorRequestHandler, AsyncDisposable {
-  /** Where the page is, with the secret in it: `/inspect/<token>/`. */
+  /** The path of the page, including the secret: `/inspect/<token>/`. */
   readonly path: string
 }
 
@@ -68,12 +74,12 @@ const optionsOfHandler = optionsSchema<InspectorHandlerOptions>({
   logger: v.optional(loggerSchema),
 })
 
-/** Entries that are held unless told otherwise. */
+/** The default number of entries that are held. */
 const defaultCapacity = 10_000
 
 /**
- * The inspector of a runtime, for a server of yours: a page that shows live what happens in it, and does nothing unless
- * `actions` says so. Nobody pays for it before somebody looks.
+ * Creates the inspector of a runtime for your own server: a page that shows live what happens in the runtime, and is
+ * read-only unless `actions` allows more. It costs nothing until somebody opens it.
  *
  * Raises `invalid_input` naming the option.
  */

@@ -23,23 +23,26 @@ export interface InspectorServing {
   readonly logger: Logger
 }
 
-/** The longest body of a request, in bytes: an answer to a question is the longest there is. */
+/** The maximum size of a request body in bytes; the largest are answers to questions. */
 const maxBodyBytes = 256 * 1024
-/** Pages that may be open at once. */
+/** The maximum number of open pages. */
 const maxStreams = 32
 const heartbeatMs = 15_000
-/** Milliseconds that a page has to read the next 64 KiB; then it is hung up on, and may come back. */
+/**
+ * How long a page has to read the next 64 KiB, in milliseconds; after that its connection is closed, and it may
+ * reconnect.
+ */
 const stallMs = 30_000
 
-/** A secret that nobody guesses: 192 bits. */
+/** A secret that cannot be guessed: 192 random bits. */
 export function randomToken(): string {
   return randomBytes(24).toString('base64url')
 }
 
-/** What answers requests for a source. */
+/** Handles requests for a source. */
 export type InspectorRequestHandler = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void
 
-/** Serves a source to who knows the token. */
+/** Serves a source to clients that know the token. */
 export function serveSource(serving: InspectorServing): InspectorRequestHandler {
   const { source, token, hosts = localHosts, origins = [], basePath = '', authorize, clock, logger } = serving
   const guard = new Guard({

@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { systemClock } from '../../base/clock.js'
 import type { InspectorRequestHandler } from './inspector-server.js'
 
-/** Milliseconds that viewers have to take the last word. */
+/** How long viewers have to read the last message, in milliseconds. */
 const closeGraceMs = 500
 
-/** A server that listens on this machine alone. */
+/** A server that listens on this machine only. */
 export interface LocalServer extends AsyncDisposable {
   readonly port: number
 }
@@ -25,7 +25,7 @@ export async function listenLocally(handler: InspectorRequestHandler, port = 0):
       const closed = once(server, 'close')
       server.close()
       server.closeIdleConnections()
-      // Viewers are told the last word; one that does not read it is hung up on.
+      // Viewers get a last message; the connections of those that do not read it are closed.
       const grace = systemClock.setTimeout(() => server.closeAllConnections(), closeGraceMs)
       await closed
       systemClock.clearTimeout(grace)

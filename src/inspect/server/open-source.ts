@@ -9,22 +9,22 @@ import { RemoteSource } from '../sources/remote-source.js'
 import type { InspectorSource } from '../sources/source.js'
 import { ShownValues } from '../stream/shown-values.js'
 
-/** What is to be looked at from outside. */
+/** Options for opening a source from outside the process. */
 export interface OpenSourceOptions {
   /** Address of an inspector, a data directory, or the file of a recording. */
   readonly target: string
-  /** Whether contents are shown; those of a recording and of a service are shown as far as these have them. */
+  /** Whether contents are shown; recordings and services show what they themselves contain or allow. */
   readonly values: boolean
-  /** The directory of the journal in the one that is named. Rejects where there is none. */
+  /** Finds the journal's directory within the given one. Rejects if there is none. */
   readonly locate: (directory: string) => Promise<string>
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
-/** Entries of the stream of a directory that are held. */
+/** Number of held entries for the stream of a directory. */
 const capacity = 10_000
 
-/** Opens what a command line names. Rejects as the source does. */
+/** Opens the target of a command line. Rejects like the source does. */
 export async function openSource(options: OpenSourceOptions): Promise<InspectorSource> {
   const { target, values, locate, clock, signal } = options
   if (/^https?:\/\//i.test(target)) return RemoteSource.open(target, signal)
@@ -39,7 +39,7 @@ async function isFile(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile()
   } catch {
-    // That there is nothing says whoever looks for the journal.
+    // A missing target is reported by whoever looks for the journal.
     return false
   }
 }

@@ -13,11 +13,11 @@ export interface PageFile {
   readonly etag: string
 }
 
-/** What the build says of the page: every file, the type of its content and the hash of its bytes. */
+/** The build's list of files: for each the content type and the hash of its bytes. */
 const listSchema = strictSchema({
   files: v.array(
     strictSchema({
-      /** A plain name, below the folder of the page. */
+      /** A plain name, directly in the folder of the page. */
       name: v.pipe(v.string(), v.regex(/^[\w.-]{1,200}$/)),
       type: v.pipe(v.string(), v.regex(/^[\w.+-]+\/[\w.+-]+(; charset=utf-8)?$/)),
       sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
@@ -25,15 +25,15 @@ const listSchema = strictSchema({
   ),
 })
 
-/** Where the page is in the package. */
+/** The folder of the page in the package. */
 function pageFolder(): string {
   return join(packageFolder(), 'dist', 'inspect-page')
 }
 
 /**
- * The files of the page by their names, as the build has listed them in `files.json`: what is not listed is not served, and what is
- * not what it was when the package was built is not either. Read once, when somebody first opens the page. `undefined` where the
- * package was not built.
+ * The files of the page by name, as the build listed them in `files.json`. Files that are not listed, or that have
+ * changed since the build, are not served. Read once, when the page is first opened. `undefined` if the package was not
+ * built.
  */
 export function readPageFiles(folder: string = pageFolder()): ReadonlyMap<string, PageFile> | undefined {
   let text: string

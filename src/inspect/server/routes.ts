@@ -10,7 +10,7 @@ export interface InspectorCall extends ServedCall {
   readonly source: InspectorSource
 }
 
-/** What the page may do: run its own script, show its own style, and ask its own server. Nothing else, whatever is in a name. */
+/** The page may run its own script, use its own style, and connect to its own server, whatever text it shows. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -24,7 +24,7 @@ const policy = [
   "require-trusted-types-for 'script'",
 ].join('; ')
 
-/** Headers of every answer: the secret in the address goes nowhere, and nobody frames the page. */
+/** Headers of every answer: the secret in the address must not leak, and the page must not be framed. */
 export const inspectorHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': policy,
   'referrer-policy': 'no-referrer',
@@ -36,7 +36,7 @@ export const inspectorHeaders: Readonly<Record<string, string>> = {
   'x-robots-tag': 'noindex',
 }
 
-/** Any object: what is in it is checked by the decoder of the protocol. */
+/** Any object; the decoder of the protocol checks its content. */
 const anyObject = v.record(v.string(), v.unknown())
 
 const route = (
@@ -52,9 +52,9 @@ const route = (
   },
 })
 
-/** What the inspector answers. The first part of each path is the secret. */
+/** The routes of the inspector. The first part of each path is the secret. */
 export const inspectorRoutes: readonly ServedRoute<InspectorCall>[] = [
-  // Everything on the page is relative to its address, which has to end in a slash for that.
+  // All URLs on the page are relative to its address, which must therefore end in a slash.
   route('GET', '', ({ params }) => ({ status: 308, body: {}, headers: { location: `${params['token']}/` } })),
   route('GET', '/', (call) => fileReply(call, 'index.html')),
   route('GET', '/events', (call) => {

@@ -6,12 +6,12 @@ import type { RunId, TaskId } from '../../tasks/index.js'
 import type { ActionAnswer, ActionName, ActionRequest, ItemRef } from '../stream/protocol.js'
 import { readOnly } from './stream-source.js'
 
-/** What is written where a viewer gives no reason. */
+/** The reason that is recorded when a viewer gives none. */
 const usualReason = 'asked for in the inspector'
 
 /**
- * Does what a viewer asks, through the ordinary doors. Rejects with `inspector_read_only` unless the action is among those that are
- * allowed, with `invalid_input`, `not_found`, and with the refusals of the doors.
+ * Carries out an action of a viewer through the ordinary functions of the rooms. Rejects with `inspector_read_only`
+ * unless the action is allowed, with `invalid_input`, `not_found`, and with the refusals of the rooms.
  */
 export async function actOnRuntime(
   runtime: Runtime,
@@ -58,7 +58,7 @@ async function cancel(runtime: Runtime, item: ItemRef, reason: string): Promise<
   }
 }
 
-/** An operation is ended at once; that a process is to be given up is written down for whoever runs it. */
+/** An operation is ended at once; for a process the request is recorded for whoever runs it. */
 async function terminate(runtime: Runtime, item: ItemRef, reason: string): Promise<void> {
   switch (item.type) {
     case 'operation': {

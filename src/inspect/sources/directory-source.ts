@@ -30,7 +30,7 @@ import { occupancyOfRuns } from './run-occupancy.js'
 import { stateView, viewsOfRooms } from './state-view.js'
 import { readOnly, StreamSource } from './stream-source.js'
 
-/** How a directory is looked at. */
+/** How a directory is read. */
 export interface DirectorySourceOptions {
   readonly directory: string
   readonly clock: Clock
@@ -39,32 +39,35 @@ export interface DirectorySourceOptions {
   readonly lingerMs?: number
 }
 
-/** Milliseconds between two looks at whether the directory has changed. */
+/** Milliseconds between two checks whether the directory has changed. */
 const lookPauseMs = 250
-/** A look takes no more than this share of the time: a large directory is read less often. */
+/** Reading takes at most this fraction of the time: a large directory is read less often. */
 const readingShare = 0.2
-/** Events that are told of when somebody begins to look: the last of them. */
+/** How many of the latest events are shown to the first viewer. */
 const mostEvents = 5000
 
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
-/** No actors can be seen from outside. */
+/** Actors cannot be seen from outside their process. */
 const views = viewsOfRooms.filter((view) => view !== 'actors')
 
 function viewsOf({ node }: DirectoryState): readonly ViewName[] {
   return node === undefined ? views : [...views, 'node']
 }
 
-/** A data directory, read beside its owner or after it: without its lock, and without writing anything. */
+/**
+ * A data directory that is read while its owner runs or after it has ended, without its lock and without writing
+ * anything.
+ */
 export class DirectorySource extends StreamSource {
   readonly #own: DirectorySourceOptions
   #reading: DirectoryState
   #state: InspectedState
-  /** Texts of the rows that were told, by item. */
+  /** The rows that were published, as text, by item. */
   #rows = new Map<string, string>()
-  /** Sequence of the last event that was told of. */
+  /** Sequence of the last event that was published. */
   #told: number | undefined
   #seen: string | undefined
-  /** Aborts when nobody looks any more; absent while nobody does. */
+  /** Aborts when the last viewer leaves; absent while there is none. */
   #watching: AbortController | undefined
   #hasBegun = false
 
@@ -86,7 +89,7 @@ export class DirectorySource extends StreamSource {
     this.#state = stateOf(reading, own)
   }
 
-  /** Rejects as {@link readDirectory} does. */
+  /** Opens a directory. Rejects like {@link readDirectory}. */
   static async open(own: DirectorySourceOptions): Promise<DirectorySource> {
     return new DirectorySource(own, await readDirectory({ directory: own.directory }))
   }
@@ -129,7 +132,7 @@ export class DirectorySource extends StreamSource {
     return stateView(this.#state, request, this.#own.directory)
   }
 
-  /** Looks again and again until nobody looks any more. */
+  /** Checks repeatedly until the last viewer leaves. */
   async #watch(signal: AbortSignal): Promise<void> {
     const { clock, directory } = this.#own
     while (!signal.aborted) {
@@ -141,7 +144,8 @@ export class DirectorySource extends StreamSource {
         if (isChanged) await this.#read(signal)
         this.#seen = appearance
       } catch {
-        // Its owner is just making it anew, or it is gone: the last that was seen stays, and is looked for again.
+        // The directory is being recreated by its owner, or is gone: the last state stays, and the next check looks
+        // again.
       }
       const took = clock.monotonicNow() - startedAt
       await pause(clock, isChanged ? Math.max(lookPauseMs, took / readingShare) : lookPauseMs, signal)
@@ -221,7 +225,7 @@ export class DirectorySource extends StreamSource {
   }
 }
 
-/** Resolves after a while, or at once when the signal aborts. */
+/** Resolves after a delay, or at once when the signal aborts. */
 async function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise<void>((resolve) => {

@@ -16,7 +16,7 @@ import { runMachine } from '../../../machines/run.js'
 import { turnMachine } from '../../../machines/turn.js'
 import { waitAllBarrierMachine } from '../../../machines/wait-all-barrier.js'
 
-/** The charts of this package: those of actors, and those that move rows. */
+/** The charts of this package: those of actors, and those of rows. */
 export const knownMachines: readonly AnyStateMachine[] = [
   operationMachine,
   operationRegistryMachine,

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { StatewardError } from '../../base/errors.js'
 import type { RecordingFile } from './recording-index.js'
 
-/** Opens a recording on the disk. Rejects with `recording_unreadable`. */
+/** Opens a recording on disk. Rejects with `recording_unreadable`. */
 export async function openRecordingFile(path: string): Promise<RecordingFile> {
   let file: FileHandle
   try {

@@ -6,32 +6,32 @@ import type { MachineTable } from '../stream/machine-table.js'
 import type { RecordingHeader, Sample, StreamEntry } from '../stream/protocol.js'
 import { RowTable } from '../stream/row-table.js'
 
-/** Entries of one recording that are read at most. */
+/** The maximum number of entries read from one recording. */
 export const mostEntries = 1_000_000
-/** Bytes of one line at most. */
+/** The maximum length of a line in bytes. */
 const longestLine = 1024 * 1024
-/** Bytes that are read at once. */
+/** The number of bytes per read. */
 export const pieceSize = 256 * 1024
-/** Entries from one place in the file that is remembered to the next. */
+/** The position of every so many entries is remembered. */
 export const entriesPerPlace = 1000
-/** States of all tables that are remembered at most, so that going back in time need not begin at the first entry. */
+/** The maximum number of checkpoints, which save replaying from the first entry when going back in time. */
 const mostCheckpoints = 8
-/** What each of them remembers at most, whatever the recording says. */
+/** The bounds of each checkpoint, whatever the recording contains. */
 const rowBounds = { live: 50_000, ended: 50_000, characters: 16 * 1024 * 1024 }
 const actorBounds = { live: 10_000, ended: 10_000, characters: 8 * 1024 * 1024 }
-/** Points of plots that are kept; of more every second one goes, again and again. */
+/** The maximum number of samples for plots; when there are more, every second one is dropped, repeatedly. */
 const mostSamples = 600
-/** Lines that cannot be understood, after which nobody goes on. */
+/** The number of malformed lines after which reading stops. */
 const mostBadLines = 1000
 
-/** Where a recording is read from: a file on the disk, or one that was given to the page. */
+/** Where a recording is read from: a file on disk, or one opened in the page. */
 export interface RecordingFile extends AsyncDisposable {
   readonly name: string
-  /** So many bytes from a position on; fewer at its end, none behind it. */
+  /** Reads `many` bytes from a position; fewer at the end of the file, none behind it. */
   read(from: number, many: number): Promise<Uint8Array>
 }
 
-/** How things were right after an entry. */
+/** The state right after an entry. */
 export interface Checkpoint {
   /** Number of the entry; 0 before the first. */
   readonly n: number
@@ -39,28 +39,28 @@ export interface Checkpoint {
   readonly rows: RowTable
 }
 
-/** A recording that has been read once: where its entries are, and how things stood here and there. */
+/** A recording that has been read once: the positions of its entries, and checkpoints of the state. */
 export interface RecordingIndex {
   readonly header: RecordingHeader
-  /** Where in the file the lines begin of the first entry, and of every thousandth after it. */
+  /** File positions of the first entry's line, and of every thousandth after it. */
   readonly places: readonly number[]
-  /** How many entries there are; they are numbered anew from 1. */
+  /** The number of entries; they are renumbered from 1. */
   readonly entryCount: number
-  /** Bytes that were understood. */
+  /** The number of bytes that were understood. */
   readonly size: number
   readonly checkpoints: readonly Checkpoint[]
   readonly end: Checkpoint
   readonly samples: readonly Sample[]
-  /** What was left out, in words; absent when all was understood. */
+  /** What was left out, in words; absent if nothing was. */
   readonly notice?: string
 }
 
 /**
- * Reads a recording, once, in pieces between which the event loop runs; what it keeps is bounded whatever the file holds. Lines
- * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut. `onRead` is told how many
- * bytes have been read, from time to time.
+ * Reads a recording, once, in pieces between which the event loop runs; memory is bounded whatever the file contains.
+ * Malformed lines are left out and counted; a recording that is too long or incomplete is cut. `onRead` is called from
+ * time to time with the number of bytes read so far.
  *
- * Rejects with `invalid_input` for what is no recording, or one of another version.
+ * Rejects with `invalid_input` if it is not a recording, or has another version.
  */
 export async function indexRecording(
   file: RecordingFile,
@@ -78,13 +78,13 @@ export async function indexRecording(
   return reading.finish()
 }
 
-/** A line, where it is whole and not too long; otherwise only where it was. */
+/** A line, if it is complete and not too long; otherwise only its position. */
 export interface RecordingText {
   readonly bytes: Uint8Array | undefined
   readonly position: number
 }
 
-/** The lines of a file between two positions. Every piece is followed by a turn of the event loop. */
+/** The lines of a file between two positions. Control returns to the event loop after every piece. */
 export async function* linesOf(file: RecordingFile, from: number, to: number): AsyncGenerator<RecordingText> {
   let rest = new Uint8Array(0)
   let position = from
@@ -120,7 +120,7 @@ class Reading {
   readonly #rows = new RowTable(rowBounds)
   readonly #places: number[] = []
   #checkpoints: Checkpoint[] = []
-  /** Entries from one checkpoint to the next; doubled whenever there are too many. */
+  /** Entries between two checkpoints; doubled whenever there are too many. */
   #stride = 10_000
   #samples: Sample[] = []
   #sampleStride = 1
@@ -135,7 +135,7 @@ class Reading {
     this.#machines = machines
   }
 
-  /** False when nothing more is to be read. Raises `invalid_input` for a first line that is no header. */
+  /** Takes a line; false when reading should stop. Raises `invalid_input` if the first line is not a header. */
   take(bytes: Uint8Array | undefined, position: number): boolean {
     if (this.#header === undefined) {
       this.#header = decodeRecordingHeader(parsed(bytes))

@@ -31,7 +31,7 @@ import {
 } from './recording-index.js'
 import { isAbout, readOnly, StreamSource, viewUnknown } from './stream-source.js'
 
-/** How a recording is looked at. */
+/** How a recording is read. */
 export interface RecordingSourceOptions {
   /** Closed with the source. */
   readonly file: RecordingFile
@@ -39,24 +39,24 @@ export interface RecordingSourceOptions {
   readonly release: string
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Told how many bytes have been read, from time to time. */
+  /** Called from time to time with the number of bytes read so far. */
   readonly onRead?: (bytes: number) => void
 }
 
 const views: readonly ViewName[] = ['overview', 'list', 'item', 'history', 'machines', 'machine', 'actors', 'entries']
 
-/** Entries of a recording that are sent over the stream: the last of them; the others are asked for. */
+/** How many of the latest entries are sent over the stream; the others can be requested. */
 const mostStreamed = 1000
-/** Entries that one request reads at most. */
+/** The maximum number of entries read for one request. */
 const mostRead = 200_000
-/** Steps of a history that are shown. */
+/** The maximum number of steps shown of a history. */
 const mostHistory = 10_000
 
-/** A recording: everything is as it was at its end, or at any entry that is asked for. */
+/** A recording, shown as of its end, or as of any requested entry. */
 export class RecordingSource extends StreamSource {
   readonly #file: RecordingFile
   readonly #index: RecordingIndex
-  /** The last past that was asked for; the next one is mostly not far from it. */
+  /** The last past state that was requested; the next request is usually close to it. */
   #past: Checkpoint | undefined
 
   private constructor(own: RecordingSourceOptions, index: RecordingIndex, machines: MachineTable) {
@@ -76,7 +76,7 @@ export class RecordingSource extends StreamSource {
     this.samples.push(...index.samples)
   }
 
-  /** Rejects as {@link indexRecording} does. */
+  /** Opens a recording. Rejects like {@link indexRecording}. */
   static async open(own: RecordingSourceOptions): Promise<RecordingSource> {
     const machines = new MachineTable()
     try {
@@ -166,7 +166,7 @@ export class RecordingSource extends StreamSource {
       }
     } else {
       const last = Math.min(newest, before === undefined ? newest : before - 1)
-      // Backwards, one remembered place after another, until there are enough.
+      // Reads backwards from one remembered position to the next, until there are enough.
       for (let to = last, read = 0; to > 0 && found.length < limit && read < mostRead; ) {
         const from = Math.floor((to - 1) / entriesPerPlace) * entriesPerPlace + 1
         const part: StreamEntry[] = []
@@ -228,7 +228,7 @@ export class RecordingSource extends StreamSource {
     }
   }
 
-  /** The end of the recording goes out over the stream, for whoever looks for the first time. */
+  /** Publishes the end of the recording over the stream, for the first viewer. */
   async #fill(): Promise<void> {
     const { entryCount } = this.#index
     const { stream } = this.options
@@ -237,7 +237,7 @@ export class RecordingSource extends StreamSource {
     for await (const entry of this.#entries(from, entryCount)) stream.ring.push(JSON.stringify(entry))
   }
 
-  /** Entries of these numbers, read anew. */
+  /** Reads the entries with these numbers again. */
   async *#entries(from: number, to: number): AsyncGenerator<StreamEntry> {
     const { places, size } = this.#index
     const place = Math.floor((from - 1) / entriesPerPlace)
@@ -260,7 +260,7 @@ function entryIn(bytes: Uint8Array | undefined, n: number): StreamEntry | undefi
     const line = decodeRecordingLine(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
     return line.type === 'machine' || line.type === 'sample' ? undefined : { ...line, n }
   } catch {
-    // Left out when it was read first, too.
+    // It was left out in the first pass, too.
     return undefined
   }
 }

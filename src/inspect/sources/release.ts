@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
-/** The folder of this package, wherever its parts were put together. */
+/** The folder of this package, wherever its parts were bundled. */
 export function packageFolder(): string {
   return dirname(createRequire(import.meta.url).resolve('stateward/package.json'))
 }

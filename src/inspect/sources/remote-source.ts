@@ -4,15 +4,15 @@ import { decodeServerMessage } from '../stream/decode-protocol.js'
 import type { ActionAnswer, ActionRequest, View, ViewRequest } from '../stream/protocol.js'
 import type { InspectorSource, SourceMessage } from './source.js'
 
-/** UTF-16 units of one message at most; whoever sends more is no inspector. */
+/** The maximum length of a message in UTF-16 units; a sender of longer ones is not an inspector. */
 const longestMessage = 16 * 1024 * 1024
 
-/** Raised with code `inspector_unreachable` when an address does not answer as an inspector does. */
+/** Raised with code `inspector_unreachable` when an address does not answer like an inspector. */
 export class InspectorUnreachableError extends StatewardError<'inspector_unreachable', { readonly url: string }> {
   override readonly name = 'InspectorUnreachableError'
 }
 
-/** The inspector of another process, by its address; what it allows, it allows here. */
+/** The inspector of another process, by its address. Its permissions apply here too. */
 export class RemoteSource implements InspectorSource {
   readonly #url: URL
 
@@ -20,7 +20,7 @@ export class RemoteSource implements InspectorSource {
     this.#url = url
   }
 
-  /** Rejects with `inspector_unreachable` when nobody answers there. */
+  /** Connects to an inspector. Rejects with `inspector_unreachable` if it does not answer. */
   static async open(address: string, signal: AbortSignal): Promise<RemoteSource> {
     const url = new URL(address)
     if (!url.pathname.endsWith('/')) url.pathname += '/'
@@ -96,7 +96,7 @@ export class RemoteSource implements InspectorSource {
   }
 
   #unreachable(reason: string, cause?: unknown): InspectorUnreachableError {
-    // Without the secret.
+    // The address without the secret.
     const { origin } = this.#url
     const text = `there is no inspector at ${origin}: ${reason}`
     return new InspectorUnreachableError('inspector_unreachable', text, { url: origin }, { cause })
@@ -107,7 +107,7 @@ async function* piecesOf({ body }: Response): AsyncGenerator<Uint8Array> {
   if (body !== null) yield* body as unknown as AsyncIterable<Uint8Array>
 }
 
-/** What another process says is checked before it is passed on. */
+/** Messages of another process are checked before they are passed on. */
 function messageIn(block: string): SourceMessage | undefined {
   const data: string[] = []
   let id: string | undefined

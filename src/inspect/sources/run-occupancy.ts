@@ -3,7 +3,7 @@ import { isTerminalRunState, runStates, statesOf } from '../../tasks/run.js'
 import { innermostStates } from '../stream/chart-graph.js'
 import type { InspectedState } from '../views/state.js'
 
-/** How many runs are in each innermost state of their chart. O(runs that have not ended). */
+/** The number of runs in each innermost state of their chart. O(runs that have not ended). */
 export function occupancyOfRuns({ tasks }: Pick<InspectedState, 'tasks'>): Readonly<Record<string, number>> {
   const counts = new Map<string, number>()
   const add = (states: readonly string[], count: number): void => {

@@ -14,7 +14,7 @@ import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
 
-/** What a feed is made of. */
+/** Options of a {@link RuntimeFeed}. */
 export interface RuntimeFeedOptions {
   readonly runtime: Runtime
   readonly stream: InspectionStream
@@ -26,15 +26,17 @@ export interface RuntimeFeedOptions {
   readonly onChange: (views: readonly ViewName[]) => void
 }
 
-/** Items and actors that are told of in one turn of the event loop. */
+/** How many items and actors are published in one turn of the event loop. */
 const perTurn = 200
-/** Operations that are introduced as actors to whoever begins to look; the others when something happens to them. */
+/**
+ * How many operations are announced as actors to the first viewer; the others follow when something happens to them.
+ */
 const mostIntroduced = 2000
-/** Tasks that have ended of which a row is made when somebody begins to look: the last of them. */
+/** How many of the latest ended tasks get a row for the first viewer. */
 const mostEndedTasks = 10_000
-/** Milliseconds between two looks at what has changed in the store of processes. */
+/** Milliseconds between two checks for changes in the store of processes. */
 const processPauseMs = 500
-/** Changed processes of one look, and events of each that are told of. */
+/** The maximum number of changed processes per check, and of events for each of them. */
 const mostChanges = 500
 const mostEvents = 20
 
@@ -83,24 +85,24 @@ const filledViews: readonly ViewName[] = ['list', 'overview']
 
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
 
-/** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
+/** Publishes what happens in a runtime to a stream, from the first viewer until the last one leaves. */
 export class RuntimeFeed implements Disposable {
   readonly #options: RuntimeFeedOptions
   readonly #subscriptions: Disposable[]
   readonly #guard: ObserverGuard
-  /** Items whose rows are to be told anew. */
+  /** Items whose rows must be published again. */
   readonly #dirty = new Map<string, ItemRef>()
   readonly #backlog: Iterator<() => void>
   #turn: NodeJS.Immediate | undefined
   #timer: TimeoutHandle
   #cursor: ChangeCursor = ''
-  /** The last event of each running process that was told of. */
+  /** The last published event of each running process. */
   readonly #told = new Map<string, number>()
   #isFirstLook = true
   #isDisposed = false
   readonly #backlogTold = createDeferred<void>()
   readonly #processesTold = createDeferred<void>()
-  /** Resolves when what was there already has been told, or nobody looks any more. */
+  /** Resolves when the existing items have been published, or the last viewer has left. */
   readonly told: Promise<unknown>
 
   constructor(options: RuntimeFeedOptions) {
@@ -143,7 +145,7 @@ export class RuntimeFeed implements Disposable {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
   }
 
-  /** What is there already, one step after another. */
+  /** The existing items, one step after another. */
   *#begin(actors: ActorEvents): Generator<() => void> {
     const { runtime, stream, shown } = this.#options
     const put =
@@ -191,7 +193,7 @@ export class RuntimeFeed implements Disposable {
     this.#options.onChange(taskViews)
   }
 
-  /** The row of an item is told anew, once in a turn however often it has changed. */
+  /** Publishes an item's row again, once per turn however often the item has changed. */
   #mark(item: ItemRef, views: readonly ViewName[]): void {
     if (item.type === 'job') return
     this.#dirty.set(keyOf(item), item)
@@ -254,7 +256,7 @@ export class RuntimeFeed implements Disposable {
       }
       this.#isFirstLook = false
     } catch (fault) {
-      // A store that cannot be reached is asked again; that it could not is told once.
+      // A store that cannot be reached is tried again; its failure is logged once.
       this.#guard(() => {
         throw fault
       })

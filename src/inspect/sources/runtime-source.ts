@@ -30,7 +30,7 @@ import { RuntimeFeed } from './runtime-feed.js'
 import { stateView, viewsOfRooms } from './state-view.js'
 import { StreamSource } from './stream-source.js'
 
-/** How a runtime is looked at. */
+/** How a runtime is shown. */
 export interface RuntimeSourceOptions {
   readonly runtime: Runtime
   readonly clock: Clock
@@ -44,7 +44,7 @@ export interface RuntimeSourceOptions {
   readonly lingerMs?: number
 }
 
-/** A running service, looked at from inside its process. */
+/** A running service, seen from inside its process. */
 export class RuntimeSource extends StreamSource {
   readonly #own: RuntimeSourceOptions
   readonly #state: InspectedState
@@ -116,7 +116,7 @@ export class RuntimeSource extends StreamSource {
     return machine === runMachine.id ? occupancyOfRuns(this.#state) : super.occupancy(machine)
   }
 
-  /** Running code is no part of the stream: it is asked for as it is. */
+  /** Jobs are not part of the stream; they are read when requested. */
   protected override async listView(request: ListRequest): Promise<ListView> {
     if (request.types?.includes('job') !== true || request.at !== undefined) return super.listView(request)
     const rows = this.options.stream.rows.copy()
@@ -131,7 +131,7 @@ export class RuntimeSource extends StreamSource {
     return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
   }
 
-  /** Attempts of tasks, and the sessions that have a limit. */
+  /** The concurrency limits: attempts of tasks, and sessions with a limit. */
   #slots(): readonly SlotRow[] {
     const { tasks } = this.#own.runtime
     const rows: SlotRow[] = []

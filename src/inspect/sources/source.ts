@@ -1,22 +1,25 @@
 import type { ActionAnswer, ActionRequest, ServerMessage, View, ViewRequest } from '../stream/protocol.js'
 
-/** A message on its way to a viewer. */
+/** A message to a viewer. */
 export interface SourceMessage {
   readonly type: ServerMessage['type']
-  /** What the viewer comes back with. */
+  /** The id with which the viewer resumes. */
   readonly id?: string
   /** The message as JSON. */
   readonly json: string
 }
 
-/** Something that can be looked at: a running service, a directory, a recording, or the inspector of somebody else. */
+/** Something to inspect: a running service, a directory, a recording, or another inspector. */
 export interface InspectorSource extends AsyncDisposable {
-  /** Messages from `after` on (an id of an earlier message), until the signal aborts or nothing follows. One is made when one is asked for. */
+  /**
+   * The messages after `after` (the id of an earlier message), until the signal aborts or the source ends. Messages are
+   * built on demand.
+   */
   follow(after: string | undefined, signal: AbortSignal): AsyncIterable<SourceMessage>
-  /** Answers a request. Rejects with `invalid_input`, and with `view_unknown` for a view that is not there. */
+  /** Answers a request. Rejects with `invalid_input`, and with `view_unknown` for a view that it does not have. */
   view(request: ViewRequest): Promise<View>
-  /** Does what is asked. Rejects with `inspector_read_only`, and with what the door of the room rejects with. */
+  /** Carries out an action. Rejects with `inspector_read_only`, and with the errors of the room. */
   act(request: ActionRequest): Promise<ActionAnswer>
-  /** What the stream holds, as lines. */
+  /** The content of the stream, as lines. */
   recording(): AsyncIterable<Uint8Array>
 }

@@ -10,10 +10,10 @@ import type { InspectedState } from '../views/state.js'
 import { waitsView } from '../views/waits.js'
 import { viewUnknown } from './stream-source.js'
 
-/** Views of a source that has rooms to look into. */
+/** The views of a source that has rooms. */
 export const viewsOfRooms: readonly ViewName[] = viewNames.filter((name) => name !== 'node')
 
-/** A view that is made of the rooms. `directory`: where the journal is, if there is one. */
+/** Answers a view from the rooms. `directory`: the directory of the journal, if there is one. */
 export async function stateView(
   state: InspectedState,
   request: ViewRequest,

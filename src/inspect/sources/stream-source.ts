@@ -32,7 +32,7 @@ import { pageOf } from '../views/pages.js'
 import type { InspectorSource, SourceMessage } from './source.js'
 import { Viewer } from './viewer.js'
 
-/** What a {@link StreamSource} is made of. */
+/** Options of a {@link StreamSource}. */
 export interface StreamSourceOptions {
   readonly clock: Clock
   /** The release of this package. */
@@ -43,20 +43,20 @@ export interface StreamSourceOptions {
   readonly views: readonly ViewName[]
   readonly actions: readonly ActionName[]
   readonly showsValues: boolean
-  /** Milliseconds that the last viewer may be away before nobody is taken to look any more. */
+  /** How long after its disconnection the last viewer still counts as present, in milliseconds. */
   readonly lingerMs?: number
 }
 
-/** Entries that go out in one message, and their UTF-16 units. */
+/** The maximum size of a message, in entries and in UTF-16 units. */
 const mostOfMessage = { entries: 500, characters: 256 * 1024 }
-/** Milliseconds from an entry to its message, and from a change of a view to the word about it. */
+/** The delay from an entry to its message, and from a change of a view to its notice, in milliseconds. */
 const entryPauseMs = 50
 const changePauseMs = 250
 const samplePauseMs = 1000
 const firstSampleMs = 250
-/** Points of the plots that are kept: five minutes. */
+/** The maximum number of samples for plots: five minutes. */
 const mostSamples = 300
-/** Entries that a viewer who comes for the first time is shown of what was before. */
+/** How many earlier entries a new viewer is shown. */
 const firstEntries = 1000
 
 const utf8 = new TextEncoder()
@@ -64,8 +64,8 @@ const utf8 = new TextEncoder()
 const defaultLingerMs = 30_000
 
 /**
- * Shows a stream to viewers, and answers what the stream alone can: the list, the actors, the charts. What feeds the stream works
- * only while somebody looks.
+ * Publishes a stream to viewers, and answers the views that need only the stream: the list, the actors, the charts. The
+ * stream is fed only while there are viewers.
  */
 export abstract class StreamSource implements InspectorSource {
   protected readonly options: StreamSourceOptions
@@ -77,7 +77,7 @@ export abstract class StreamSource implements InspectorSource {
   #changeTimer: TimeoutHandle
   #sampleTimer: TimeoutHandle
   #lingerTimer: TimeoutHandle
-  /** What the sample before has counted. */
+  /** The counters at the previous sample. */
   #before = { started: 0, ended: 0, failed: 0, entries: 0, dropped: 0 }
 
   constructor(options: StreamSourceOptions) {
@@ -85,18 +85,18 @@ export abstract class StreamSource implements InspectorSource {
     options.stream.onEntry(() => this.#soonTellEntries())
   }
 
-  /** Somebody looks. */
+  /** The first viewer has come. */
   protected abstract begin(): void
-  /** Nobody looks any more. */
+  /** The last viewer has left. */
   protected abstract end(): void
-  /** Resolves when what was there before anybody looked is in the stream. */
+  /** Resolves when what existed before the first viewer came is in the stream. */
   protected told(): Promise<unknown> {
     return Promise.resolve()
   }
 
-  /** Records of the journal so far. */
+  /** The number of records in the journal so far. */
   protected abstract journalPosition(): number
-  /** A view that the stream alone cannot answer. */
+  /** Answers a view that needs more than the stream. */
   protected abstract otherView(request: ViewRequest): Promise<View>
   abstract act(request: ActionRequest): Promise<ActionAnswer>
 
@@ -120,7 +120,7 @@ export abstract class StreamSource implements InspectorSource {
         const views = viewer.takeChanged()
         if (views.length > 0) yield messageOf({ type: 'changed', views })
         if (stream.ring.newest > last) {
-          // Others have their turn between two messages, however fast the viewer reads.
+          // Gives others a turn between two messages, however fast the viewer reads.
           await nextTurn()
           continue
         }
@@ -188,7 +188,7 @@ export abstract class StreamSource implements InspectorSource {
     }
   }
 
-  /** Nothing will follow: viewers are told why, and let go. */
+  /** Ends the stream: viewers are told why, and disconnected. */
   close(reason: string): void {
     this.#goodbye ??= reason
     this.#stop()
@@ -205,7 +205,7 @@ export abstract class StreamSource implements InspectorSource {
     return Promise.resolve({ view: 'list', ...rows.list(request) })
   }
 
-  /** Tells viewers, soon, that views are not what they were. */
+  /** Notifies viewers, soon, that views have changed. */
   protected touch(views: readonly ViewName[]): void {
     for (const viewer of this.#viewers) viewer.touch(views)
     if (this.#changeTimer !== undefined || this.#viewers.size === 0) return
@@ -215,7 +215,7 @@ export abstract class StreamSource implements InspectorSource {
     }, changePauseMs)
   }
 
-  /** How things were right after an entry, as far as what is held tells. */
+  /** The state right after an entry, as far as the held entries tell. */
   protected pastAt(number: number): { readonly actors: ActorTable; readonly rows: RowTable } {
     const { ring } = this.options.stream
     const [actors, rows] = [new ActorTable(), new RowTable()]
@@ -264,12 +264,12 @@ export abstract class StreamSource implements InspectorSource {
     return { view: 'machine', machine: this.options.machines.graph(id) ?? null, occupancy: this.occupancy(id) }
   }
 
-  /** The first entry that can be asked for. */
+  /** The number of the first entry that can be requested. */
   protected get oldestEntry(): number {
     return this.options.stream.ring.oldest
   }
 
-  /** How many are in each innermost state of a chart. */
+  /** The number of items in each innermost state of a chart. */
   protected occupancy(machine: string): Readonly<Record<string, number>> {
     return this.options.stream.actors.occupancy(machine)
   }
@@ -291,7 +291,7 @@ export abstract class StreamSource implements InspectorSource {
     return { view: 'actors', ...pageOf(rows, window) }
   }
 
-  /** The same for sources that have to read for it. */
+  /** The same for sources that must read the past first. */
   protected past(number: number): Promise<{ readonly actors: ActorTable; readonly rows: RowTable }> {
     return Promise.resolve(this.pastAt(number))
   }
@@ -314,7 +314,7 @@ export abstract class StreamSource implements InspectorSource {
     }
   }
 
-  /** Number of the last entry that a viewer has seen, or is not to be shown. */
+  /** Number of the last entry that a viewer has seen, or should not be shown. */
   #startOf(after: string | undefined): number {
     const { id, ring } = this.options.stream
     const [, digits, stream] = /^(\d{1,15})@([\w-]{1,64})$/.exec(after ?? '') ?? []
@@ -342,7 +342,7 @@ export abstract class StreamSource implements InspectorSource {
     this.#linger()
   }
 
-  /** Somebody asks without following. */
+  /** A request from somebody who does not follow the stream. */
   #look(): () => void {
     this.#feed()
     return () => this.#linger()
@@ -355,7 +355,7 @@ export abstract class StreamSource implements InspectorSource {
     if (this.#isFed || this.#goodbye !== undefined) return
     this.#isFed = true
     this.begin()
-    // Not before what is there already has been told.
+    // Only after the existing items were published.
     this.#sampleTimer = clock.setTimeout(() => this.#takeSample(), firstSampleMs)
   }
 
@@ -425,7 +425,7 @@ function lineOf(line: RecordingLine): Uint8Array {
   return utf8.encode(`${JSON.stringify(line)}\n`)
 }
 
-/** A look at the text of an entry before it is read. */
+/** Checks the text of an entry before it is parsed. */
 function mayMatch(
   json: string,
   words: readonly string[],
@@ -439,7 +439,7 @@ function mayMatch(
   return words.every((word) => searched.includes(word))
 }
 
-/** Whether an entry is about an actor and an item, where these are asked for. */
+/** Whether an entry is about this actor and this item, if given. */
 export function isAbout(entry: StreamEntry, actor: string | undefined, item: string | undefined): boolean {
   if (actor !== undefined) {
     const isIts = 'actor' in entry && (entry.actor === actor || ('source' in entry && entry.source === actor))
@@ -451,12 +451,12 @@ export function isAbout(entry: StreamEntry, actor: string | undefined, item: str
   return entry.type === 'actor' ? entry.item?.id === item : true
 }
 
-/** Raised by what only looks. */
+/** The error of a read-only source. */
 export function readOnly(action: ActionName): StatewardError {
   return new StatewardError('inspector_read_only', `the inspector is read-only: ${action} is not allowed`, { action })
 }
 
-/** Raised for a view that a source has not got. */
+/** The error for a view that a source does not have. */
 export function viewUnknown(view: string): StatewardError {
   return new StatewardError('view_unknown', `there is no view ${view} of this`, { view })
 }

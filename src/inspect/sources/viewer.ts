@@ -1,17 +1,20 @@
 import { onAbort } from '../../base/abort.js'
 import type { Sample, ViewName } from '../stream/protocol.js'
 
-/** Points of a plot that wait for a viewer at most; of a slow one's the oldest go. */
+/** The maximum number of samples queued for a viewer; if it is slow, the oldest are dropped. */
 const mostSamples = 10
 
-/** What waits for one viewer beside the entries of the stream, which wait for nobody. Bounded, however slowly it reads. */
+/**
+ * What is queued for one viewer besides the entries of the stream, which are not queued per viewer. Bounded, however
+ * slowly it reads.
+ */
 export class Viewer {
   readonly #changed = new Set<readonly ViewName[]>()
   #samples: Sample[] = []
   #wake: (() => void) | undefined
   #isWoken = false
 
-  /** These views are not what they were; lists are mostly the same ones again and again. */
+  /** Notes that these views have changed; the arrays are mostly the same ones again and again. */
   touch(views: readonly ViewName[]): void {
     this.#changed.add(views)
   }
@@ -21,7 +24,7 @@ export class Viewer {
     if (this.#samples.length > mostSamples) this.#samples.shift()
   }
 
-  /** The views that have changed since this was asked last. */
+  /** The views that have changed since the last call. */
   takeChanged(): readonly ViewName[] {
     const changed = [...new Set([...this.#changed].flat())]
     this.#changed.clear()
@@ -34,13 +37,13 @@ export class Viewer {
     return samples
   }
 
-  /** There is something to be told. */
+  /** Signals that there is something to send. */
   wake(): void {
     this.#isWoken = true
     this.#wake?.()
   }
 
-  /** Resolves when there is, or the signal has aborted. */
+  /** Resolves when there is something to send, or the signal has aborted. */
   async woken(signal: AbortSignal): Promise<void> {
     if (!this.#isWoken && !signal.aborted) {
       await new Promise<void>((resolve) => {

@@ -16,46 +16,46 @@ import type { MachineTable } from './machine-table.js'
 import type { ItemRef, ShownEvent } from './protocol.js'
 import type { ShownValues } from './shown-values.js'
 
-/** What actors are shown with. */
+/** How actors are shown. */
 export interface ActorEventsOptions {
   readonly stream: InspectionStream
   readonly machines: MachineTable
   readonly shown: ShownValues
-  /** Fraction of the operations that are shown. */
+  /** The fraction of operations that are shown. */
   readonly sample: number
-  /** Told that an item has changed whose actor has moved. */
+  /** Called with the item of an actor that has changed. */
   readonly onMoved: (item: ItemRef) => void
 }
 
-/** What is known of an actor that was introduced. */
+/** What is known of an announced actor. */
 interface Known {
   readonly id: string
   readonly machine: AnyStateMachine | undefined
   readonly item: ItemRef | undefined
-  /** Value of the last snapshot, and the states that it names. */
+  /** The state value of the last snapshot, and the state ids it stands for. */
   value: unknown
   states: readonly string[]
 }
 
-/** Events under way at a time that are remembered: they stand in one another. */
+/** The maximum number of nested events in flight that are remembered. */
 const mostSent = 64
 
 const typeOnly: ReadonlySet<string> = new Set(['type'])
 const noStates: readonly string[] = []
 
-/** Turns the inspection events of XState into entries of a stream. */
+/** Turns XState's inspection events into entries of a stream. */
 export class ActorEvents {
   readonly #options: ActorEventsOptions
   #known = new WeakMap<ActorRefLike, Known>()
   readonly #hidden = new WeakSet<ActorRefLike>()
-  /** Events that were sent by actors and have not moved anybody yet, the last one last. */
+  /** Events that actors have sent and that have not been handled yet, in order. */
   readonly #sent: { readonly event: AnyEventObject; readonly source: ActorRefLike }[] = []
 
   constructor(options: ActorEventsOptions) {
     this.#options = options
   }
 
-  /** Takes the next event. */
+  /** Takes the next inspection event. */
   readonly take = (event: InspectionEvent): void => {
     const { actorRef } = event
     if (this.#hidden.has(actorRef)) return
@@ -75,13 +75,13 @@ export class ActorEvents {
     }
   }
 
-  /** Introduces an actor that runs already, with those above it. */
+  /** Announces a running actor, with its ancestors. */
   introduce(actor: AnyActorRef): void {
     const shown = actor as unknown as InspectedActor
     if (!this.#hidden.has(shown)) this.#introduced(shown, actor.getSnapshot() as Snapshot<unknown>)
   }
 
-  /** Everybody is to be introduced anew. */
+  /** Forgets all actors, so that each is announced again. */
   forget(): void {
     this.#known = new WeakMap()
   }
@@ -130,7 +130,7 @@ export class ActorEvents {
     if (known.item !== undefined) onMoved(known.item)
   }
 
-  /** Who has sent an event. Those behind it have moved nobody. */
+  /** The sender of an event. Events sent after it, which nobody has handled, are dropped. */
   #takeSource(event: AnyEventObject): ActorRefLike | undefined {
     for (let place = this.#sent.length - 1; place >= 0; place -= 1) {
       const sent = this.#sent[place]
@@ -141,7 +141,7 @@ export class ActorEvents {
     return undefined
   }
 
-  /** What is known of an actor, which is introduced first if need be; nothing of one that is not shown. */
+  /** What is known of an actor, which is announced first if needed; `undefined` for a hidden actor. */
   #introduced(actor: InspectedActor, snapshot: Snapshot<unknown>): Known | undefined {
     const known = this.#known.get(actor)
     if (known !== undefined) return known
@@ -206,7 +206,7 @@ function machineOf({ logic }: InspectedActor): AnyStateMachine | undefined {
     : undefined
 }
 
-/** What an actor is the face of: its registry and its job are named after whose they are. */
+/** The item that an actor represents; registries and jobs are named after their items. */
 function itemOf(actor: InspectedActor, operation: string | undefined): ItemRef | undefined {
   if (actor.id.startsWith('job ')) return { type: 'job', id: actor.id.slice('job '.length) }
   const registry = parentOf(actor)?.id ?? ''

@@ -1,19 +1,19 @@
 import type { ActorRow, StreamEntry } from './protocol.js'
 
-/** Actors that are remembered at most: those that run, the first of them going first, and those that have ended. */
+/** The maximum number of remembered actors: running ones, of which the oldest are dropped first, and ended ones. */
 export interface ActorBounds {
   readonly live: number
   readonly ended: number
-  /** UTF-16 units of what is known of them, in all. */
+  /** UTF-16 units of everything remembered about them. */
   readonly characters: number
 }
 
 const usualBounds: ActorBounds = { live: 20_000, ended: 20_000, characters: 64 * 1024 * 1024 }
 
-/** Where every actor stands that a stream has told of: the fold of its entries. */
+/** The state of every actor that a stream has reported, folded from its entries. */
 export class ActorTable {
   readonly #rows: Map<string, ActorRow>
-  /** Those that have ended, the first first. */
+  /** The ended ones, in the order they ended. */
   readonly #ended: Set<string>
   readonly #bounds: ActorBounds
   #characters: number
@@ -25,12 +25,12 @@ export class ActorTable {
     this.#characters = from === undefined ? 0 : from.#characters
   }
 
-  /** A table that goes its own way from here. */
+  /** An independent copy. */
   copy(): ActorTable {
     return new ActorTable(this.#bounds, this)
   }
 
-  /** A table that knows nothing yet. */
+  /** An empty table with the same bounds. */
   empty(): ActorTable {
     return new ActorTable(this.#bounds)
   }
@@ -43,12 +43,12 @@ export class ActorTable {
     return this.#rows.get(actor)
   }
 
-  /** In the order in which they were introduced. */
+  /** In the order they were announced. */
   rows(): Iterable<ActorRow> {
     return this.#rows.values()
   }
 
-  /** How many actors of a chart that run are in each innermost state. */
+  /** The number of running actors in each innermost state of a chart. */
   occupancy(machine: string): Record<string, number> {
     const counts = new Map<string, number>()
     for (const { machine: chart, status, states } of this.#rows.values()) {
@@ -58,7 +58,7 @@ export class ActorTable {
     return Object.fromEntries(counts)
   }
 
-  /** Takes the next entry of the stream. */
+  /** Folds the next entry of the stream. */
   take(entry: StreamEntry): void {
     switch (entry.type) {
       case 'actor': {
@@ -77,7 +77,7 @@ export class ActorTable {
         return
       }
       case 'transition': {
-        // Its introduction may be gone already.
+        // The entry that announced it may have been dropped.
         const known = this.#rows.get(entry.actor) ?? { actor: entry.actor, name: entry.actor }
         this.#put({ ...known, states: entry.states, status: 'active', changedAt: entry.n })
         return
@@ -112,7 +112,7 @@ export class ActorTable {
   }
 }
 
-/** About how much an actor takes in memory. */
+/** The approximate memory that an actor takes. */
 function charactersOf(row: ActorRow | undefined): number {
   if (row === undefined) return 0
   const { actor, name, machine, parent, states } = row

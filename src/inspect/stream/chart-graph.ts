@@ -2,10 +2,10 @@ import type { AnyStateMachine, AnyStateNode, StateValue } from 'xstate'
 import { actionName, eventName, guardName } from '../../../machines/chart-names.js'
 import type { MachineDefinition, StateNode, TransitionEdge } from './protocol.js'
 
-/** Longest text that is shown of a name or description. */
+/** The maximum length of a name or description. */
 const longestText = 2000
 
-/** The chart of a machine as a graph: plain data, names instead of functions. */
+/** Converts the chart of a machine to a graph: plain data, with names instead of functions. */
 export function chartGraph(machine: AnyStateMachine, id: string = machine.id): MachineDefinition {
   const nodes = withDescendants(machine.root)
   const { description } = machine.root
@@ -17,7 +17,7 @@ export function chartGraph(machine: AnyStateMachine, id: string = machine.id): M
   }
 }
 
-/** Ids of the innermost states that the value of a snapshot names; states that the chart does not have are left out. */
+/** The ids of the innermost states in a state value; states that the chart does not have are left out. */
 export function innermostStates(machine: AnyStateMachine, value: StateValue): readonly string[] {
   if (typeof value !== 'string') return statesIn(machine, value)
   let known = ofFlatCharts.get(machine)
@@ -27,7 +27,7 @@ export function innermostStates(machine: AnyStateMachine, value: StateValue): re
   return states
 }
 
-/** Of charts without regions, which most are: the states that each value names. */
+/** A cache for charts without regions, which are the majority: the states of each value. */
 const ofFlatCharts = new WeakMap<AnyStateMachine, Map<string, readonly string[]>>()
 
 function statesIn(machine: AnyStateMachine, value: StateValue): readonly string[] {

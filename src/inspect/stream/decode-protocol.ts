@@ -1,4 +1,4 @@
-/** Strict decoders of `protocol.ts`: an unknown field, a missing one and one that is too long are refused by name. */
+/** Strict decoders of `protocol.ts`: an unknown, missing or overlong field is refused by name. */
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import type { JsonObject, JsonValue } from '../../base/json.js'
@@ -23,7 +23,7 @@ import {
   type ViewRequest,
 } from './protocol.js'
 
-/** Levels of nesting that a value may have. */
+/** The maximum nesting of a value. */
 const deepestValue = 64
 
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
@@ -170,7 +170,7 @@ const messageSchema: v.GenericSchema<unknown, ServerMessage> = v.variant('type',
   strictSchema({ type: v.literal('bye'), reason: text }),
 ])
 
-/** Decodes what came over the stream. Raises `invalid_input`. */
+/** Decodes a message of the stream. Raises `invalid_input`. */
 export function decodeServerMessage(input: unknown): ServerMessage {
   return decode(messageSchema, input, 'message of the inspector')
 }
@@ -225,7 +225,7 @@ const viewRequestSchema: v.GenericSchema<unknown, ViewRequest> = v.variant('view
   bare('node'),
 ])
 
-/** Decodes what is asked for. Raises `invalid_input` naming the field. */
+/** Decodes a view request. Raises `invalid_input` naming the field. */
 export function decodeViewRequest(input: unknown): ViewRequest {
   return decode(viewRequestSchema, input, 'view request')
 }
@@ -239,7 +239,7 @@ const actionRequestSchema: v.GenericSchema<unknown, ActionRequest> = v.variant('
   strictSchema({ action: v.literal('resume') }),
 ])
 
-/** Decodes what is to be done. Raises `invalid_input` naming the field. */
+/** Decodes an action request. Raises `invalid_input` naming the field. */
 export function decodeActionRequest(input: unknown): ActionRequest {
   return decode(actionRequestSchema, input, 'action request')
 }

@@ -1,23 +1,23 @@
-/** How much a ring holds. */
+/** The bounds of a ring. */
 export interface EntryRingOptions {
-  /** Entries at most. */
+  /** Maximum number of entries. */
   readonly entries: number
-  /** UTF-16 units of all their texts at most. */
+  /** Maximum total length of their texts, in UTF-16 units. */
   readonly characters: number
 }
 
-/** A part of what a ring holds. */
+/** A part of the content of a ring. */
 export interface RingPart {
   readonly texts: readonly string[]
-  /** Number of the last of them; where there is none, the number that was asked for, or that of the last one lost. */
+  /** Number of the last entry in it; if it is empty, the requested number, or that of the last lost entry. */
   readonly last: number
-  /** The first number that is not held any more, where some behind the one asked for are not. */
+  /** The first number that is no longer held, if entries after the requested one were lost. */
   readonly lostFrom?: number
 }
 
 /**
- * The last entries of a stream as texts of JSON, numbered from 1 without gaps. What is beyond its bounds goes, the oldest first:
- * however slowly a viewer reads, nothing is kept for it alone.
+ * The last entries of a stream as JSON texts, numbered from 1 without gaps. Beyond its bounds the oldest are dropped;
+ * nothing is kept for a single slow viewer.
  */
 export class EntryRing {
   readonly #options: EntryRingOptions
@@ -30,12 +30,12 @@ export class EntryRing {
     this.#options = options
   }
 
-  /** Number of the first entry that is held; one more than the newest when none is. */
+  /** Number of the first entry that is held; one more than the newest when it is empty. */
   get oldest(): number {
     return this.#oldest
   }
 
-  /** Number of the last entry, 0 before there was one. */
+  /** Number of the last entry; 0 before the first. */
   get newest(): number {
     return this.#newest
   }
@@ -55,7 +55,7 @@ export class EntryRing {
     return number < this.#oldest || number > this.#newest ? undefined : this.#texts[number % this.#options.entries]
   }
 
-  /** What follows a number, up to so many entries and, but for the first, so many characters. */
+  /** The entries after a number, within these maximums; the first one is included whatever its length. */
   after(number: number, most: EntryRingOptions): RingPart {
     const first = Math.max(number + 1, this.#oldest)
     const texts: string[] = []
@@ -71,13 +71,13 @@ export class EntryRing {
     return { texts, last: Math.max(number, next - 1), ...(isCut && { lostFrom: number + 1 }) }
   }
 
-  /** The first entry has this number; only before there is one. */
+  /** Sets the number of the first entry; only before there is one. */
   beginAt(number: number): void {
     this.#oldest = number
     this.#newest = number - 1
   }
 
-  /** Forgets all entries and leaves a number out, so that whoever read before is told that something is missing. */
+  /** Drops all entries and skips a number, so that earlier readers are told of a gap. */
   interrupt(): void {
     this.#texts = []
     this.#characters = 0

@@ -1,10 +1,10 @@
 import { sessionOfStream } from '../../operations/history.js'
 import type { ItemRef } from './protocol.js'
 
-/** Items of one event that are told of. */
+/** The maximum number of items listed for one event. */
 const mostItems = 20
 
-/** Fields that name an item, by what kind of item; in the spelling of code and in that of the journal. */
+/** Fields that name an item, with its type; in the spelling of the code and of the journal. */
 const itemFields: readonly (readonly [string, ItemRef['type']])[] = [
   ['runId', 'run'],
   ['run_id', 'run'],
@@ -14,7 +14,7 @@ const itemFields: readonly (readonly [string, ItemRef['type']])[] = [
   ['process_id', 'process'],
 ]
 
-/** What an event of the tasks room, or a record of the journal, is about; the first is its subject. */
+/** The items that an event of the tasks room, or a record of the journal, is about; the first is its subject. */
 export function itemsOfEvent(stream: string, event: object): readonly ItemRef[] {
   const session = sessionOfStream(stream)
   const fields = event as Readonly<Record<string, unknown>>

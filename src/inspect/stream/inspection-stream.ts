@@ -4,41 +4,45 @@ import { EntryRing } from './entry-ring.js'
 import type { StreamEntry } from './protocol.js'
 import { RowTable } from './row-table.js'
 
-/** An entry before it has its place. */
+/** An entry without its number. */
 export type EntryBody = BodyOf<StreamEntry>
 type BodyOf<Entry> = Entry extends StreamEntry ? Omit<Entry, 'n' | 'atMs'> : never
 
-/** What a stream is made of. */
+/** Options of an {@link InspectionStream}. */
 export interface InspectionStreamOptions {
   readonly clock: Pick<Clock, 'wallNow'>
-  /** Entries that are held for viewers who come later or read slowly, and so many items and actors that have ended. */
+  /**
+   * The number of entries held for viewers who come late or read slowly; also the maximum of remembered ended items and
+   * of ended actors.
+   */
   readonly capacity: number
-  /** The last look at an entry; false keeps it out. */
+  /** Called for each entry before it is added; false leaves it out. */
   readonly filter?: ((entry: StreamEntry) => boolean) | undefined
 }
 
-/** UTF-16 units of all entries that are held, at most. */
+/** Maximum total length of the held entries, in UTF-16 units. */
 const mostCharacters = 32 * 1024 * 1024
-/** UTF-16 units of the actors and of the items that are remembered. */
+/** Maximum total length of the remembered actors and of the remembered items, in UTF-16 units. */
 const mostOfTable = 128 * 1024 * 1024
 
-/** Items and actors that have not ended, at most. */
+/** Maximum number of items and of actors that have not ended. */
 const mostLive = 100_000
 
-/** UTF-16 units of one entry at most; a longer one becomes a gap. */
+/** Maximum length of one entry in UTF-16 units; a longer one becomes a gap. */
 const longestEntry = 256 * 1024
 
-/** Random in a page too that was not loaded in a secure context, where `randomUUID` is missing. */
+/** `randomUUID` is missing in a page that was not loaded in a secure context; this id is random there too. */
 function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /**
- * One stream of what happens: numbered when it is queued, bounded, and the same for all viewers, each of which reads at its
- * own pace. What it has told of is folded into tables of actors and rows, so that whoever comes sees how things are.
+ * One stream of everything that happens: numbered as entries are queued, bounded, and shared by all viewers, each of
+ * which reads at its own pace. Its entries are folded into tables of actors and rows, so that new viewers see the
+ * current state.
  */
 export class InspectionStream {
-  /** Numbers of another stream mean nothing here. */
+  /** Identifies the stream; entry numbers of another stream have no meaning here. */
   readonly id = randomId()
   #actors: ActorTable
   #rows: RowTable
@@ -55,17 +59,17 @@ export class InspectionStream {
     this.#rows = new RowTable({ live: mostLive, ended: capacity, characters: mostOfTable })
   }
 
-  /** Where the actors stand that it has told of. */
+  /** The state of the actors that it has reported. */
   get actors(): ActorTable {
     return this.#actors
   }
 
-  /** How the items are that it has told of. */
+  /** The state of the items that it has reported. */
   get rows(): RowTable {
     return this.#rows
   }
 
-  /** Nobody has listened for a while: what is known is old, and what comes next does not follow on what was. */
+  /** Starts over after a time without viewers: the known state is old, and new entries do not continue it. */
   restart(): void {
     this.#actors = this.#actors.empty()
     this.#rows = this.#rows.empty()
@@ -77,7 +81,7 @@ export class InspectionStream {
     return this.#dropped
   }
 
-  /** Adds an entry and gives it its number; one that tells what was so before anybody looked is no news. */
+  /** Adds an entry and gives it its number; `isNews` is false for what existed before the first viewer. */
   push(body: EntryBody, isNews = true): void {
     const entry = { ...body, n: this.ring.newest + 1, atMs: Math.trunc(this.#options.clock.wallNow()) } as StreamEntry
     if (this.#options.filter?.(entry) === false) return
@@ -89,7 +93,7 @@ export class InspectionStream {
     for (const listener of this.#listeners) listener()
   }
 
-  /** Leaves a gap in the place of an entry that could not be made. */
+  /** Leaves a gap in place of an entry that could not be made. */
   lose(): void {
     const n = this.ring.newest + 1
     this.#dropped += 1
@@ -98,7 +102,7 @@ export class InspectionStream {
     for (const listener of this.#listeners) listener()
   }
 
-  /** Calls back after each entry, until the handle is disposed. */
+  /** Calls the listener after each entry, until the handle is disposed. */
   onEntry(listener: () => void): Disposable {
     this.#listeners.add(listener)
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }

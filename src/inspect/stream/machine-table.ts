@@ -2,14 +2,14 @@ import type { AnyStateMachine } from 'xstate'
 import { chartGraph } from './chart-graph.js'
 import type { MachineDefinition } from './protocol.js'
 
-/** Charts that are remembered at most: a service has some, not thousands. */
+/** The maximum number of remembered charts; a service has a few, not thousands. */
 const mostMachines = 1000
-/** UTF-16 units of all charts that were told of as data. */
+/** Maximum total length of the charts received as data, in UTF-16 units. */
 const mostCharacters = 16 * 1024 * 1024
 
-/** The charts that actors have been seen with, and those that move rows. */
+/** The charts of all actors seen so far, and those of rows. */
 export class MachineTable {
-  /** By what was written: copies of a machine share it. */
+  /** By definition object, which copies of a machine share. */
   readonly #ids = new WeakMap<object, string>()
   readonly #machines = new Map<string, { readonly machine: AnyStateMachine; graph: MachineDefinition | undefined }>()
   readonly #given = new Map<string, MachineDefinition>()
@@ -19,7 +19,7 @@ export class MachineTable {
     for (const machine of machines) this.idOf(machine)
   }
 
-  /** The id under which a chart is known from now on; two charts that were given the same id are told apart. */
+  /** The id of a chart from now on; charts with equal ids are distinguished. */
   idOf(machine: AnyStateMachine): string | undefined {
     const { config } = machine
     const known = this.#ids.get(config)
@@ -31,7 +31,7 @@ export class MachineTable {
     return id
   }
 
-  /** Takes a chart that was told of as plain data. */
+  /** Adds a chart that was received as plain data. */
   add(definition: MachineDefinition): void {
     const characters = JSON.stringify(definition).length
     if (this.#given.size >= mostMachines || this.#characters + characters > mostCharacters) return
@@ -43,7 +43,7 @@ export class MachineTable {
     return [...this.#machines.keys(), ...this.#given.keys()]
   }
 
-  /** A chart as a graph; made when it is first asked for. */
+  /** A chart as a graph, made on first use. */
   graph(id: string): MachineDefinition | undefined {
     const known = this.#machines.get(id)
     if (known === undefined) return this.#given.get(id)

@@ -1,8 +1,9 @@
 /**
- * What the inspector's page, the terminal and a recording are told, and what they may ask: plain JSON, whatever is looked at (a
- * running service, a data directory, a recording). The decoders are in `decode-protocol.ts`.
+ * What the inspector's page, the terminal and a recording receive, and what they may request: plain JSON, the same for
+ * every source (a running service, a data directory, a recording). The decoders are in `decode-protocol.ts`.
  *
- * All addresses are relative to the page, whose own ends in a slash after the secret token; so nothing else carries the token.
+ * All addresses are relative to the page, whose own address ends in a slash after the secret token; no other address
+ * contains the token.
  *
  * | request | answer |
  * | --- | --- |
@@ -11,12 +12,13 @@
  * | `POST action` with an {@link ActionRequest} | an {@link ActionAnswer} |
  * | `GET recording` | what the stream still holds, as lines of JSON: {@link RecordingLine} |
  *
- * Bodies are `application/json`. What is refused is answered by `{ code, message, data }` and a status of HTTP.
+ * Bodies are `application/json`. A refusal is `{ code, message, data }` with an HTTP status.
  *
- * The stream begins with `hello`, then come `entries`. The `id:` of `entries` is `<number>@<stream>`; a browser that reconnects
- * sends it as `Last-Event-ID` and goes on behind it (`events?after=<number>@<stream>` does the same). What is not held any more, or was dropped
- * because this viewer was slow, is a `gap` in its place. `changed` says which views are not what they were: whoever shows one asks
- * again, at the pace of its screen. All texts are text: names and values were written by strangers.
+ * The stream begins with `hello`, followed by `entries`. The `id:` of `entries` is `<number>@<stream>`; a browser that
+ * reconnects sends it as `Last-Event-ID` and continues after it (`events?after=<number>@<stream>` does the same).
+ * Entries that are no longer held, or were dropped because this viewer was slow, are replaced by a `gap`. `changed`
+ * names the views that have changed: a client that shows one requests it again, at its own pace. All texts are
+ * untrusted and must be shown as text: names and values may come from anybody.
  *
  * Instants are epoch milliseconds, durations milliseconds.
  */

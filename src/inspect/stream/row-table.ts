@@ -1,36 +1,36 @@
 import type { Counts, ItemPhase, ItemRef, ItemRow, ItemType, ListRequest, Page } from './protocol.js'
 
-/** Rows that are remembered at most; of those beyond it the ones go that have not changed for longest. */
+/** The maximum number of remembered rows; those that changed least recently are dropped. */
 export interface RowBounds {
   readonly live: number
   readonly ended: number
-  /** UTF-16 units of what they say, in all. */
+  /** Total length of their texts, in UTF-16 units. */
   readonly characters: number
 }
 
 const usualBounds: RowBounds = { live: 100_000, ended: 100_000, characters: 128 * 1024 * 1024 }
 
-/** How many items have begun, ended and failed. */
+/** How many items have started, ended and failed. */
 export interface Flow {
   readonly started: number
   readonly ended: number
   readonly failed: number
 }
 
-/** Phases that are never left again. */
+/** Phases that are final. */
 const over: ReadonlySet<ItemPhase> = new Set(['completed', 'failed', 'cancelled', 'lost'])
 
-/** A row, and what is searched of it; made when somebody searches. */
+/** A row, with its searchable text, which is made on the first search. */
 interface Held {
   readonly row: ItemRow
   readonly characters: number
   text: string | undefined
 }
 
-/** How all items are that were told of, the latest change last: what a list is made of. */
+/** The current rows of all reported items, the latest change last; the source of lists. */
 export class RowTable {
   readonly #bounds: RowBounds
-  /** Those that have not ended, and those that have, each in the order in which they changed. */
+  /** Items that have not ended, and items that have, each in the order they changed. */
   readonly #live: Map<string, Held>
   readonly #ended: Map<string, Held>
   #flow: Flow
@@ -45,22 +45,22 @@ export class RowTable {
     this.#flow = from?.flow ?? { started: 0, ended: 0, failed: 0 }
   }
 
-  /** How many items have begun, ended and failed since the first row. */
+  /** How many items have started, ended and failed since the first row. */
   get flow(): Flow {
     return this.#flow
   }
 
-  /** A table that goes its own way from here. */
+  /** An independent copy. */
   copy(): RowTable {
     return new RowTable(this.#bounds, this)
   }
 
-  /** A table that knows nothing yet. */
+  /** An empty table with the same bounds. */
   empty(): RowTable {
     return new RowTable(this.#bounds)
   }
 
-  /** Rows that went because there were too many. */
+  /** Rows that were dropped because there were too many. */
   get dropped(): number {
     return this.#dropped
   }
@@ -74,13 +74,13 @@ export class RowTable {
     return (this.#live.get(key) ?? this.#ended.get(key))?.row
   }
 
-  /** All of them, those that live first, each kind in the order in which they changed. */
+  /** All rows, those that have not ended first, each group in the order they changed. */
   *rows(): Iterable<ItemRow> {
     for (const { row } of this.#live.values()) yield row
     for (const { row } of this.#ended.values()) yield row
   }
 
-  /** How many items of a type stand where. O(rows). */
+  /** The number of items of a type in each status. O(rows). */
   counts(type: ItemType): Counts {
     const phases: Partial<Record<ItemPhase, number>> = {}
     const statuses = new Map<string, number>()
@@ -92,7 +92,7 @@ export class RowTable {
     return { phases, statuses: Object.fromEntries(statuses) }
   }
 
-  /** How many items run and wait. O(items that have not ended). */
+  /** The number of items that run and that wait. O(items that have not ended). */
   standing(): { readonly running: number; readonly waiting: number } {
     let waiting = 0
     let running = 0
@@ -104,7 +104,10 @@ export class RowTable {
     return { running, waiting }
   }
 
-  /** Takes a row in the place of what was known of its item. What was so before anybody looked is no news, and no part of the flow. */
+  /**
+   * Replaces the row of an item. With `isNews` false, for what existed before the first viewer, it does not count in
+   * the flow.
+   */
   put(row: ItemRow, isNews = true): void {
     const key = keyOf(row)
     const { started, ended, failed } = this.#flow
@@ -142,7 +145,7 @@ export class RowTable {
     this.#characters -= held.characters
   }
 
-  /** The part of the list that is asked for. O(rows), and a sort where another order than that of changes is wanted. */
+  /** The requested part of the list. O(rows), plus a sort if another order than that of changes is requested. */
   list(request: ListRequest): Page<ItemRow> {
     const { offset = 0, limit = 100, order = 'changed' } = request
     const found = [...this.#found(request)]
@@ -164,7 +167,7 @@ export class RowTable {
   }
 }
 
-/** About how much a row takes in memory. */
+/** The approximate memory that a row takes. */
 function charactersOf({ id, session, name, kind, status, error, waitsFor, owner, progress, parent }: ItemRow): number {
   let characters = 0
   for (const text of [id, session, name, kind, status, error, waitsFor, owner, progress?.message, parent?.id])
@@ -174,7 +177,7 @@ function charactersOf({ id, session, name, kind, status, error, waitsFor, owner,
 
 const defaultTypes: NonNullable<ListRequest['types']> = ['operation', 'task', 'process', 'daemon']
 
-/** One text for one item. */
+/** The key of an item. */
 export function keyOf({ type, id, session = '' }: ItemRef): string {
   return `${type} ${session} ${id}`
 }

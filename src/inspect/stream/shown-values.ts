@@ -2,14 +2,14 @@ import type { JsonObject, JsonValue } from '../../base/json.js'
 import { maskFields, type IsSecretKey } from '../../base/mask.js'
 import { toPlain, type PlainLimits } from '../plain.js'
 
-/** How much is shown of values. */
+/** How much of values is shown. */
 export interface ShownValuesOptions {
   /** Whether the contents of payloads, results and contexts are shown. */
   readonly values: boolean
   readonly isSecret: IsSecretKey
 }
 
-/** Names of fields that hold what users hand in or get back, whatever it is made of. */
+/** Names of fields that contain what users pass in or get back. */
 const contents: ReadonlySet<string> = new Set([
   'payload',
   'input',
@@ -27,12 +27,15 @@ const contents: ReadonlySet<string> = new Set([
   'context',
 ])
 
-/** In place of a content that is not shown. */
+/** Replaces content that is not shown. */
 const hidden = '[hidden]'
 
 const limits: PlainLimits = { depth: 8, entries: 100, characters: 2000, values: 1000 }
 
-/** Makes of values of the service what a viewer may see: plain, cut, masked, and without contents unless they are asked for. */
+/**
+ * Converts values of the service to what a viewer may see: plain, cut, masked, and without contents unless they are
+ * enabled.
+ */
 export class ShownValues {
   readonly #options: ShownValuesOptions
 
@@ -45,12 +48,12 @@ export class ShownValues {
     return this.#options.values
   }
 
-  /** A context or the like; nothing where contents are not shown. Never throws. */
+  /** A context or similar value; `undefined` if contents are not shown. Never throws. */
   content(value: unknown): JsonValue | undefined {
     return this.#options.values ? this.#masked(toPlain(value, limits)) : undefined
   }
 
-  /** The fields of an event or row, but for those named; contents only where they are shown. Never throws. */
+  /** The fields of an event or row except those named; contents only if they are shown. Never throws. */
   fields(value: object, without: ReadonlySet<string>): JsonObject {
     const plain = toPlain(value, limits)
     if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return {}
@@ -58,7 +61,7 @@ export class ShownValues {
     return this.#masked(this.#options.values ? kept : withoutContents(kept)) as JsonObject
   }
 
-  /** A text that people wrote, such as the message of an error. */
+  /** A text written by people, such as an error message. */
   text(text: string): string {
     const { shown } = this.#masked({ shown: toPlain(text, limits) ?? '' }) as { readonly shown: string }
     return shown

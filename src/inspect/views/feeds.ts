@@ -6,7 +6,7 @@ import { sessionOf, type InspectedState } from './state.js'
 
 const sessionPrefix = 'session:'
 
-/** Feeds of ends, and how far each of their readers is. */
+/** Completion feeds, and how far each of their readers is. */
 export function feedsView(state: InspectedState): FeedsView {
   const feeds: FeedRow[] = []
   for (const { id, epochId, feed, operations } of state.sessions()) {
@@ -21,7 +21,7 @@ export function feedsView(state: InspectedState): FeedsView {
   }
 }
 
-/** The last rows of one feed, newest first; none of a feed that is not there. */
+/** The last rows of one feed, newest first; none if the feed does not exist. */
 export function feedView(state: InspectedState, feed: string, window: Window): FeedView {
   if (feed === 'tasks') {
     const { entries } = state.taskEnds.since(0)

@@ -4,12 +4,12 @@ import type { GraphEdge, GraphNode, GraphRequest, GraphView } from '../stream/pr
 import { taskRow } from './item-rows.js'
 import type { InspectedState } from './state.js'
 
-/** Runs of a task that a node shows. */
+/** The maximum number of runs that a node shows. */
 const mostRuns = 5
-/** Neighbours of one task that are followed, so that one with a million children is no trap. */
+/** The maximum number of neighbours followed from one task, which may have a million children. */
 const mostNeighbours = 1000
 
-/** Tasks with what stands between them: those around one, or those that have not ended and the newest. */
+/** Tasks and the links between them: those around one task, or those that have not ended and the newest. */
 export function graphView(state: InspectedState, { task, limit = 200 }: GraphRequest): GraphView {
   const { tasks, shown } = state
   const ids = task === undefined ? newest(tasks, limit) : around(tasks, task as TaskId, limit)
@@ -43,7 +43,7 @@ function newest(tasks: TaskProjection, limit: number): Set<TaskId> {
   for (const task of tasks.tasks()) {
     const list = hasEnded(task) ? ended : open
     list.push(task.spec.id)
-    // Of a million tasks no list of a million is made.
+    // Keeps the list short even if there are a million tasks.
     if (list.length > 2 * limit) list.splice(0, list.length - limit)
   }
   return new Set([...ended, ...open].slice(-limit))

@@ -6,15 +6,15 @@ import type { ShownValues } from '../stream/shown-values.js'
 import { pageOf } from './pages.js'
 import { sessionOf, type InspectedState } from './state.js'
 
-/** Steps of one history that are read at most: the last of them. */
+/** The maximum number of steps read of one history: the latest. */
 const mostRows = 100_000
 
-/** Fields of a stored event that are shown otherwise. */
+/** Fields of a stored event that are shown elsewhere. */
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
 
 const nothing: ReadonlySet<string> = new Set()
 
-/** What has happened to one item: the events of the journal, and before those what the rooms keep of it. */
+/** The history of one item: the events of the journal, preceded by what the rooms keep of it. */
 export async function historyView(
   state: InspectedState,
   request: HistoryRequest,
@@ -22,7 +22,7 @@ export async function historyView(
 ): Promise<HistoryView> {
   const { item } = request
   const kept = await keptHistory(state, item)
-  // The log of a process is never shortened but with the process.
+  // The log of a process is kept whole until the process is removed.
   if (directory === undefined || item.type === 'process') {
     return { view: 'history', from: 'stream', ...pageOf(kept, request) }
   }
@@ -45,12 +45,12 @@ export async function historyView(
 
 interface JournalHistory {
   readonly rows: readonly HistoryRow[]
-  /** The last event that is in the snapshot and not in the log any more. */
+  /** The last event that is in the snapshot and no longer in the log. */
   readonly through: number
   readonly isCut: boolean
 }
 
-/** Reads the log of a directory, without its lock, for the events of one item. O(events of the log). */
+/** Reads the events of one item from the log of a directory, without its lock. O(events of the log). */
 async function journalHistory(state: InspectedState, directory: string, item: ItemRef): Promise<JournalHistory> {
   await using reading = await readDirectoryJournal({ directory })
   const { recovery } = reading
@@ -76,7 +76,7 @@ async function journalHistory(state: InspectedState, directory: string, item: It
   }
 }
 
-/** Whether what an event names is the item, or a run of it. */
+/** Whether an event names the item, or a run of it. */
 function isOf({ type, id, session }: ItemRef, item: ItemRef, runs: ReadonlySet<string>): boolean {
   if (type === item.type) return id === item.id && session === item.session
   return type === 'run' && runs.has(id)
@@ -100,7 +100,7 @@ function rowOf(
   }
 }
 
-/** What the rooms keep of the past of an item, oldest first. */
+/** What the rooms keep of the history of an item, oldest first. */
 async function keptHistory(state: InspectedState, item: ItemRef): Promise<readonly HistoryRow[]> {
   const { tasks, processes, shown } = state
   switch (item.type) {

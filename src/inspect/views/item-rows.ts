@@ -8,7 +8,7 @@ import type { ItemPhase, ItemRef, ItemRow } from '../stream/protocol.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import type { InspectedSession } from './state.js'
 
-/** Longest name or error of a row. */
+/** The maximum length of a name or error in a row. */
 const longestText = 500
 
 const operationPhases: Readonly<Record<OperationView['status'], ItemPhase>> = {
@@ -24,10 +24,10 @@ const operationPhases: Readonly<Record<OperationView['status'], ItemPhase>> = {
   terminated: 'cancelled',
 }
 
-/** An operation in the list. */
+/** The row of an operation. */
 export function operationRow(session: string, view: OperationView, shown: ShownValues): ItemRow {
   const { id, displayName, kind, status, progress, outcome, createdAtMs, completedAtMs } = view
-  // What has ended in another process: when, the row does not say.
+  // For an operation that ended in another process, the row has no time.
   const isOfThisProcess = outcome === null || completedAtMs !== undefined
   const error = outcome !== null && 'error' in outcome ? outcome.error : undefined
   return {
@@ -46,7 +46,7 @@ export function operationRow(session: string, view: OperationView, shown: ShownV
   }
 }
 
-/** An operation that has no outcome: lost with its process, or, where that still runs, under way. */
+/** The row of an operation without an outcome: lost with its process, or still running there. */
 export function unfinishedRow(session: string, lost: LostOperation, isOwned: boolean): ItemRow {
   const { id, kind, displayName, status, parentId } = lost
   return {
@@ -62,7 +62,7 @@ export function unfinishedRow(session: string, lost: LostOperation, isOwned: boo
   }
 }
 
-/** An operation, as its session knows it. */
+/** The row of an operation, as its session knows it. */
 export function operationRowOf(session: InspectedSession, id: string, shown: ShownValues): ItemRow | undefined {
   const view = session.view.row(id as OperationView['id'])
   return view && operationRow(session.id, view, shown)
@@ -80,12 +80,12 @@ const phaseOfState: Readonly<Record<Run['state'], ItemPhase>> = {
   cancelled: 'cancelled',
 }
 
-/** What a task is called: as it is described, by its key, or by its kind. */
+/** The display name of a task: its description, its key, or its kind. */
 export function nameOf({ metadata, key, kind }: Task['spec']): string {
   return cut(metadata.description ?? key ?? kind)
 }
 
-/** A task in the list, as its last run that can still change says, or else the last one at all. */
+/** The row of a task, according to its latest run that can still change, or else its last run. */
 export function taskRow(tasks: TaskProjection, task: Task, shown: ShownValues): ItemRow {
   const { spec, createdAtMs, cancelledAtMs } = task
   const { id, kind, parentTaskId } = spec
@@ -118,7 +118,7 @@ function phaseOfRun(run: Run | undefined): ItemPhase {
   return phaseOfState[run.state]
 }
 
-/** A run in a list. */
+/** The row of a run. */
 export function runRow(tasks: TaskProjection, run: Run, shown: ShownValues): ItemRow {
   const { id, taskId, state, attemptCount, createdAtMs, lastStateChangeAtMs, lease } = run
   const task = tasks.task(taskId)
@@ -181,7 +181,7 @@ function durableWaitText(tasks: TaskProjection, { id }: Run): string | undefined
   return undefined
 }
 
-/** A process in the list. */
+/** The row of a process. */
 export function processRow(record: ProcessRecord, shown: ShownValues): ItemRow {
   const { id, identity, status, wait, firstStarted, createdAtMs, updatedAtMs, outcome, cancelRequested } = record
   const phase = status === 'running' ? (wait === undefined ? 'running' : 'waiting') : status
@@ -233,7 +233,7 @@ const jobPhases: Readonly<Record<JobInfo['state'], ItemPhase>> = {
   ended: 'completed',
 }
 
-/** Running code in the list. */
+/** The row of a job. */
 export function jobRow(job: JobInfo, shown: ShownValues): ItemRow {
   const { id, room, kind, displayName, owner, state, progress, startedAtMs } = job
   return {
@@ -254,7 +254,7 @@ export function taskRef(id: TaskId | string): ItemRef {
   return { type: 'task', id }
 }
 
-/** A text of somebody else, as a row shows it. */
+/** Cuts a foreign text for display in a row. */
 export function cut(text: string): string {
   const known = typeof text === 'string' ? text : messageOf(text)
   return known.length <= longestText ? known : `${known.slice(0, longestText)}…`

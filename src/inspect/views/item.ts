@@ -10,7 +10,7 @@ import type { ActionName, ItemRef, ItemRow, ItemView } from '../stream/protocol.
 import { operationRow, operationRowOf, processRow, runRow, taskRow, unfinishedRow } from './item-rows.js'
 import { sessionOf, type InspectedState } from './state.js'
 
-/** Children that are shown. */
+/** The maximum number of children shown. */
 const mostChildren = 100
 
 const none: Pick<ItemView, 'view' | 'row' | 'details' | 'children' | 'childCount' | 'actions'> = {
@@ -22,7 +22,7 @@ const none: Pick<ItemView, 'view' | 'row' | 'details' | 'children' | 'childCount
   actions: [],
 }
 
-/** One item, with what belongs to it. */
+/** One item, with related items. */
 export async function itemView(state: InspectedState, item: ItemRef): Promise<ItemView> {
   switch (item.type) {
     case 'operation':
@@ -127,7 +127,7 @@ function runView(state: InspectedState, id: RunId): ItemView {
   }
 }
 
-/** Where a run stands in its chart, as {@link statesOf} says it. */
+/** The states of a run in its chart, as {@link statesOf} gives them. */
 function chartOfRun(run: Parameters<typeof statesOf>[0]): NonNullable<ItemView['chart']> {
   return { machine: runMachine.id, states: innermostStates(runMachine, statesOf(run)) }
 }

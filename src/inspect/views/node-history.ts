@@ -3,10 +3,10 @@ import type { DaemonRow, NodeFact, NodeView } from '../stream/protocol.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { cut } from './item-rows.js'
 
-/** What a node has written down. */
+/** What a node has stored. */
 export type InspectedHistory = Pick<NodeHistory, 'chains' | 'checkpoints'>
 
-/** Facts of one kind that are shown: the last of them. */
+/** The maximum number of facts of one kind that are shown: the latest. */
 const mostFacts = 200
 
 interface Reading {
@@ -17,8 +17,8 @@ interface Reading {
 }
 
 /**
- * A node as its journal tells of it: what was wished of it, where it stands in its maintenance, and what was asked for and done. What
- * its daemons do at this moment, and what it knows of its peers, is not durable.
+ * A node according to its journal: its intents, its maintenance state, and what operators asked for and what was done.
+ * The current state of its daemons and what it knows of its peers are not durable.
  */
 export function nodeHistoryView(history: InspectedHistory, { shown, isOwned, nowMs }: Reading): NodeView {
   const { chains } = history

@@ -3,7 +3,7 @@ import type { DaemonRow, ItemPhase, NodeFact, NodeView } from '../stream/protoco
 import type { ShownValues } from '../stream/shown-values.js'
 import { cut } from './item-rows.js'
 
-/** Facts of one kind that are shown: the last of them. */
+/** The maximum number of facts of one kind that are shown: the latest. */
 const mostFacts = 200
 const nothing: ReadonlySet<string> = new Set()
 

@@ -4,7 +4,7 @@ import { processRow, processWaitText } from './item-rows.js'
 import type { Window } from './pages.js'
 import type { InspectedState } from './state.js'
 
-/** Processes, those that run first, with leases and with who waits for their end. O(processes). */
+/** Processes, running ones first, with their leases and waiters. O(processes). */
 export async function processesView(
   state: InspectedState,
   { offset = 0, limit = 100 }: Window,

@@ -5,7 +5,7 @@ import { cut, nameOf, taskRef } from './item-rows.js'
 import { pageOfMade, type Window } from './pages.js'
 import type { InspectedState } from './state.js'
 
-/** Tasks that come again or later, the next first. O(scheduled runs + tasks with a calendar). */
+/** Scheduled and recurring tasks, the next first. O(scheduled runs + tasks with a calendar). */
 export function schedulesView(state: InspectedState, window: Window): SchedulesView {
   const { tasks } = state
   const nextAt = new Map<string, number>()
@@ -32,7 +32,7 @@ export function schedulesView(state: InspectedState, window: Window): SchedulesV
 }
 
 function rowOf(state: InspectedState, { spec }: Task, nextAtMs: number | null): ScheduleRow {
-  // Runs of a calendar are planned ahead: those still to come are not the last.
+  // Runs of a calendar are planned ahead; those still to come do not count as the last run.
   const nowMs = state.nowMs()
   const past = state.tasks.runsOf(spec.id).filter(({ scheduledAtMs }) => scheduledAtMs <= nowMs)
   const lastAtMs = past.reduce((last, { scheduledAtMs }) => Math.max(last, scheduledAtMs), 0)

@@ -4,20 +4,20 @@ import type { ProcessStore } from '../../processes/index.js'
 import type { TaskEnd, TaskProjection } from '../../tasks/index.js'
 import type { ShownValues } from '../stream/shown-values.js'
 
-/** What is read of a session. */
+/** What views read of a session. */
 export type InspectedSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> & {
   readonly view: Pick<Session['view'], 'rows' | 'row'>
   readonly operations: Pick<Session['operations'], 'snapshot' | 'activeCount' | 'completionCursor' | 'pendingWaits'>
 }
 
-/** What views are made of: the rooms of a runtime, or of a directory that is only read. */
+/** The input of views: the rooms of a runtime, or of a directory that is only read. */
 export interface InspectedState {
   sessions(): Iterable<InspectedSession>
   readonly tasks: TaskProjection
   readonly taskEnds: Feed<TaskEnd>
   readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter' | 'recentEvents' | 'getLease'>
   readonly shown: ShownValues
-  /** Whether what has not ended can still be under way: it has an owner that runs. */
+  /** Whether unfinished items may still be running, because the owner is alive. */
   readonly isOwned: boolean
   /** Epoch milliseconds. */
   nowMs(): number

@@ -5,7 +5,7 @@ import { cut, nameOf, operationRowOf, processWaitText, taskRef } from './item-ro
 import { pageOf } from './pages.js'
 import type { InspectedState } from './state.js'
 
-/** Rows of each list at most, and missing members that a barrier names. */
+/** The maximum number of rows in each list, and of missing members listed for a barrier. */
 const most = { limit: 500 }
 const mostMissing = 100
 

@@ -9,62 +9,65 @@ import { naturalSchema } from '../scalars.js'
 import type { Cooldown, CooldownTarget } from './cooldown.js'
 import { AdminError } from './errors.js'
 
-/** A commit that was accepted and is refused when it comes again. */
+/** An accepted commit, remembered so that a replay of it is refused. */
 export interface SeenCommit {
-  /** Of what was signed. Who signed it plays no part: other signatures of the same are the same commit. */
+  /**
+   * Digest of the signed payload. The signers are not part of it: the same payload with other signatures is the same
+   * commit.
+   */
   readonly digest: Digest
   readonly issuedAtMs: number
 }
 
 /**
- * What administration has to remember, in memory and over a restart: which commits were accepted, and what rests after
- * them. A value that never changes; {@link remember} makes the next one.
+ * What administration remembers, in memory and across restarts: the accepted commits and the active cooldowns.
+ * Immutable; {@link remember} returns the next one.
  */
 export interface AdminMemory {
-  /** In the order in which they were accepted. */
+  /** In order of acceptance. */
   readonly seen: readonly SeenCommit[]
   /**
-   * What was issued before is refused, whatever the clock says by now: a commit of that time may have been accepted and
-   * forgotten (N-312).
+   * Commits issued before this instant are refused, whatever the clock says now: such a commit may have been accepted
+   * and forgotten (N-312).
    */
   readonly forgottenBeforeMs: number
   readonly cooldowns: readonly Cooldown[]
 }
 
-/** What is to be remembered of a commit that was accepted; it becomes durable together with what the commit does. */
+/** What to remember of an accepted commit. It becomes durable together with the effects of the commit. */
 export interface AcceptedCommit extends SeenCommit {
-  /** The instant by which it was judged, in epoch milliseconds. */
+  /** The instant it was judged by, in epoch milliseconds. */
   readonly acceptedAtMs: number
-  /** Commits that were issued before need no place in memory any more: they are not fresh. */
+  /** Commits issued before this instant can be forgotten: they are no longer fresh. */
   readonly forgetBeforeMs: number
-  /** What rests from now on. */
+  /** The cooldown that starts with it. */
   readonly cooldown?: Cooldown
 }
 
-/** Nothing was ever accepted. */
+/** The memory before any commit was accepted. */
 export const emptyAdminMemory: AdminMemory = Object.freeze({
   seen: Object.freeze([]),
   forgottenBeforeMs: 0,
   cooldowns: Object.freeze([]),
 })
 
-/** Whether a commit with this digest was accepted, as far as memory goes. */
+/** Whether a commit with this digest was accepted, as far as the memory reaches. */
 export function hasSeen({ seen }: AdminMemory, digest: Digest): boolean {
   return seen.some((commit) => commit.digest === digest)
 }
 
-/** How many places are taken by commits that were issued at or after an instant. */
+/** The number of remembered commits that were issued at or after an instant. */
 export function seenSince({ seen }: AdminMemory, sinceMs: number): number {
   return seen.reduce((count, { issuedAtMs }) => (issuedAtMs >= sinceMs ? count + 1 : count), 0)
 }
 
-/** When a target has rested; `undefined` when it does not rest at this instant. */
+/** When the target's cooldown ends, in epoch milliseconds; `undefined` when it is not in a cooldown. */
 export function restsUntil({ cooldowns }: AdminMemory, target: CooldownTarget, nowMs: number): number | undefined {
   const cooldown = cooldowns.find((known) => known.target === target)
   return cooldown !== undefined && cooldown.expiresAtMs > nowMs ? cooldown.expiresAtMs : undefined
 }
 
-/** The memory with one more accepted commit, and without what has become too old to matter. */
+/** Returns the memory with one more accepted commit, and without entries that are too old to matter. */
 export function remember(memory: AdminMemory, accepted: AcceptedCommit): AdminMemory {
   const { digest, issuedAtMs, acceptedAtMs, forgetBeforeMs, cooldown } = accepted
   const seen: SeenCommit[] = []
@@ -81,15 +84,15 @@ export function remember(memory: AdminMemory, accepted: AcceptedCommit): AdminMe
   return { seen, forgottenBeforeMs, cooldowns }
 }
 
-/** The key of the one row. */
+/** The key of the only row. */
 const memoryKey = 'memory'
 
-/** Tables of this file: one row, the memory. */
+/** The tables of this file: one row, the memory. */
 export interface AdminMemoryRows {
   readonly adminMemory: Table<typeof memoryKey, AdminMemory>
 }
 
-/** The memory that decisions are made by: with what is accepted and not durable yet. */
+/** The memory that decisions are based on: it includes accepted commits that are not durable yet. */
 export function latestMemory({ adminMemory }: AdminMemoryRows): AdminMemory {
   return adminMemory.latest(memoryKey) ?? emptyAdminMemory
 }
@@ -122,7 +125,7 @@ export const commitAccepted = defineEvent('admin_commit_accepted', {
   },
 })
 
-/** Remembers an accepted commit; take it into the batch that makes durable what the commit does. */
+/** Remembers an accepted commit. Use it in the batch that makes the effects of the commit durable. */
 export const acceptCommit = defineCommand('admin_commit_accept', {
   fields: acceptedFields,
   decide: (_view, { type: _, ...accepted }, sequence) => ({
@@ -131,7 +134,7 @@ export const acceptCommit = defineCommand('admin_commit_accept', {
   }),
 })
 
-/** The whole memory. */
+/** The whole memory as one row. */
 export const adminMemoryRow = defineRow('admin_memory', {
   fields: {
     seen: v.array(strictSchema(seenFields)),

@@ -11,34 +11,36 @@ import {
   type Verification,
 } from './verifier.js'
 
-/** What an attempt of an operator is judged by. */
+/** The circumstances by which an operator's attempt is judged. */
 export interface AdmissionCircumstances extends IceVerificationCircumstances {
-  /** Without one nothing is verified: what comes is folded, and its record says `unverified`. */
+  /** Without a verifier nothing is verified: events are folded, and their audit record says `unverified`. */
   readonly verifier?: AdminVerifier
-  /** It was taken and judged before, as somebody else who shares it knows; its digest. */
+  /**
+   * Set when the cluster has accepted and judged the attempt before, to its digest; it is then refused as `replayed`.
+   */
   readonly knownAs?: Digest
-  /** Whether the cluster is frozen at the last tick. */
+  /** Whether the cluster was frozen at the last tick. */
   readonly isFrozen: boolean
-  /** How many forced evictions and placements wait to be acted on, and how many may. */
+  /** How many forced evictions and placements are pending, and the maximum. */
   readonly forcedEntries: { readonly count: number; readonly capacity: number }
 }
 
-/** One attempt as its record in the audit ring says it; the loop adds the number, the time and whether the chain has it. */
+/** The audit record of one attempt; the loop adds the number, the time and `chainPending`. */
 export type AdmissionAudit = Pick<AdminAuditRecord, 'event' | 'operatorIds' | 'outcome'>
 
-/** What follows from an attempt. Every attempt has exactly one audit record. */
+/** The result of judging an attempt. Every attempt has exactly one audit record. */
 export interface Admission {
-  /** What to fold; absent when the attempt was refused. */
+  /** The event to fold; absent when the attempt was refused. */
   readonly event?: AdminEvent
   readonly audit: AdmissionAudit
-  /** What to remember, durably and together with what is folded; absent where there was no verifier. */
+  /** What to remember, durably and together with the folded event; absent without a verifier. */
   readonly accepted?: AcceptedCommit
 }
 
 /**
- * Judges one attempt of an operator, whichever way it came (N-330): first whether a freeze lets it pass, then whether its way is
- * one for what it asks, then its signatures, and last whether there is room for it. The first that says no gives the kind of
- * the refusal. Changes nothing: the caller folds, audits and remembers, or none of it happened.
+ * Judges an operator's attempt, whichever way it arrived (N-330). The checks, in this order: does a freeze allow it,
+ * did it come in the form that it requires, do its signatures hold, and is there room for it. The first check that
+ * fails gives the kind of the rejection. Changes nothing; the caller folds, audits and remembers the result.
  */
 export function admitCommit(attempt: OperatorEvent, circumstances: AdmissionCircumstances): Admission {
   const event = eventOf(attempt)
@@ -64,7 +66,7 @@ function eventOf(attempt: OperatorEvent): AdminEvent {
   }
 }
 
-/** Each of them once, as claimed, and no more than a bundle may have. */
+/** The claimed operators without duplicates, at most as many as a bundle may have. */
 function claimedOperators(attempt: OperatorEvent, verifier: AdminVerifier | undefined): readonly OperatorId[] {
   if (attempt.type === 'admin_event') return []
   if (attempt.type === 'signed_admin_commit') return [attempt.commit.signature.operator]
@@ -72,16 +74,16 @@ function claimedOperators(attempt: OperatorEvent, verifier: AdminVerifier | unde
   return [...claimed].slice(0, verifier?.bundleCap ?? mostAudited)
 }
 
-/** How many operators a record names where no verifier says how many there may be. */
+/** The maximum number of operators in an audit record when there is no verifier to set one. */
 const mostAudited = 64
 
-/** What breaks the glass passes; for the rest it does not matter who asks. */
+/** Events that break the glass are allowed in a freeze; all others are refused, whoever sends them. */
 function whyFrozen(event: AdminEvent, { isFrozen }: AdmissionCircumstances): Rejection | undefined {
   if (!isFrozen || isIce(event)) return undefined
   return rejection('freeze_in_effect', { event: event.type })
 }
 
-/** With a verifier only what is signed is taken, and what breaks the glass only as a bundle. */
+/** With a verifier, only signed events are accepted, and those that break the glass only as a bundle. */
 function whyWrongWay(attempt: OperatorEvent, { verifier }: AdmissionCircumstances): Rejection | undefined {
   if (verifier === undefined) return undefined
   const { type: event } = eventOf(attempt)

@@ -7,10 +7,10 @@ import { signedAdminCommitSchema, signedIceCommitSchema } from '../commit.js'
 import type { OperatorEvent } from '../event.js'
 import { adminPayload, icePayload } from './signing-payload.js'
 
-/** An attempt that somebody has signed: what comes from outside the process. */
+/** A signed attempt, the only kind that is accepted from outside the process. */
 export type SignedAttempt = Exclude<OperatorEvent, { readonly type: 'admin_event' }>
 
-/** The most bytes of a commit, as a file and on its way to a node. */
+/** The maximum size of an encoded commit, in bytes. */
 export const mostCommitBytes = 4 * 2 ** 20
 
 const version = 1
@@ -33,17 +33,20 @@ const schema: v.GenericSchema<unknown, Document> = v.variant('type', [
 const subject = 'commit'
 const codec = storedCodec(schema, { version, subject })
 
-/** A signed attempt as it is kept in a file and sent to a node: names in snake_case, with the version of the format. */
+/** Encodes a signed attempt for a file or for a node: names in snake_case, with the version of the format. */
 export function encodeCommit(attempt: SignedAttempt): JsonObject {
   return codec.encode({ ...attempt, version })
 }
 
-/** The bytes that its operators have signed: they name it, whoever they are. */
+/** The bytes that the operators signed. They identify the commit, whoever the signers are. */
 export function payloadOf(attempt: SignedAttempt): Uint8Array {
   return attempt.type === 'signed_admin_commit' ? adminPayload(attempt.commit) : icePayload(attempt.commit)
 }
 
-/** Reads a signed attempt; whether its signatures hold, a verifier says. Raises `invalid_input` naming the field. */
+/**
+ * Decodes a signed attempt without checking its signatures; a verifier does that. Raises `invalid_input` naming the
+ * field.
+ */
 export function decodeCommit(document: unknown): SignedAttempt {
   if (typeof document !== 'object' || document === null || isList(document)) {
     throw new InvalidInputError({ subject, field: '$', reason: `not an object: ${textOf(document)}` })

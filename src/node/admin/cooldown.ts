@@ -1,17 +1,23 @@
 import type { IceProposal } from '../admin-event.js'
 import type { NodeId } from '../ids.js'
 
-/** What rests after a commit of the second tier: one node, or what concerns the cluster as a whole. Neither stops the other. */
+/**
+ * What a cooldown applies to after a commit that breaks the glass: one node, or the whole cluster. The two are
+ * independent.
+ */
 export type CooldownTarget = NodeId | 'cluster'
 
-/** How long a target rests. */
+/** How long a target is in its cooldown. */
 export interface Cooldown {
   readonly target: CooldownTarget
-  /** Epoch milliseconds; from then on it rests no more. */
+  /** When it ends, in epoch milliseconds. */
   readonly expiresAtMs: number
 }
 
-/** What a proposal makes rest, and what must not rest for it. A thaw waits for nothing: a freeze must not block its own end. */
+/**
+ * The target whose cooldown a proposal starts, and which must not be in one already. `undefined` for a thaw: a freeze
+ * must not block its own end.
+ */
 export function cooldownTargetOf(proposal: IceProposal): CooldownTarget | undefined {
   switch (proposal.type) {
     case 'thaw_cluster':

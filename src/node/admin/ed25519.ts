@@ -13,27 +13,29 @@ export type SignatureText = string
 const seedBytes = 32
 const signatureBytes = 64
 
-/** What stands before the 32 bytes of a private and of a public key in their DER forms (RFC 8410). */
+/** The DER prefixes of the 32 bytes of a private and of a public key (RFC 8410). */
 const privatePrefix = Buffer.from('302e020100300506032b657004220420', 'hex')
 const publicPrefix = Buffer.from('302a300506032b6570032100', 'hex')
 
 const publicKeyPattern = /^[0-9a-f]{64}$/
 
-/** Makes the secret of a new key: 32 random bytes. `random` fills an array; by default the system's source does. */
+/**
+ * Creates the secret of a new key: 32 random bytes. `random` fills an array; the default is the system's random source.
+ */
 export function createSeed(random: (bytes: Uint8Array) => void = randomFillSync): Uint8Array {
   const seed = new Uint8Array(seedBytes)
   random(seed)
   return seed
 }
 
-/** An ed25519 public key that verifies strictly: what one signature says, no altered form of it says too. */
+/** An ed25519 public key with strict verification: no altered form of a valid signature is accepted. */
 export class VerifyingKey {
   readonly text: PublicKeyText
   readonly #key: KeyObject
 
   /**
-   * Raises `admin.public_key_invalid` for what is not 64 lower-case hex digits, and for the few points of small order, under
-   * which anybody could make a signature of anything.
+   * Raises `admin.public_key_invalid` for anything but 64 lower-case hex digits, and for the few points of small order,
+   * for which anybody can forge signatures.
    */
   constructor(text: PublicKeyText) {
     const refuse = (reason: string): never => {
@@ -46,16 +48,17 @@ export class VerifyingKey {
     this.#key = createPublicKey({ key: Buffer.concat([publicPrefix, bytes]), format: 'der', type: 'spki' })
   }
 
-  /** Whether the signature is one of these bytes by the owner of this key. False for whatever is no signature at all. */
+  /** Whether this is a signature of these bytes by the owner of the key. False for a malformed signature. */
   verifies(bytes: Uint8Array, signature: SignatureText): boolean {
     const raw = Buffer.from(signature, 'hex')
     if (raw.length !== signatureBytes || raw.toString('hex') !== signature) return false
-    // OpenSSL refuses a scalar that is not reduced, and compares the point byte by byte; a point of small order is left to us.
+    // OpenSSL refuses a scalar that is not reduced and compares the point byte by byte. It does not check for points of
+    // small order, so we do.
     return !hasSmallOrder(raw.subarray(0, 32)) && verify(null, bytes, this.#key, raw)
   }
 }
 
-/** An ed25519 key of which the private half may be elsewhere. */
+/** An ed25519 key, with or without its private half. */
 export class KeyPair {
   readonly publicKey: PublicKeyText
   readonly #private: KeyObject | undefined
@@ -65,7 +68,9 @@ export class KeyPair {
     this.#private = privateKey
   }
 
-  /** The key of a secret of 32 bytes, as {@link createSeed} makes one. Raises `invalid_input`, which tells nothing of it. */
+  /**
+   * The key of a 32-byte secret, such as {@link createSeed} makes. Raises `invalid_input` without revealing the secret.
+   */
   static fromSeed(seed: Uint8Array): KeyPair {
     if (!(seed instanceof Uint8Array) || seed.length !== seedBytes) {
       throw new InvalidInputError({ subject: 'secret of a key', field: '$', reason: `not ${seedBytes} bytes` })
@@ -75,7 +80,7 @@ export class KeyPair {
     return new KeyPair(spki.subarray(publicPrefix.length).toString('hex'), key)
   }
 
-  /** A key that verifies and cannot sign. Raises `admin.public_key_invalid`. */
+  /** A key that can verify but not sign. Raises `admin.public_key_invalid`. */
   static fromPublicKey(publicKey: PublicKeyText): KeyPair {
     return new KeyPair(new VerifyingKey(publicKey).text, undefined)
   }
@@ -91,7 +96,7 @@ export class KeyPair {
     return signature
   }
 
-  /** Signs the bytes, or answers `undefined` where the private half is elsewhere. */
+  /** Signs the bytes; returns `undefined` if the private half is missing. */
   trySign(bytes: Uint8Array): SignatureText | undefined {
     return this.#private && sign(null, bytes, this.#private).toString('hex')
   }

@@ -1,4 +1,4 @@
-/** Administration: who may tell a node what to do, and how it is known. */
+/** Administration: who may give commands to a node, and how that is verified. */
 export { admitCommit, type Admission, type AdmissionAudit } from './admission.js'
 export {
   acceptCommit,

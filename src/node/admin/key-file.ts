@@ -19,15 +19,15 @@ const keyFileSchema = strictSchema({
   private_key: v.pipe(v.string(), v.regex(secretPattern, 'not 64 lower-case hexadecimal digits')),
 })
 
-/** The key of an operator as its file holds it. */
+/** The key of an operator as stored in its file. */
 export interface OperatorKey {
   readonly operatorId: OperatorId
   readonly key: KeyPair
 }
 
 /**
- * Writes the key of an operator to a file that only its owner can read; the secret stands in it as it is, for whoever may read
- * the file. Raises `admin.file_exists` and `admin.file_unusable`.
+ * Writes an operator's key to a file that only its owner can read. The secret is stored unencrypted. Raises
+ * `admin.file_exists` and `admin.file_unusable`.
  */
 export async function writeKeyFile(path: string, seed: Uint8Array): Promise<OperatorKey> {
   const key = KeyPair.fromSeed(seed)
@@ -44,9 +44,9 @@ export async function writeKeyFile(path: string, seed: Uint8Array): Promise<Oper
 }
 
 /**
- * Reads the key of an operator. Raises `admin.file_exposed` when anybody else could read or change the file or owns it,
- * `admin.file_unusable` when it cannot be read or its halves do not belong together, and `invalid_input` for another content. No
- * refusal tells anything of what stands in it.
+ * Reads an operator's key. Raises `admin.file_exposed` when another user can read or change the file or owns it,
+ * `admin.file_unusable` when it cannot be read or its two halves do not match, and `invalid_input` for other malformed
+ * content. No error reveals any of the content.
  */
 export async function readKeyFile(path: string): Promise<OperatorKey> {
   const text = await readPrivateFile(path, 'secret', mostBytes)
@@ -59,7 +59,7 @@ export async function readKeyFile(path: string): Promise<OperatorKey> {
   return { operatorId, key }
 }
 
-/** What a parser says of text that is no JSON quotes it: here that would be a secret. */
+/** The error of a JSON parser quotes the text, which here would be a secret. */
 function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text)

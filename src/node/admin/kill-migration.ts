@@ -3,24 +3,25 @@ import type { MigrationId } from '../ids.js'
 import type { FailureRecord } from '../records.js'
 import type { MigrationView } from '../snapshot.js'
 
-/** Ends migrations under way. Asked on every node: one that does not host the migration does nothing, and that is no failure. */
+/** Aborts migrations under way. Called on every node; a node that does not host the migration must ignore the call. */
 export interface MigrationAborter {
-  /** Synchronous and quick: what takes longer is begun. What it throws is the failure. */
+  /** Must be synchronous and quick: start anything that takes longer. An exception counts as a failure to abort. */
   abort(migration: MigrationId): void
 }
 
-/** Knows the migrations under way on this node. */
+/** Lists the migrations under way on this node. */
 export interface MigrationSource {
-  /** Synchronous and quick; asked once per tick. */
+  /** Must be synchronous and quick; called once per tick. */
   migrations(): readonly MigrationView[]
 }
 
-/** What a failed abort leaves in the ring of failures; the loop adds number and time. */
+/** The failure record of an abort that failed; the loop adds number and time. */
 export type MigrationFailure = Pick<FailureRecord, 'source' | 'reason'>
 
 /**
- * Carries out an accepted `kill_migration`, after it is folded (N-350). Where nothing can abort it, an operator who has signed for it
- * is not left to believe that it was: that is a failure; without a verifier nobody expects it. Throws nothing.
+ * Carries out an accepted `kill_migration` after it is folded (N-350). If nothing can abort migrations, that is
+ * recorded as a failure when there is a verifier, so that an operator who signed the command is not left believing that
+ * it was carried out; without a verifier nothing is recorded. Never throws.
  */
 export function killMigration(
   migration: MigrationId,
@@ -36,8 +37,8 @@ export function killMigration(
 }
 
 /**
- * The migrations under way, none where there is no source. Throws nothing: a source that fails, or that is asynchronous, is told
- * of by `onFault` and knows none.
+ * The migrations under way; empty without a source. Never throws: a source that fails or returns a promise is reported
+ * to `onFault` and counts as empty.
  */
 export function migrationsUnderWay(
   source: MigrationSource | undefined,
@@ -54,7 +55,7 @@ export function migrationsUnderWay(
   }
 }
 
-/** A promise from a port that must not make one is a fault of the port; that it may reject is nobody else's. */
+/** A promise from a port that must be synchronous is a fault of the port. Its rejection is handled here. */
 function isSynchronous(answer: unknown): boolean {
   if (typeof answer !== 'object' || answer === null || !('then' in answer)) return true
   if (answer instanceof Promise) answer.catch(() => {})

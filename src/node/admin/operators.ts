@@ -8,21 +8,21 @@ import { AdminError } from './errors.js'
 import { operatorIdOf } from './identity.js'
 import { readPrivateFile } from './private-file.js'
 
-/** Somebody whose signatures count. */
+/** A trusted operator. */
 export interface Operator {
   readonly operatorId: OperatorId
   readonly publicKey: PublicKeyText
-  /** For people; it proves nothing. */
+  /** For display only; it proves nothing. */
   readonly name?: string
 }
 
-/** An operator to be registered: the id follows from the key. */
+/** An operator to register; the id is derived from the key. */
 export interface OperatorOptions {
   readonly publicKey: PublicKeyText
   readonly name?: string
 }
 
-/** The most operators that a registry holds. */
+/** The maximum number of operators in a registry. */
 const mostOperators = 1024
 
 const mostFileBytes = 2 ** 20
@@ -35,11 +35,13 @@ const operatorsSchema = v.pipe(
   v.maxLength(mostOperators, `more than ${mostOperators} operators`),
 )
 
-/** Who may administer: each operator by an id that follows from the public key. It never changes. */
+/** The operators who may administer, by the id derived from their public key. Immutable. */
 export class OperatorRegistry {
   readonly #operators: ReadonlyMap<string, { readonly operator: Operator; readonly key: VerifyingKey }>
 
-  /** Raises `invalid_input`, `admin.public_key_invalid` and, for a key that is named twice, `admin.operator_conflict`. */
+  /**
+   * Raises `invalid_input`, `admin.public_key_invalid`, and `admin.operator_conflict` for a key that is listed twice.
+   */
   constructor(operators: readonly OperatorOptions[]) {
     const known = new Map<string, { readonly operator: Operator; readonly key: VerifyingKey }>()
     for (const { publicKey, name } of decode(operatorsSchema, operators, 'operators')) {
@@ -55,21 +57,21 @@ export class OperatorRegistry {
     return this.#operators.size
   }
 
-  /** Everybody who is registered. */
+  /** All registered operators. */
   operators(): readonly Operator[] {
     return Array.from(this.#operators.values(), ({ operator }) => operator)
   }
 
-  /** @internal What the signatures of an operator are verified with. */
+  /** @internal The key that verifies the operator's signatures. */
   keyOf(operatorId: OperatorId): VerifyingKey | undefined {
     return this.#operators.get(operatorId)?.key
   }
 }
 
-/** What the file of operators says: whom to trust, and how many of them break the glass. */
+/** The content of an operators file: whom to trust, and how many of them must sign to break the glass. */
 export interface OperatorsFile {
   readonly operators: OperatorRegistry
-  /** How many operators a commit of the second tier needs, if the file says so. */
+  /** How many operators must sign to break the glass, if the file says so. */
   readonly iceThreshold?: number
 }
 
@@ -84,9 +86,10 @@ const operatorsFileSchema = strictSchema({
 })
 
 /**
- * Reads whom a node trusts. Others may read the file and must not be able to change it.
+ * Reads the operators that a node trusts. Other users may read the file but must not be able to change it.
  *
- * Raises `admin.file_exposed`, `admin.file_unusable`, `invalid_input`, `admin.public_key_invalid`, `admin.operator_conflict`.
+ * Raises `admin.file_exposed`, `admin.file_unusable`, `invalid_input`, `admin.public_key_invalid`,
+ * `admin.operator_conflict`.
  */
 export async function readOperatorsFile(path: string): Promise<OperatorsFile> {
   const text = await readPrivateFile(path, 'trusted', mostFileBytes)

@@ -3,11 +3,11 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { messageOf, StatewardError } from '../../base/errors.js'
 import { AdminError } from './errors.js'
 
-/** Who may do what with a file besides its owner. */
+/** What users other than the owner may do with a file. */
 export type Privacy =
-  /** Nobody may read or change it: it holds a secret. */
+  /** They may neither read nor change it: it holds a secret. */
   | 'secret'
-  /** Nobody may change it: it says whom to trust. */
+  /** They may read but not change it: it says whom to trust. */
   | 'trusted'
 
 const readableByOthers = 0o044
@@ -18,11 +18,11 @@ const forbidden: Readonly<Record<Privacy, number>> = {
 }
 
 /**
- * Reads a file that others must not be able to read or change, at most `maxBytes` of it. What is checked is the open file, so that
- * nothing can be put in its place in between; a symbolic link is not followed. Where the system knows no owners (Windows),
- * only the access rights of the folder protect it.
+ * Reads a file that other users must not be able to read or change, at most `maxBytes` of it. The checks are made on
+ * the open file, so that it cannot be swapped in between; symbolic links are not followed. On systems without file
+ * owners (Windows) only the access rights of the folder protect it.
  *
- * Raises `admin.file_unusable`, and `admin.file_exposed` when it belongs to somebody else or its mode is too open.
+ * Raises `admin.file_unusable`, and `admin.file_exposed` when another user owns it or its mode is too open.
  */
 export async function readPrivateFile(path: string, privacy: Privacy, maxBytes: number): Promise<string> {
   try {
@@ -35,14 +35,14 @@ export async function readPrivateFile(path: string, privacy: Privacy, maxBytes: 
 }
 
 /**
- * Writes a file that only its owner can read (mode 0600), durably. There must be none: what is there is never replaced.
+ * Writes a new file that only its owner can read (mode 0600), durably. An existing file is never overwritten.
  *
  * Raises `admin.file_exists` and `admin.file_unusable`.
  */
 export async function writePrivateFile(path: string, text: string): Promise<void> {
   try {
     await using file = await open(path, 'wx', 0o600)
-    // What the mask of the process has taken away is given back to the owner.
+    // Restores the owner's rights in case the umask of the process removed them.
     await file.chmod(0o600)
     await file.writeFile(text)
     await file.sync()
@@ -62,7 +62,7 @@ async function checkPrivate(file: FileHandle, path: string, privacy: Privacy): P
   if (!stat.isFile()) throw new AdminError('admin.file_unusable', { path, reason: 'it is no file' })
   const own = process.getuid?.()
   if (own === undefined) return
-  // The superuser can change anything anyhow.
+  // The superuser can change any file anyway.
   const owners = privacy === 'trusted' ? [own, 0] : [own]
   if (!owners.includes(stat.uid)) refuse(`it belongs to user ${stat.uid}, not to ${own}`)
   const granted = mode & forbidden[privacy]

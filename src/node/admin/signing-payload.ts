@@ -6,8 +6,9 @@ import type { SignedAdminCommit, SignedIceCommit } from '../commit.js'
 import type { Digest } from '../ids.js'
 
 /**
- * What signatures and digests are made of, so that none of one surface ever holds on another (N-303): a name, a zero
- * byte, and the canonical bytes of a JSON object. A name has no zero byte in it, so no two of them can be confused.
+ * The domain prefixes of signatures and digests, so that none made for one purpose is valid for another (N-303): a
+ * name, a zero byte, and the canonical bytes of a JSON object. No name contains a zero byte, so that no two of them can
+ * be confused.
  */
 const domains = {
   admin: 'stateward.node.admin.v1',
@@ -20,7 +21,7 @@ export function adminPayload({ event, issuedAtMs }: Pick<SignedAdminCommit, 'eve
   return inDomain('admin', canonicalBytes({ event: encodeAdminEvent(event), issued_at_ms: issuedAtMs }))
 }
 
-/** The bytes that every operator of a bundle signs: `{blast_hash, issued_at_ms, proposal}`. */
+/** The bytes that every signer of a bundle signs: `{blast_hash, issued_at_ms, proposal}`. */
 export function icePayload({
   proposal,
   issuedAtMs,
@@ -30,12 +31,15 @@ export function icePayload({
   return inDomain('ice', canonicalBytes(content))
 }
 
-/** Names a payload: SHA-256 of the signed bytes. Two commits with one digest are one commit, whoever has signed them. */
+/**
+ * The digest of a payload: SHA-256 of the signed bytes. Two commits with the same digest are the same commit, whoever
+ * signed them.
+ */
 export function payloadDigest(payload: Uint8Array): Digest {
   return createHash('sha256').update(payload).digest('hex') as Digest
 }
 
-/** The digest of a radius, which the operators sign instead of the whole of it. */
+/** The digest of a radius; the operators sign it in place of the whole radius. */
 export function blastHashOf(radius: BlastRadius): Digest {
   return payloadDigest(inDomain('radius', canonicalBytes(encodeBlastRadius(radius))))
 }

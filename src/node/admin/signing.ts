@@ -10,15 +10,17 @@ import { simulate, type SimulationView } from './simulation.js'
 
 const commitSchema = strictSchema({ event: adminEventSchema, issuedAtMs: naturalSchema })
 
-/** An ordinary commit by the owner of a key. Raises `invalid_input` for what no node would read, and `admin.public_key_only`. */
+/**
+ * Signs an ordinary commit. Raises `invalid_input` for an event that no node would accept, and `admin.public_key_only`.
+ */
 export function signAdminCommit(key: KeyPair, event: AdminEvent, issuedAtMs: number): SignedAdminCommit {
   decode(commitSchema, { event, issuedAtMs }, 'admin commit')
   return { event, issuedAtMs, signature: signatureOf(key, adminPayload({ event, issuedAtMs })) }
 }
 
 /**
- * A proposal with what it would touch, which nobody has signed yet. There is no other way to a commit of the second tier.
- * Raises `invalid_input` for what no node would read.
+ * Simulates a proposal and returns it with its radius, unsigned. This is the only way to create a commit that breaks
+ * the glass. Raises `invalid_input` for a proposal that no node would accept.
  */
 export function proposeIceCommit(snapshot: SimulationView, proposal: IceProposal, issuedAtMs: number): SignedIceCommit {
   decode(commitSchema, { event: proposal, issuedAtMs }, 'admin commit')
@@ -26,7 +28,10 @@ export function proposeIceCommit(snapshot: SimulationView, proposal: IceProposal
   return { proposal, issuedAtMs, blastRadius, blastHash: blastHashOf(blastRadius), signatures: [] }
 }
 
-/** The same with the signature of one more operator; one who has signed already stays in once. Raises `admin.public_key_only`. */
+/**
+ * Returns the commit with one more signature; an operator who signed already is not added twice. Raises
+ * `admin.public_key_only`.
+ */
 export function signIceCommit(key: KeyPair, commit: SignedIceCommit): SignedIceCommit {
   const signature = signatureOf(key, icePayload(commit))
   const others = commit.signatures.filter(({ operator }) => operator !== signature.operator)

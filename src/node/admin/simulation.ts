@@ -18,7 +18,7 @@ import {
 import { labelSchema } from '../scalars.js'
 import type { DaemonView, NodeSnapshot, ReplicaView } from '../snapshot.js'
 
-/** What a simulation reads of a snapshot. */
+/** The part of a snapshot that a simulation reads. */
 export interface SimulationView extends Pick<NodeSnapshot, 'node' | 'freezeRemainingMs'> {
   readonly peers: ReadonlyMap<NodeId, unknown>
   readonly replicas: ReadonlyMap<ChainId, Pick<ReplicaView, 'holders'>>
@@ -26,7 +26,7 @@ export interface SimulationView extends Pick<NodeSnapshot, 'node' | 'freezeRemai
   readonly inFlightMigrations: readonly { readonly migration: MigrationId }[]
 }
 
-/** What a proposal touches, of which a radius names all. */
+/** What a proposal touches; a radius lists all of it. */
 interface Touched {
   readonly nodes?: readonly NodeId[]
   readonly chain?: ChainId
@@ -37,8 +37,8 @@ interface Touched {
 }
 
 /**
- * What a proposal would touch, by a snapshot (N-340). The node whose snapshot it is counts like every other, so that all nodes that
- * know of one another come to the same. Warnings stop nobody.
+ * Computes what a proposal would touch, according to a snapshot (N-340). The node that took the snapshot counts like
+ * any other, so that all nodes that know of each other get the same result. Warnings do not block a proposal.
  */
 export function simulate(snapshot: SimulationView, proposal: IceProposal): BlastRadius {
   const { nodes = [], chain, daemon, delayMs, stabilityPercent = 0, warnings } = touchedBy(snapshot, proposal)
@@ -132,7 +132,7 @@ function everyNode({ node, peers }: SimulationView): readonly NodeId[] {
   return [...new Set([node, ...peers.keys()])].toSorted()
 }
 
-/** A view as it is sent and kept in a file: what a simulation reads; more may stand in it. */
+/** A simulation view as sent and stored; unknown fields are allowed. */
 const documentSchema = strictSchema({
   node: nodeIdSchema,
   peers: v.array(strictSchema({ node: nodeIdSchema })),
@@ -150,7 +150,7 @@ const documentSchema = strictSchema({
 
 const codec = documentCodec(documentSchema, 'snapshot')
 
-/** What a simulation reads of a snapshot, as JSON. */
+/** Encodes the part of a snapshot that a simulation reads as JSON. */
 export function encodeSimulationView(snapshot: NodeSnapshot): JsonValue {
   const { node, peers, replicas, daemons, freezeRemainingMs, inFlightMigrations } = snapshot
   return codec.encode({
@@ -163,7 +163,7 @@ export function encodeSimulationView(snapshot: NodeSnapshot): JsonValue {
   })
 }
 
-/** Reads such a view; a whole snapshot is one, too. Raises `invalid_input` naming the field. */
+/** Decodes a simulation view; a whole snapshot is accepted too. Raises `invalid_input` naming the field. */
 export function decodeSimulationView(document: unknown): SimulationView {
   const { node, peers, replicas, daemons, freezeRemainingMs, inFlightMigrations } = codec.decode(document)
   return {

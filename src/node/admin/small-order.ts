@@ -1,6 +1,6 @@
 /**
- * The points of edwards25519 whose order divides eight, by their y coordinate, and the two of them that can also be written
- * unreduced. Under such a key one signature fits many messages.
+ * The points of edwards25519 whose order divides eight, by their y coordinate, including the two that also have an
+ * unreduced encoding. With such a key one signature is valid for many messages.
  */
 const smallOrder: readonly Buffer[] = [
   '0000000000000000000000000000000000000000000000000000000000000000',
@@ -12,7 +12,7 @@ const smallOrder: readonly Buffer[] = [
   'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
 ].map((text) => Buffer.from(text, 'hex'))
 
-/** Whether the 32 bytes encode a point of small order; the sign of its x coordinate, the highest bit, plays no part. */
+/** Whether the 32 bytes encode a point of small order. The highest bit, the sign of the x coordinate, is ignored. */
 export function hasSmallOrder(point: Uint8Array): boolean {
   const unsigned = Buffer.from(point)
   unsigned[31] = (unsigned[31] ?? 0) & 0x7f

@@ -15,43 +15,48 @@ import { simulate, type SimulationView } from './simulation.js'
 /** Whom a verifier trusts, and how strict it is. */
 export interface AdminVerifierOptions {
   readonly operators: OperatorRegistry
-  /** How many operators break the glass. Default 1; 0 counts as 1. */
+  /** How many operators must sign to break the glass. Default 1; 0 counts as 1. */
   readonly iceThreshold?: number
-  /** How long after it was issued a commit is taken, in milliseconds. Default 5 minutes; that very instant is in time. */
+  /** How long after its issue a commit is accepted, in milliseconds, inclusive. Default 5 minutes. */
   readonly freshnessMs?: number
-  /** How far in the future a commit may be issued: clocks differ. Default 30 seconds. */
+  /** How far in the future a commit may be issued, in milliseconds, because clocks differ. Default 30 seconds. */
   readonly skewMs?: number
-  /** How long a target rests after a commit of the second tier. Default 5 minutes. */
+  /** The cooldown of a target after a commit that breaks the glass, in milliseconds. Default 5 minutes. */
   readonly cooldownMs?: number
-  /** How many accepted commits are remembered while they are fresh; when that many are, more are refused. Default 1,024. */
+  /**
+   * How many accepted commits are remembered while they are fresh; beyond that number commits are refused. Default
+   * 1,024.
+   */
   readonly mostRemembered?: number
 }
 
-/** What a verifier is told instead of asking for it: so that it answers the same whenever it is asked. */
+/**
+ * The inputs of a verification that a verifier is given rather than reads itself, so that its answers are reproducible.
+ */
 export interface VerificationCircumstances {
-  /** By which freshness is judged, in epoch milliseconds: now, or when the commit was taken in by the source that all nodes share. */
+  /** The instant for judging freshness, in epoch milliseconds: now, or when the cluster source received the commit. */
   readonly nowMs: number
   readonly memory: AdminMemory
 }
 
-/** The circumstances of what breaks the glass. */
+/** The inputs for verifying a commit that breaks the glass. */
 export interface IceVerificationCircumstances extends VerificationCircumstances {
-  /** What this node would say that the proposal touches, by now. */
+  /** The current state of this node, by which the radius of the proposal is computed again. */
   readonly snapshot: SimulationView
 }
 
-/** Why a commit is not taken. */
+/** Why a commit is refused. */
 export interface Rejection {
   readonly status: 'rejected'
   readonly kind: RejectionKind
-  /** For people. */
+  /** For people to read. */
   readonly message: string
 }
 
-/** What a verifier says of a commit: what to remember of it, or why it is refused. */
+/** The result of a verification: what to remember of the commit, or why it is refused. */
 export type Verification = { readonly status: 'accepted'; readonly accepted: AcceptedCommit } | Rejection
 
-/** A bundle of this many signatures is read at least, whatever the threshold. */
+/** A bundle may have at least this many signatures, whatever the threshold. */
 const smallestBundleCap = 64
 
 const longestWindowMs = 24 * 60 * 60 * 1000
@@ -67,8 +72,8 @@ const optionsOfVerifier = optionsSchema<AdminVerifierOptions>({
 })
 
 /**
- * Says whether operators may do what they ask for. It remembers nothing itself and reads no clock: the same commit under
- * the same circumstances gets the same answer. Which check comes first stands in one place for each surface: {@link verifyAdmin}
+ * Decides whether operators may do what they ask for. It keeps no state and reads no clock: the same commit under the
+ * same circumstances gets the same answer. The order of the checks is defined in one place each: {@link verifyAdmin}
  * and {@link verifyIce}.
  */
 export class AdminVerifier {
@@ -90,7 +95,7 @@ export class AdminVerifier {
     this.#mostRemembered = taken.mostRemembered ?? 1024
   }
 
-  /** The most signatures of a bundle. */
+  /** The maximum number of signatures in a bundle. */
   get bundleCap(): number {
     return Math.max(smallestBundleCap, this.iceThreshold)
   }
@@ -107,7 +112,7 @@ export class AdminVerifier {
     )
   }
 
-  /** Whether what breaks the glass may be folded (N-321). */
+  /** Whether a commit that breaks the glass may be folded (N-321). */
   verifyIce(commit: SignedIceCommit, circumstances: IceVerificationCircumstances): Verification {
     const { issuedAtMs, signatures } = commit
     const payload = icePayload(commit)
@@ -125,7 +130,7 @@ export class AdminVerifier {
 
   #whyNotFresh(issuedAtMs: number, { nowMs, memory }: VerificationCircumstances): Rejection | undefined {
     if (issuedAtMs - nowMs > this.#skewMs) return rejection('envelope_from_future', { issuedAtMs, nowMs })
-    // When the clock was set back, nobody knows any more whether it was accepted before.
+    // After the clock was set back, it is no longer known whether the commit was accepted before.
     const isForgotten = issuedAtMs < memory.forgottenBeforeMs
     if (nowMs - issuedAtMs > this.#freshnessMs || isForgotten)
       return rejection('envelope_expired', { issuedAtMs, nowMs })
@@ -137,13 +142,13 @@ export class AdminVerifier {
     return rejection('insufficient_signatures', { got: length, needed: this.iceThreshold })
   }
 
-  /** All of them are looked up before any is verified: a stranger costs no more than that. */
+  /** All signers are looked up before any signature is verified, so that a stranger costs no more than a lookup. */
   #whyUnauthorized(signatures: readonly OperatorSignature[]): Rejection | undefined {
     const stranger = signatures.find(({ operator }) => this.operators.keyOf(operator) === undefined)
     return stranger && rejection('not_authorized', { operatorId: stranger.operator })
   }
 
-  /** One signature that does not hold is enough, however many others do. */
+  /** One invalid signature is enough to refuse, however many others are valid. */
   #whyUnsigned(signatures: readonly OperatorSignature[], payload: Uint8Array): Rejection | undefined {
     const wrong = signatures.find(
       ({ operator, signature }) => this.operators.keyOf(operator)?.verifies(payload, signature) !== true,
@@ -157,7 +162,7 @@ export class AdminVerifier {
     return rejection('insufficient_signatures', { got: size, needed: this.iceThreshold })
   }
 
-  /** Memory is asked last: who has no key can neither fill it nor learn what it holds. */
+  /** The memory is checked last: without a key nobody can fill it or learn what it holds. */
   #accept(
     payload: Uint8Array,
     issuedAtMs: number,
@@ -199,7 +204,10 @@ function whyResting(
   return rejection('ice_cooldown_active', target === 'cluster' ? { remainingMs } : { node: target, remainingMs })
 }
 
-/** Nothing may be touched that the signers have not seen. That less is touched by now, or other warnings hold, stops nobody. */
+/**
+ * The commit must not touch anything that the signers have not seen. Touching less, or other warnings, is no reason to
+ * refuse.
+ */
 function whyStale(signed: BlastRadius, own: BlastRadius): Rejection | undefined {
   const unnamed = (of: (radius: BlastRadius) => readonly string[]): readonly string[] => {
     const named = new Set(of(signed))
@@ -213,10 +221,10 @@ function whyStale(signed: BlastRadius, own: BlastRadius): Rejection | undefined 
   return beyond.length === 0 ? undefined : rejection('simulation_stale', { unnamed: beyond.slice(0, mostUnnamed) })
 }
 
-/** How many ids a refusal names. */
+/** The maximum number of ids that a refusal names. */
 const mostUnnamed = 16
 
-/** A refusal as the record of an attempt says it: the code of its error without the name of the catalogue, and its text. */
+/** A refusal as it stands in an audit record: the error code without its prefix, and the message. */
 export function rejection<Kind extends RejectionKind>(kind: Kind, data: NodeErrorData[`admin.${Kind}`]): Rejection {
   const { message } = new NodeError<`admin.${Kind}`>(`admin.${kind}`, data)
   return { status: 'rejected', kind, message }

@@ -2,19 +2,23 @@ import * as v from 'valibot'
 import { durationSchema, nameSchema, optionsSchema } from '../../base/options.js'
 import { PostgresDatabase } from '../../postgres/index.js'
 
-/** How a cluster is kept on PostgreSQL. */
+/** Options of a cluster on PostgreSQL. */
 export interface PostgresClusterOptions {
-  /** Stays its owner's: close it when every node has ended. */
+  /** The database. It is not closed with the cluster: close it when every node has ended. */
   readonly database: PostgresDatabase
-  /** The schema its tables are in; `stateward` by default. Nodes that share it are one cluster. */
+  /** The schema of its tables. Nodes that share it form one cluster. Default `stateward`. */
   readonly schema?: string
-  /** Makes the tables if they are not there; true by default. */
+  /** Creates missing tables. Default true. */
   readonly createTables?: boolean
-  /** A member that was heard of so lately, in milliseconds, may be given copies of chains, and its share of daemons; 5,000 by default. */
+  /**
+   * Only members heard of within this many milliseconds are given copies of chains and a share of the daemons. Default
+   * 5,000.
+   */
   readonly healthyForMs?: number
   /**
-   * Tells the other nodes at once of what is wished, asked for and given up, by NOTIFY in its transaction, and hears them over a
-   * connection of its own; false by default. Without it they learn of it with their next heartbeat.
+   * Notifies the other nodes at once when something is wanted, requested or given up, with NOTIFY in the same
+   * transaction, and listens on a connection of its own. Without it they learn of changes with their next heartbeat.
+   * Default false.
    */
   readonly notify?: boolean
 }

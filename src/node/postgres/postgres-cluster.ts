@@ -37,8 +37,9 @@ import { createStatements } from './statements.js'
 import { clusterTables } from './tables.js'
 
 /**
- * A cluster of nodes that share a PostgreSQL database. The clock of the server alone decides which leases have expired and how old
- * commits are. Deadlocks, serialization failures and lost connections are tried again; what cannot be done is a `StoreError`.
+ * A cluster of nodes that share a PostgreSQL database. Only the server's clock decides which leases have expired and
+ * how old commits are. Deadlocks, serialization failures and lost connections are retried; other failures are a
+ * `StoreError`.
  *
  *     const database = await PostgresDatabase.open({ url })
  *     const source = await PostgresCluster.open({ database })
@@ -49,7 +50,7 @@ export class PostgresCluster implements ClusterSource {
   readonly #schema: string
   readonly #clusterId: string
   readonly #healthyForMs: number
-  /** Where the others are told of changes, if they are. */
+  /** The channel for notifications; `undefined` without them. */
   readonly #channel: string | undefined
   readonly #statements: ReturnType<typeof createStatements>
 
@@ -64,8 +65,8 @@ export class PostgresCluster implements ClusterSource {
   }
 
   /**
-   * Opens it: makes its tables unless told otherwise, and compares them with what they must be. Raises `invalid_input` for options
-   * that do not fit, `store.schema_mismatch` with all that differs, and what the database raises.
+   * Opens the cluster: creates its tables unless told not to, and compares them with the expected schema. Raises
+   * `invalid_input` for bad options, `store.schema_mismatch` with all differences, and the errors of the database.
    */
   static async open(options: PostgresClusterOptions): Promise<PostgresCluster> {
     decode(postgresClusterOptionsSchema, options, 'options of the PostgreSQL cluster')
@@ -76,7 +77,7 @@ export class PostgresCluster implements ClusterSource {
 
   listen(onChange: () => void): PostgresListener | undefined {
     const channel = this.#channel
-    // What was sent while there was no connection has not arrived.
+    // Notifications sent while there was no connection are lost.
     return channel === undefined
       ? undefined
       : new PostgresListener(this.#database, { channel, onMessage: onChange, onConnect: onChange })
@@ -91,13 +92,13 @@ export class PostgresCluster implements ClusterSource {
     const statements = this.#statements
     const ttlMs = Math.trunc(beat.leaseTtlMs)
     const rtt = rttMs === undefined ? null : Math.round(rttMs)
-    // Whoever was silent for as long as a lease has none to take its share with.
+    // A member that was silent for the length of a lease holds none, and takes no share.
     const takingForMs = Math.min(this.#healthyForMs, ttlMs)
     return this.#database.transaction(async (transaction) => {
       const touched = await transaction.query(statements.touch, [node, epoch, maintenance, isCordoned, rtt])
       if (touched.rows.length === 0) return undefined
       if (release.length > 0) await this.#notify(transaction)
-      // Sent together: each sees what those before it have done.
+      // Sent as one pipeline: each statement sees the effects of those before it.
       const [, , renewed, acquired, share, clock, members, daemons, holders, replicas, chains, intents] =
         await Promise.all([
           transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
@@ -182,7 +183,7 @@ export class PostgresCluster implements ClusterSource {
     await this.#write(this.#statements.evict, [chain, victim])
   }
 
-  /** Makes a change of which the others are told. */
+  /** Makes a change and notifies the other nodes of it. */
   #change<Answer>(work: (transaction: Transaction) => Promise<Answer>): Promise<Answer> {
     return this.#database.transaction(async (transaction) => {
       const answer = await work(transaction)

@@ -10,8 +10,8 @@ import { countSchema, labelSchema, naturalSchema } from '../scalars.js'
 import { daemonIntents, maintenanceStatuses, replicaIntents, type ReplicaIntent } from '../vocabulary.js'
 
 /*
- * What is read from a row is checked in full: whoever can write to the database can write anything, and nothing is guessed
- * around it.
+ * Rows are fully checked when they are read: anybody who can write to the database can write anything, and stateward
+ * does not guess.
  */
 
 const subjectSchema = v.custom<LeaseSubject>(
@@ -45,7 +45,7 @@ const commitSchema = v.object({
   read_at_ms: naturalSchema,
 })
 
-/** Reads a row; what it refuses is a fault of what is stored. */
+/** Reads a row; a row that does not fit its schema means that the stored data is invalid. */
 function read<Schema extends v.GenericSchema>(table: string, schema: Schema, row: unknown): v.InferOutput<Schema> {
   try {
     return decode(schema, row, `row of ${table}`)
@@ -99,7 +99,7 @@ export function clockOf(row: SqlRow | undefined): { readonly nowMs: number; read
   return { nowMs: now_ms, lastSequence: last_sequence }
 }
 
-/** What is no commit, or was shared at no time, stops nobody from reading on; its reader says so. */
+/** A row that is no valid commit, or has no valid time, does not stop the reading; the reader handles it. */
 export function commitOf(row: SqlRow): SharedCommit {
   const { sequence } = read('cluster_commits', sequenceSchema, row)
   const { success, output } = v.safeParse(commitSchema, row)

@@ -1,9 +1,9 @@
 import { sql } from '../../postgres/index.js'
 
-/** The clock of the server at this moment, not at the beginning of the transaction. */
+/** The server's clock at this moment, not at the beginning of the transaction. */
 const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 
-/** Every statement of the cluster, for one schema. Values are parameters; the name of the schema was checked. */
+/** The statements of a cluster in one schema. Values are parameters; the schema's name was checked. */
 export function createStatements(schema: string) {
   const s = `"${schema}"`
   const isFree = `(l.expires_at_ms IS NULL OR l.expires_at_ms <= ${now})`
@@ -24,11 +24,13 @@ export function createStatements(schema: string) {
     release: sql(`
       UPDATE ${s}.cluster_leases SET node_id = NULL, epoch = NULL, expires_at_ms = NULL
       WHERE node_id = $1 AND epoch = $2 AND subject = ANY($3::text[])`),
-    /** An expired lease is not renewed, even if nobody has acquired it: it has to be acquired anew, with another fence. */
+    /**
+     * An expired lease is not renewed, even if nobody has acquired it: it must be acquired again, under a new fence.
+     */
     renew: sql(`
       UPDATE ${s}.cluster_leases l SET expires_at_ms = ${now} + $3::bigint
       WHERE l.node_id = $1 AND l.epoch = $2 AND l.expires_at_ms > ${now} RETURNING l.subject, l.fence`),
-    /** Leaves out what another node is acquiring. */
+    /** Skips leases that another node is acquiring. */
     acquire: sql(`
       WITH free AS MATERIALIZED (
         SELECT l.subject FROM ${s}.cluster_leases l
@@ -39,7 +41,7 @@ export function createStatements(schema: string) {
             SELECT FROM ${s}.cluster_replicas r WHERE l.subject = 'chain:' || r.chain_id AND r.node_id = $1))
         ORDER BY l.subject FOR UPDATE OF l SKIP LOCKED)
       ${acquireFree}`),
-    /** The same of daemons that any node may run, until this one has its share of all. */
+    /** The same for daemons that any node may run, until this node has its share of them. */
     acquireShare: sql(`
       WITH free AS MATERIALIZED (
         SELECT l.subject FROM ${s}.cluster_leases l JOIN ${s}.cluster_daemons d ON l.subject = 'daemon:' || d.daemon_id
@@ -83,7 +85,7 @@ export function createStatements(schema: string) {
     idleReplica: sql(`DELETE FROM ${s}.cluster_replicas WHERE chain_id = $1 AND node_id = $2`),
     forgetIntents: sql(`DELETE FROM ${s}.cluster_replica_intents WHERE node_id = $1`),
 
-    /** One at a time: the number that is given is the highest that anybody can see. */
+    /** One commit at a time, so that each new number is the highest that anybody can see. */
     lockCommits: sql(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`),
     findCommit: sql(`SELECT sequence FROM ${s}.cluster_commits WHERE digest = $1`),
     addCommit: sql(`
@@ -93,7 +95,7 @@ export function createStatements(schema: string) {
       SELECT sequence, attempt, shared_at_ms, ${now} AS read_at_ms FROM ${s}.cluster_commits
       WHERE sequence > $1::bigint ORDER BY sequence LIMIT $2`),
 
-    /** The lowest id of those that can take a copy. */
+    /** Chooses the node with the lowest id among those that can take a copy. */
     place: sql(`
       INSERT INTO ${s}.cluster_replica_intents (node_id, chain_id, intent)
       SELECT m.node_id, $1, 'hold' FROM ${s}.cluster_members m

@@ -5,7 +5,7 @@ const text = { type: 'text' } as const
 const whole = { type: 'bigint' } as const
 const optional = <Column extends object>(column: Column) => ({ ...column, isNullable: true }) as const
 
-/** What the nodes of a cluster share on PostgreSQL. `schema.sql` is the same as statements. */
+/** The tables that the nodes of a cluster share on PostgreSQL. `schema.sql` has the same as statements. */
 export const clusterTables: SchemaDefinition = {
   part: 'cluster',
   version: 1,
@@ -25,7 +25,8 @@ export const clusterTables: SchemaDefinition = {
       columns: { daemon_id: id, name: text, intent: id, pinned_to: optional(id) },
       constraints: { cluster_daemons_pkey: 'PRIMARY KEY (daemon_id)' },
     },
-    // Made with what it is for, so that acquiring one changes a row and never adds any. A row without a holder keeps the fence.
+    // A lease is created with its subject, so that acquiring it updates a row and never inserts one. A row without a
+    // holder keeps its fence.
     cluster_leases: {
       columns: {
         subject: id,
@@ -48,7 +49,7 @@ export const clusterTables: SchemaDefinition = {
       columns: { node_id: id, chain_id: id, intent: id },
       constraints: { cluster_replica_intents_pkey: 'PRIMARY KEY (node_id, chain_id)' },
     },
-    // The shared log: numbers without a hole, given under one lock, so that none appears behind a reader.
+    // The shared log. Numbers have no gaps and are assigned under one lock, so that none appears behind a reader.
     cluster_commits: {
       columns: { sequence: whole, digest: id, attempt: text, shared_by: id, shared_at_ms: whole },
       constraints: {

@@ -2,7 +2,7 @@ import { canStart, canStop, isWantedHere, lifecycleOf, refOf, type DaemonRow } f
 import type { Restart } from '../restart.js'
 import type { Pass } from './pass.js'
 
-/** First arm: daemons are started and stopped as they are wished for, in the order of their ids (N-44 to N-47). */
+/** First arm of reconciliation: starts and stops daemons according to their intents, sorted by id (N-44 to N-47). */
 export function reconcileDaemons(pass: Pass): void {
   const { daemons, unsettledDaemons, restarts } = pass.version
   const [restart] = restarts
@@ -15,7 +15,7 @@ export function reconcileDaemons(pass: Pass): void {
   })
 }
 
-/** Why a daemon is not to run here now; `undefined` when it is. */
+/** Why a daemon should not run here now; `undefined` when it should. */
 function reasonToStop(
   { thisNode, isDraining }: Pass,
   row: DaemonRow,

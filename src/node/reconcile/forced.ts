@@ -1,6 +1,9 @@
 import type { Pass } from './pass.js'
 
-/** Second arm: copies that operators have forced out, by the leader of their chain, whatever else would keep them (N-59). */
+/**
+ * Second arm: copies that operators have forced out, requested by the leader of the chain, regardless of anything that
+ * would keep them (N-59).
+ */
 export function reconcileForcedEvictions({ version, thisNode, actions, evicted }: Pass): void {
   for (const { chain, victim } of version.forced.evictions) {
     if (version.chains.get(chain)?.leader !== thisNode || evicted.has(chain)) continue
@@ -9,7 +12,10 @@ export function reconcileForcedEvictions({ version, thisNode, actions, evicted }
   }
 }
 
-/** Third arm: copies that operators have forced onto a node, by the leader of their chain, even if it holds one (N-59). */
+/**
+ * Third arm: copies that operators have forced onto a node, requested by the leader of the chain, even if the node
+ * holds one (N-59).
+ */
 export function reconcileForcedPlacements({ version, thisNode, actions }: Pass): void {
   for (const { chain, target } of version.forced.placements) {
     const row = version.chains.get(chain)

@@ -1,6 +1,6 @@
 import type { Pass } from './pass.js'
 
-/** Fifth arm: peers that are too far are avoided for a while, in the order of their ids (N-51). */
+/** Fifth arm: peers that are too far away are avoided for a while, sorted by id (N-51). */
 export function reconcileLocality({ version, actions }: Pass): void {
   const { degradedRttMs, avoidTtlMs } = version.configuration.locality
   version.peers.forEach(({ node, rttMs }) => {

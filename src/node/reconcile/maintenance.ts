@@ -3,7 +3,7 @@ import { maintenanceOf, type MaintenanceTransition } from '../maintenance.js'
 import { msSince } from '../scalars.js'
 import type { Pass } from './pass.js'
 
-/** Sixth arm: the next step of this node's own maintenance, asked for until it is observed (N-53, N-54). */
+/** Sixth arm: the next step of this node's own maintenance, requested until it is observed (N-53, N-54). */
 export function reconcileMaintenance(pass: Pass): void {
   const target = nextStep(pass)
   if (target === undefined) return
@@ -30,7 +30,7 @@ function nextStep(pass: Pass): MaintenanceTransition | undefined {
   }
 }
 
-/** Nothing is held here, nothing runs, and no part of the process has work under way. */
+/** No copy is held here, no daemon runs, and every participant is idle. */
 function isDrained({ version }: Pass): boolean {
   if (version.heldHere > 0) return false
   for (const isIdle of version.participants.values()) if (!isIdle) return false
@@ -38,7 +38,7 @@ function isDrained({ version }: Pass): boolean {
   return true
 }
 
-/** Whatever is to run here does, and complains of nothing. */
+/** Every daemon that should run here does, and reports no problem. */
 function isAtWork({ version, thisNode }: Pass): boolean {
   for (const row of version.daemons.values()) {
     if (!isWantedHere(row, thisNode)) continue

@@ -3,21 +3,21 @@ import type { ChainId, NodeId } from '../ids.js'
 import { isDraining } from '../maintenance.js'
 import type { NodeVersion } from '../state.js'
 
-/** One pass of reconciliation under way. */
+/** The working state of one pass of reconciliation. */
 export interface Pass {
   readonly version: NodeVersion
   readonly thisNode: NodeId
-  /** What it asks for, in order. */
+  /** The actions it asks for, in order. */
   readonly actions: NodeAction[]
-  /** Chains that a copy is asked to leave already: one per chain and pass. */
+  /** Chains for which an eviction is requested already: at most one per chain and pass. */
   readonly evicted: Set<ChainId>
-  /** Nodes that are to be empty. */
+  /** Nodes that are being emptied. */
   readonly draining: ReadonlySet<NodeId>
   /** Whether this node is one of them. */
   readonly isDraining: boolean
 }
 
-/** Begins a pass. */
+/** Starts a pass. */
 export function beginPass(version: NodeVersion): Pass {
   const draining = new Set<NodeId>()
   version.peers.forEach(({ node, maintenance }) => {

@@ -10,11 +10,11 @@ import { reconcileReplicas } from './replicas.js'
 import { reconcilePlacement, type Scoring } from './scheduler.js'
 
 /**
- * What has to be done so that things become what they should be: seven arms, always in this order. Nothing while the
+ * Computes the actions that bring the actual state to the desired one: seven arms, always in this order. None while the
  * cluster is frozen.
  *
- * Pure: the same version and the same answers of the scorer give the same list. What the queue has taken of it is folded as
- * `reconciled`; whatever it has dropped, the next pass asks for again.
+ * Pure: the same version and the same answers of the scorer give the same list. The actions that the queue accepted are
+ * folded as `reconciled`; the next pass asks again for those it dropped.
  */
 export function reconcile(version: NodeVersion, scoring?: Scoring): readonly NodeAction[] {
   if (isFrozen(version)) return []

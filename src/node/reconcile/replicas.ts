@@ -3,13 +3,13 @@ import type { ChainRow } from '../chain-row.js'
 import type { Pass } from './pass.js'
 
 /**
- * Fourth arm: what this node should hold itself, then how many copies there should be of the chains that it leads; both in the
- * order of the chains (N-48 to N-50).
+ * Fourth arm: the copies that this node should hold itself, then the number of copies of the chains that it leads; both
+ * sorted by chain (N-48 to N-50).
  */
 export function reconcileReplicas(pass: Pass): void {
   const counts: NodeAction[] = []
   const { version, thisNode, actions, draining } = pass
-  // Where a node drains, copies that were enough are not.
+  // While a node drains, a number of copies that was sufficient may no longer be.
   const chains = draining.size === 0 ? version.unsettledChains : version.chains
   chains.forEach((row) => {
     if (row.localIntent !== undefined) local(pass, row, actions)
@@ -28,7 +28,7 @@ function local({ version, thisNode, isDraining }: Pass, row: ChainRow, actions: 
   }
 }
 
-/** Copies on nodes that drain do not count, and go as soon as there are enough others. */
+/** Copies on draining nodes do not count, and are removed once there are enough others. */
 function count({ draining, evicted }: Pass, row: ChainRow, desired: number, actions: NodeAction[]): void {
   const { chain, holders } = row
   const leaving = draining.size === 0 ? [] : holders.filter((holder) => draining.has(holder))

@@ -3,19 +3,19 @@ import type { ChainId, NodeId } from '../ids.js'
 import type { MigrationCost, Scorer } from '../scorer.js'
 import type { Pass } from './pass.js'
 
-/** How copies are judged: by a scorer, and by scores that were taken before, where there are any. */
+/** How copies are scored: by a scorer, and by earlier samples where there are any. */
 export interface Scoring {
   readonly scorer: Scorer
-  /** The score of a copy as it was sampled. Default: the scorer is asked. */
+  /** The sampled score of a copy. Default: the scorer is called. */
   readonly sampled?: (chain: ChainId, node: NodeId) => number | undefined
 }
 
-/** What rounding may make of a difference between two scores. */
+/** Tolerance for rounding in the difference of two scores. */
 const rounding = 1e-9
 
 /**
- * Seventh arm: the worst copy of a chain that this node leads gives way to a node that is clearly better, in the order of the
- * chains (N-55 to N-57, N-62 to N-64).
+ * Seventh arm: for chains that this node leads, the worst copy moves to a node that is clearly better; sorted by chain
+ * (N-55 to N-57, N-62 to N-64).
  */
 export function reconcilePlacement({ version, thisNode, actions, evicted }: Pass, scoring: Scoring | undefined): void {
   if (scoring === undefined) return
@@ -44,7 +44,7 @@ function victimOf(
   const worst = worstOf(holders, (node) => sampled(chain, node))
   if (worst === undefined || worst.score >= scoreFloor) return undefined
   const { node } = worst
-  // A sample may be old: what is moved is moved for what holds now.
+  // A sample may be outdated; the decision to move uses the live score.
   const live = opinion(scorer.liveScore === undefined ? scorer.score(chain, node) : scorer.liveScore(chain, node))
   if (live === undefined || live >= scoreFloor) return undefined
   const alternative = scorer.bestAlternative(chain, holders)
@@ -55,7 +55,7 @@ function victimOf(
   return gain - cost > rounding ? node : undefined
 }
 
-/** The lowest score; of several the smallest node. */
+/** The copy with the lowest score; among equals the node with the smallest id. */
 function worstOf(
   holders: readonly NodeId[],
   scoreOf: (node: NodeId) => number | undefined,
@@ -68,7 +68,7 @@ function worstOf(
   return worst
 }
 
-/** NaN is no opinion. */
+/** NaN counts as no opinion. */
 function opinion(score: number | undefined): number | undefined {
   return Number.isNaN(score) ? undefined : score
 }

@@ -8,14 +8,14 @@ import type { Scoring } from './scheduler.js'
 
 interface Sample {
   readonly takenAt: MonotonicMs
-  /** Of the holders and what is known of them; `undefined` when the scorer cannot tell. */
+  /** Of the holders and their fingerprints; `undefined` when the scorer has none. */
   readonly fingerprint: string | undefined
   readonly scores: ReadonlyMap<NodeId, number | undefined>
 }
 
 /**
- * Keeps scores between passes, so that a scorer is asked only where something may have changed: of chains that are new, whose
- * holders or their fingerprints have changed, or whose sample is old (N-64).
+ * Keeps scores between passes, so that a scorer is called only where something may have changed: for chains that are
+ * new, whose holders or fingerprints have changed, or whose sample is old (N-64).
  */
 export class ScoreSampler {
   readonly #scorer: Scorer
@@ -25,10 +25,10 @@ export class ScoreSampler {
     this.#scorer = scorer
   }
 
-  /** Takes what is due, of the chains that this node leads, and says how copies are judged in this pass. */
+  /** Samples the scores that are due, of the chains that this node leads, and returns the scoring for this pass. */
   sample({ chains, now, configuration }: NodeVersion): Scoring {
     const { thisNode, scheduler } = configuration
-    // What is led no longer is not carried over.
+    // Samples of chains that are no longer led are dropped.
     const samples = new Map<ChainId, Sample>()
     chains.forEach((row) => {
       if (row.leader !== thisNode || row.holders.length === 0) return

@@ -15,12 +15,12 @@ import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
 import { type AttemptSpending, type RefusedAmount, reservationsAtOnce } from './spending.js'
 import { fireForSpending } from './triggers.js'
 
-/** What an account is made from. */
+/** Options and dependencies of an {@link Account}. */
 export interface AccountOptions {
   readonly attempt: AttemptIdentity
-  /** Aborts when the attempt has to stop; asked only when something is waited for. */
+  /** Aborts when the attempt has to stop; read only when a reservation has to wait. */
   readonly signal: () => AbortSignal
-  /** What was set aside when the attempt started. */
+  /** Reservations made when the attempt started. */
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   /** Where reservations are made. */
   readonly line: BudgetLine
@@ -31,8 +31,8 @@ export interface AccountOptions {
 }
 
 /**
- * What one attempt sets aside, gives back and reports. Knows of reservations before the journal does. Disposed when the
- * attempt has ended: it reserves nothing any more.
+ * The budget account of one attempt: what it reserves, gives back and reports. It knows of a reservation before the
+ * journal does. Disposed at the end of the attempt; afterwards it reserves nothing.
  */
 export class Account implements BudgetAccess, AttemptSpending, Disposable {
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
@@ -42,7 +42,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
   readonly #refusals = new WeakSet<object>()
-  /** Reservations of steps. They are few, and their end says what becomes of them. */
+  /** Reservations for steps. There are few; the end of the attempt closes them. */
   readonly #ofSteps = new Set<ReservationId>()
   #isOver = false
 
@@ -55,7 +55,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   readonly reserve = (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> =>
     silence(this.#reserve(name, amount, options))
 
-  /** Sets an amount aside for a step; nothing where no ledger counts it. Rejects as {@link Account.reserve} does. */
+  /** Reserves an amount for a step; `undefined` if no budget counts it. Rejects as {@link Account.reserve} does. */
   async reserveFor(step: string, name: string, amount: number): Promise<ReservationId | undefined> {
     const dimension = this.#checkReserve(name, amount)
     const { attempt, projection } = this.#options
@@ -64,7 +64,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     return this.#setAside({ dimension, amount, step }, [this.#options.signal()])
   }
 
-  /** Answers for a reservation that was made for a step by an earlier attempt. */
+  /** Takes over a reservation that an earlier attempt made for a step. */
   takeOver(reservationId: ReservationId): void {
     this.reservationIds.add(reservationId)
     this.#ofSteps.add(reservationId)
@@ -92,12 +92,14 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
   }
 
-  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
+  /**
+   * True for a `budget_exceeded` that this account raised itself: a replenishment can resolve that one and no other.
+   */
   hasRefused(thrown: unknown): boolean {
     return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
   }
 
-  /** Open reservations beyond those that are closed together with the end of the attempt; some of them. */
+  /** Some of the open reservations that exceed what can be closed together with the end of the attempt. */
   surplus(): readonly ReservationId[] {
     if (this.reservationIds.size - this.#ofSteps.size <= reservationsAtOnce) return []
     const atStart = new Set(this.reservedAtStart.values())
@@ -109,7 +111,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     return surplus
   }
 
-  /** Leaves reservations out that are closed. */
+  /** Drops reservations that have been closed. */
   forget(closed: readonly ReservationId[]): void {
     for (const id of closed) {
       this.reservationIds.delete(id)
@@ -181,7 +183,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     return new TaskError('fencing_token_superseded', { runId, provided, current: undefined })
   }
 
-  /** Keeps the amount for the end of the attempt, should the journal not take it now. A refused amount is as if it had not been said. */
+  /** If the journal cannot take the amount now, it is kept for the end of the attempt. A refused amount is ignored. */
   async #settle(id: ReservationId, dimension: BudgetDimension, spent: number): Promise<void> {
     checkSpent(dimension, spent)
     const before = this.settled.get(id)
@@ -213,7 +215,7 @@ const reserveOptions = v.strictObject({
   signal: v.optional(v.custom<AbortSignal>((value) => value instanceof AbortSignal, 'must be an AbortSignal')),
 })
 
-/** What is spent where no budget counts. */
+/** A spending that no budget limits. */
 function unlimited(dimension: BudgetDimension): Spending {
   return { settle: (spent) => silence(noBudget(dimension, spent)), release: () => Promise.resolve() }
 }

@@ -5,7 +5,7 @@ import type { ActorId } from '../ids.js'
 import type { TaskProjection } from '../view.js'
 import { restOf, type TaskClock } from './task-clock.js'
 
-/** What the watch is built on. */
+/** Options of an {@link ActorWatch}. */
 export interface ActorWatchOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
@@ -15,7 +15,8 @@ export interface ActorWatchOptions {
 }
 
 /**
- * Notices actors that have fallen silent for three heartbeat intervals; registering counts as a heartbeat (T-96). Silence is monotonic; what of it an earlier process has heard is taken by the wall clock.
+ * Detects actors that have been silent for three heartbeat intervals; registering counts as a heartbeat (T-96). Silence
+ * is measured by the monotonic clock; silence that began in an earlier process is measured by the wall clock.
  */
 export class ActorWatch implements Disposable {
   readonly #options: ActorWatchOptions
@@ -25,12 +26,12 @@ export class ActorWatch implements Disposable {
     this.#options = options
   }
 
-  /** Watches every actor that is registered already. */
+  /** Watches every actor that is already registered. */
   start(): void {
     for (const { actorId } of this.#options.projection.actors()) this.#watch(actorId, 'rest')
   }
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     if (event.type === 'actor_registered' || event.type === 'actor_heartbeat') this.#watch(event.actorId, 'whole')
     if (event.type === 'actor_deregistered') this.#forget(event.actorId)

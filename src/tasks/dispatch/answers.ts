@@ -7,10 +7,10 @@ import { durableKey } from '../step.js'
 import type { DurableWait } from '../wait.js'
 import type { TaskProjection } from '../view.js'
 
-/** Asks the attempt that waits whether it would take an answer. */
+/** Asks the waiting attempt whether it accepts an answer. */
 export type CheckAnswer = (asked: Asked, value: unknown) => Promise<void> | undefined
 
-/** Attempts that wait for the ends of their waits. */
+/** Attempts that wait for their waits to end. */
 export class Answers {
   readonly #projection: Pick<TaskProjection, 'wait'>
   readonly #waiting = new Map<string, Set<Deferred<DurableWait>>>()
@@ -20,7 +20,7 @@ export class Answers {
     this.#projection = projection
   }
 
-  /** Resolves with a wait that is over, at once if it is. Rejects with the signal's reason. */
+  /** Resolves with a wait once it is over, at once if it already is. Rejects with the signal's reason. */
   async next(runId: RunId, key: string, { signal, check }: AwaitedAnswer): Promise<DurableWait> {
     const wait = this.#projection.wait(runId, key)
     if (wait?.end !== undefined) return wait
@@ -40,10 +40,10 @@ export class Answers {
     }
   }
 
-  /** Rejects with `invalid_input` for a value that the attempt which waits here would not take. */
+  /** Rejects with `invalid_input` for a value that the attempt waiting here would not accept. */
   readonly check: CheckAnswer = ({ runId, key }, value) => this.#checks.get(durableKey(runId, key))?.(value)
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     if (event.type !== 'wait_ended' && event.type !== 'question_answered') return
     const { runId, key } = event

@@ -26,49 +26,49 @@ import {
 import type { TaskClock } from './task-clock.js'
 import { armedFor, eventsOfRun, eventsOfSpending, fire, fireForSpending, takenAlong } from './triggers.js'
 
-/** How many milliseconds a run waits after a failed attempt, counted from 1. */
+/** Delay in milliseconds after a failed attempt; `effectiveAttempt` counts from 1. */
 export type DelayOf = (kind: string | undefined, effectiveAttempt: number) => number
 
-/** What the end of an attempt is decided with. */
+/** What is needed to decide the end of an attempt. */
 export interface EndingOptions {
-  /** Decides after a failed attempt of a kind, counted from 1, how many milliseconds to wait before the next. */
+  /** The delay in milliseconds before the next attempt of this kind, after a failed one; attempts count from 1. */
   readonly delayOf: DelayOf
   readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly atMs: number
-  /** Takes what follows from the end step by step. Default: all of it belongs to the end, and is refused with it. */
+  /** Runs each consequence of the end. Default: all of them are part of the end, and a refused one refuses it. */
   readonly consequence?: TakeConsequence | undefined
 }
 
-/** Carries out a step that follows from an end, or leaves it out. */
+/** Runs a step that follows from an end, or leaves it out. */
 export type TakeConsequence = (step: () => void) => void
 
-/** A refused step refuses the end. */
+/** Runs the step; if it is refused, so is the end. */
 export const orRefuse: TakeConsequence = (step) => step()
 
-/** What a run is claimed with. */
+/** How a run is claimed. */
 export interface Claim {
   readonly owner: string
   readonly expiresAtMs: number
   readonly attemptId: AttemptId
-  /** Set aside before the attempt starts. */
+  /** Amounts to reserve before the attempt starts. */
   readonly reserve: ReadonlyMap<BudgetDimension, { readonly reservationId: ReservationId; readonly amount: number }>
   readonly atMs: number
 }
 
-/** Attempts that count towards the cap: those that were suspended or lost do not (T-77). */
+/** Attempts that count towards `maxAttempts`; suspended and lost ones do not (T-77). */
 export function effectiveAttempts({ attempts }: Run): number {
   return attempts.filter(({ outcome }) => outcome?.result !== 'suspended' && outcome?.result !== 'lost').length
 }
 
-/** How many attempts in a row, up to the one under way, have been lost before it. */
+/** How many attempts in a row have been lost, up to and without the current one. */
 function lossesBefore({ attempts }: Run): number {
   const before = attempts.at(-1)?.outcome === undefined ? attempts.slice(0, -1) : attempts
   return before.length - 1 - before.findLastIndex(({ outcome }) => outcome?.result !== 'lost')
 }
 
-/** Losses in a row that fail a run. */
+/** Default of `maxLosses`: how many losses in a row fail a run. */
 const defaultMaxLosses = 3
 
 /** Raises `fencing_token_superseded` unless the attempt still holds its run (T-148). */
@@ -78,8 +78,8 @@ export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: A
 }
 
 /**
- * Claims a ready run and starts an attempt, all in one batch. `undefined` when the run is not ready any more.
- * Raises `budget_exceeded` when what the attempt needs cannot be set aside.
+ * Claims a ready run and starts an attempt, all in one batch. `undefined` when the run is no longer ready. Raises
+ * `budget_exceeded` when the attempt's reservations cannot be made.
  */
 export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): AttemptIdentity | undefined {
   const run = batch.view.run(runId)
@@ -103,19 +103,19 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
   return { runId, taskId, attemptId, fencingToken }
 }
 
-/** What becomes of what an attempt has neither settled nor released. */
+/** What happens to reservations that an attempt has neither settled nor released. */
 export function unsettledAfter({ outcome, isAnswered }: Pick<AttemptReport, 'outcome' | 'isAnswered'>): Unsettled {
   return outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
 }
 
-/** The same where the run was cancelled: nobody wants the result any more, but a call that was not answered may have been made. */
+/** The same for a cancelled run: nobody needs the result any more, but a call without an answer may have been made. */
 export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnswered'>): Unsettled {
   return isAnswered ? 'given_back' : 'spent'
 }
 
 /**
- * Ends an attempt with all that follows: result, lease, next state, spending and events are one change (T-173). It is
- * one command, unless its consequences are taken one by one.
+ * Ends an attempt with everything that follows: result, lease, next state, spending and events are one change (T-173).
+ * It is one command, unless its consequences are run one by one.
  */
 export function finishAttempt(
   batch: TaskBatch,
@@ -134,8 +134,8 @@ export function finishAttempt(
 }
 
 /**
- * Takes a run back from an owner that is gone (T-99). What it may have spent counts as spent: a
- * budget must not be exceeded because a worker died between its call and its receipt.
+ * Takes a run back from an owner that is gone (T-99). Its open reservations count as spent: a budget must not be
+ * exceeded because a worker died between making a call and recording its cost.
  */
 export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOptions): void {
   const { projection, atMs } = options
@@ -146,7 +146,7 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
   const spending = unreported(open)
-  // One that did nothing but wait has lost nothing: it goes on when the wait is over (T-252).
+  // An attempt that did nothing but wait has lost nothing: it goes on when the wait is over (T-252).
   const end: Omit<End, 'attemptId'> =
     run.isWaiting === true
       ? { outcome: suspended(), suspendReason: 'waiting', spending, unsettled: 'given_back' }
@@ -156,21 +156,21 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   else endStepByStep(batch, run, end, options, orRefuse)
 }
 
-/** What a run leaves `running` with. */
+/** Everything with which a run leaves `running`. */
 interface End {
-  /** Absent where a host has not begun any. */
+  /** Absent if a host that drives runs itself began no attempt. */
   readonly attemptId?: AttemptId
-  /** Of the lease, while it is held. */
+  /** Of the lease, if one is held. */
   readonly fencingToken?: number
   readonly outcome: AttemptOutcome
   readonly suspendReason?: SuspendReason | undefined
-  /** Where the handler has said how long to wait. */
+  /** The delay that the handler asked for, in milliseconds. */
   readonly retryAfterMs?: number | undefined
   readonly spending: AttemptSpending
   readonly unsettled: Unsettled
 }
 
-/** One command carries the end and all that follows from it. */
+/** Ends the attempt with one command that includes every consequence. */
 function endAtOnce(
   batch: TaskBatch,
   run: Run,
@@ -184,7 +184,7 @@ function endAtOnce(
   const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled, goesOn)
   const next = nextOf(view, budgets, run, end, options)
   const task = taskAfter(view.task(taskId), next.newState)
-  // With the end, so that a repeating task never looks finished between two of its runs.
+  // Part of the same change, so that a repeating task never appears finished between two of its runs.
   const runs = isTerminalRunState(next.newState) ? missingRuns(task, projection, times.wall(), ids) : []
   const triggers = takenAlong(
     batch,
@@ -208,7 +208,7 @@ function endAtOnce(
   })
 }
 
-/** The end alone is one command, and each consequence its own, so that one can be left out. */
+/** Ends the attempt with one command, and runs each consequence as its own, so that one can be left out. */
 function endStepByStep(
   batch: TaskBatch,
   run: Run,
@@ -240,7 +240,7 @@ function endStepByStep(
   consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
-/** Where the run goes, and what belongs to that. `budgets` are those after the end. */
+/** The next state of the run, with its fields. `budgets` are those after the end. */
 function nextOf(
   view: TaskView,
   budgets: BudgetReader,
@@ -251,7 +251,7 @@ function nextOf(
   const newState = stateAfter(run, outcome, constraintsOf(view, run))
   switch (newState) {
     case 'retry_wait': {
-      // After the first of several losses at once: it was no fault of the run.
+      // A first loss is retried at once, since it is no fault of the run; further losses in a row are delayed.
       const count = outcome.result === 'lost' ? lossesBefore(run) : effectiveAttempts(run)
       const delayMs = retryAfterMs ?? (count === 0 ? 0 : delayOf(view.task(run.taskId)?.spec.kind, count))
       return { newState, retryAtMs: Math.min(times.now() + Math.round(delayMs), Number.MAX_SAFE_INTEGER) }
@@ -267,13 +267,13 @@ function nextOf(
   }
 }
 
-/** A task when one of its runs has got to a state. */
+/** The task after one of its runs has entered a state. */
 function taskAfter(task: Task | undefined, newState: RunState): Task | undefined {
   if (task === undefined || !isTerminalRunState(newState)) return task
   return { ...task, progress: progressAfterEnd(task.progress, newState) }
 }
 
-/** A task with runs that it is to get. */
+/** A task including the runs that it is about to get. */
 function withRuns(task: Task, runs: readonly RunInstance[]): Task {
   return runs.reduce((before, run) => ({ ...before, progress: progressWith(before.spec, before.progress, run) }), task)
 }
@@ -282,10 +282,10 @@ function constraintsOf(view: TaskView, { taskId }: Run): Caps {
   return view.task(taskId)?.spec.constraints ?? { maxAttempts: 1 }
 }
 
-/** What ends a run that is tried again and again. */
+/** The limits on repeated attempts of a run. */
 type Caps = Pick<TaskConstraints, 'maxAttempts' | 'maxLosses'>
 
-/** The spending with what earlier attempts have set aside for steps that were not done again. */
+/** The spending, including what earlier attempts reserved for steps that were not done again. */
 function withStepsOf(
   { id }: Run,
   spending: AttemptSpending,
@@ -300,7 +300,7 @@ function withStepsOf(
   return { reservationIds, reservedAtStart, settled, refused, reported }
 }
 
-/** Where a run goes after an attempt (T-77, T-99); at a cap or beyond it there is no other attempt. */
+/** The state of a run after an attempt (T-77, T-99); once a limit is reached there is no further attempt. */
 export function stateAfter(
   run: Run,
   outcome: AttemptOutcome,
@@ -322,8 +322,8 @@ export function stateAfter(
 }
 
 /**
- * Takes a run back from an owner that is gone, in groups that fit the journal however many reservations it left. Rejects
- * with the refusal or the lane's failure.
+ * Takes a run back from an owner that is gone, in groups that fit the journal, however many reservations are open.
+ * Rejects with the refusal or the lane's failure.
  */
 export async function recoverLost(mutations: TaskMutations, runId: RunId, options: EndingOptions): Promise<void> {
   const { projection, atMs } = options
@@ -340,9 +340,9 @@ export async function recoverLost(mutations: TaskMutations, runId: RunId, option
 }
 
 /**
- * Whether what was decided before a start still lets it be. Selection looked at what is durable; a prerequisite may have
- * been declared, a budget spent, a task cancelled or the engine paused since, and stand before the start in the log.
- * `view` shows what is under way.
+ * Checks again, in the batch, that a run may start. Selection read the durable state; since then, a prerequisite may
+ * have been declared, a budget spent, a task cancelled or the engine paused, and come before the start in the log.
+ * `view` shows changes in flight.
  */
 export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
   if (view.engine.paused || isCancelled(view, taskId)) return false
@@ -358,7 +358,7 @@ function isGateOpen(view: TaskView, taskId: TaskId): boolean {
   )
 }
 
-/** As dependents see it: every run has ended, and one of them well (T-194). */
+/** True if the task has completed, as its dependents see it: every run has ended, and one has completed (T-194). */
 function hasCompleted(view: TaskView, taskId: TaskId): boolean {
   const task = view.task(taskId)
   return task !== undefined && phaseOf(task) === 'completed'

@@ -29,7 +29,7 @@ import type { TaskClock } from './task-clock.js'
 import { submitWithin, type TaskSpans, type TraceOfSubmission } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
-/** What the log of an attempt is built on. */
+/** Options and dependencies of an {@link AttemptLog}. */
 export interface AttemptLogOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
@@ -37,19 +37,22 @@ export interface AttemptLogOptions {
   readonly times: TaskClock
   readonly answers: Answers
   readonly logger: Logger
-  /** Where calls are traced. */
+  /** Traces calls. */
   readonly spans?: TaskSpans
 }
 
-/** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
+/**
+ * The steps, waits and calls of a run, as one of its attempts reads and writes them. Every write requires the attempt's
+ * lease.
+ */
 export class AttemptLog implements DurableLog {
   readonly #attempt: AttemptIdentity
   readonly #account: () => Account
   readonly #codeVersion: string | undefined
   readonly #options: AttemptLogOptions
-  /** What steps under way have set aside. */
+  /** Reservations of steps in progress. */
   readonly #reserved = new Map<string, Map<BudgetDimension, { id: ReservationId; amount: number }>>()
-  /** What the attempt waits for now. */
+  /** Keys of the waits that the attempt is waiting for. */
   readonly #awaited = new Set<string>()
 
   constructor(
@@ -79,13 +82,13 @@ export class AttemptLog implements DurableLog {
     return recordedKeys(this.#options.projection, this.#attempt.runId)
   }
 
-  /** True while something that the attempt waits for is not there, what is under way included. */
+  /** True while a wait of the attempt is open, including waits in flight. */
   isOpen(view: Pick<TaskView, 'wait'>): boolean {
     for (const key of this.#awaited) if (view.wait(this.#attempt.runId, key)?.end === undefined) return true
     return false
   }
 
-  /** Takes over what an attempt that was lost has set aside for the same step. */
+  /** Takes over what a lost attempt reserved for the same step. */
   async reserveStep(key: string, amounts: StepAmounts): Promise<void> {
     const { projection } = this.#options
     const { runId } = this.#attempt
@@ -121,7 +124,7 @@ export class AttemptLog implements DurableLog {
     try {
       await this.#release(Array.from(open.values(), ({ id }) => id))
     } catch (failure) {
-      // The end of the attempt, or of its run, closes it.
+      // The end of the attempt, or of its run, closes the reservation.
       const { runId } = this.#attempt
       this.#options.logger.debug(
         { runId, step: key, error: messageOf(failure) },
@@ -171,7 +174,7 @@ export class AttemptLog implements DurableLog {
         fireForSpending(batch, projection, taskId, [...amounts.keys()], atMs)
       })
     } catch (failure) {
-      // What is set aside stays so, and the end of the run counts it.
+      // The reservation stays, and the end of the run counts it.
       logger.debug({ runId, step: key, cause: messageOf(failure) }, 'what a step has spent is not counted for now')
       return
     }
@@ -189,7 +192,7 @@ export class AttemptLog implements DurableLog {
     )
   }
 
-  /** Resolves with the id of the task that a call has submitted. */
+  /** Resolves with the id of the task that a call submitted. */
   #recordWait(
     key: string,
     wait: DurableWait,
@@ -229,7 +232,10 @@ export class AttemptLog implements DurableLog {
     answerRefused(this.#options.logger, { taskId, runId, name, error: messageOf(refusal) })
   }
 
-  /** How what a step has spent is counted: in place of what it set aside, and beside it where a budget bears it. */
+  /**
+   * How a step's spending is recorded: as settlements of what it reserved, and as consumption of what it did not, if a
+   * budget counts that.
+   */
   #closing(
     batch: TaskBatch,
     amounts: ReadonlyMap<BudgetDimension, number>,
@@ -287,7 +293,7 @@ export class AttemptLog implements DurableLog {
   }
 }
 
-/** What attempts of a run have recorded: its steps and its waits. */
+/** The keys of all steps and waits that attempts of a run have recorded. */
 export function recordedKeys(projection: Pick<TaskProjection, 'stepsOf' | 'waitsOf'>, runId: RunId): readonly string[] {
   const keys: string[] = []
   for (const { key } of projection.stepsOf(runId)) keys.push(key)
@@ -295,7 +301,7 @@ export function recordedKeys(projection: Pick<TaskProjection, 'stepsOf' | 'waits
   return keys
 }
 
-/** What a step has spent: as it says, and otherwise what it set aside. Raises `invalid_amount`. */
+/** What a step spent: what it states, or else what it reserved. Raises `invalid_amount`. */
 function amountsOf(
   reserved: ReadonlyMap<BudgetDimension, { readonly amount: number }> | undefined,
   spent: StepAmounts = {},
@@ -310,7 +316,7 @@ function amountsOf(
   return amounts
 }
 
-/** Whether what a step says that it has spent can be counted. */
+/** True if the stated spending of a step can be recorded. */
 function isCountable(spent: StepAmounts | undefined): spent is StepAmounts {
   try {
     amountsOf(undefined, spent)

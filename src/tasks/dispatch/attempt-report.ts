@@ -1,7 +1,7 @@
 import type { AttemptOutcome } from '../attempt-outcome.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 
-/** Who runs what, under which lease. */
+/** Identifies an attempt and its lease. */
 export interface AttemptIdentity {
   readonly runId: RunId
   readonly taskId: TaskId
@@ -9,25 +9,25 @@ export interface AttemptIdentity {
   readonly fencingToken: number
 }
 
-/** Why a run is put aside; stands in its history. */
+/** Why a run is suspended; recorded in its history. */
 export type SuspendReason =
   | 'handler'
   | 'requested'
-  /** It is spent: the run waits for a replenishment. */
+  /** The budget is spent: the run waits for a replenishment. */
   | 'budget_exhausted'
-  /** Others have set it aside: the run is ready again at once and waits for that. */
+  /** Others have reserved the rest of the budget: the run is ready again at once and waits for that. */
   | 'budget_reserved'
   | 'shutdown'
-  /** All it did was wait: it goes on when the wait is over. */
+  /** The attempt did nothing but wait: the run goes on when the wait is over. */
   | 'waiting'
 
 /** How an attempt ended, for the batch that finishes it. */
 export interface AttemptReport {
   readonly outcome: AttemptOutcome
-  /** Comes with a suspended outcome. */
+  /** Only with a suspended outcome. */
   readonly suspendReason?: SuspendReason
-  /** False when the attempt ended without its handler: what it has spent is then not known. */
+  /** False when the attempt ended before its handler did: what it has spent is then unknown. */
   readonly isAnswered: boolean
-  /** Milliseconds before the next attempt, where its handler has said so. */
+  /** Milliseconds before the next attempt, if its handler asked for a delay. */
   readonly retryAfterMs?: number
 }

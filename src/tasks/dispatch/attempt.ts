@@ -18,34 +18,36 @@ import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-re
 import { type AbortCause, AttemptAborted, isSuspension, type RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
 
-/** What attempts are made with. */
+/** What all attempts of a process share. */
 export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal' | 'reservedAtStart'> {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly inspect?: Inspect
-  /** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
+  /**
+   * Milliseconds that a handler has to return after it was told to stop, before its attempt ends without it (T-175).
+   */
   readonly cooperationMs: number
-  /** Told that all an attempt does is wait, or that it has gone on. */
+  /** Called when an attempt begins to do nothing but wait, and when it goes on. */
   readonly onWaiting: (attempt: Attempt, isWaiting: boolean) => void
 }
 
-/** What the lease of one attempt comes with. */
+/** What starting one attempt needs. */
 export interface AttemptStart {
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   readonly slot: NonNullable<JobOptions<AbortCause>['slot']>
-  /** Names the code of its handler. */
+  /** Version of its handler's code. */
   readonly codeVersion: string | undefined
   readonly log: Omit<AttemptLogOptions, 'mutations' | 'projection' | 'ids'>
 }
 
-/** One attempt of this process: its job, what it spends, and what its end means for its run. */
+/** One attempt in this process: its job, its spending, and what its end means for its run. */
 export class Attempt implements AttemptIdentity {
   readonly runId: RunId
   readonly taskId: TaskId
   readonly attemptId: AttemptId
   readonly fencingToken: number
-  /** The run as it was when the attempt started. */
+  /** The run when the attempt started. */
   readonly run: Run
   readonly task: TaskSpec
   readonly job: Job<AbortCause>
@@ -91,15 +93,15 @@ export class Attempt implements AttemptIdentity {
     })
   }
 
-  /** Names its lease in the log. */
+  /** Identifies its lease in the log. */
   get id(): RunId {
     return this.runId
   }
 
-  /** Its lease was lost. */
+  /** Called when its lease was lost. */
   readonly onLost = (): void => this.job.stop('superseded')
 
-  /** Its steps and waits; made when its handler asks for the first of them. */
+  /** Its steps and waits; created when its handler first uses them. */
   get durable(): DurableContext {
     if (this.#durable === undefined) {
       const { job } = this
@@ -116,12 +118,12 @@ export class Attempt implements AttemptIdentity {
     return this.#log
   }
 
-  /** What earlier attempts have recorded and this one has not asked for; of a run without steps, nothing at no cost. */
+  /** Keys that earlier attempts recorded and this one has not used. Costs nothing for a run without steps. */
   unusedKeys(): readonly string[] {
     return this.#durable?.unused() ?? recordedKeys(this.#options.projection, this.runId)
   }
 
-  /** What it spends; made when its handler looks at it for the first time. */
+  /** Its budget account; created when its handler first uses it. */
   get account(): Account {
     if (this.#account === undefined) {
       const { job } = this
@@ -136,17 +138,17 @@ export class Attempt implements AttemptIdentity {
     return this.#account
   }
 
-  /** What it may have spent, as far as it is known. */
+  /** What it may have spent, as far as known. */
   get spending(): AttemptSpending {
     return this.#account ?? startedWith(this.#start.reservedAtStart)
   }
 
-  /** Its account where more stands open than can be closed together with its end. */
+  /** Its account, if more reservations are open than can be closed together with its end. */
   get crowdedAccount(): Account | undefined {
     return this.#account !== undefined && this.#account.surplus().length > 0 ? this.#account : undefined
   }
 
-  /** It has ended, and spends nothing any more. */
+  /** Marks the end of the attempt, after which it spends nothing. */
   end(): void {
     this.#isOver = true
     this.#account?.[Symbol.dispose]()
@@ -173,13 +175,13 @@ export class Attempt implements AttemptIdentity {
   }
 }
 
-/** What a {@link RetryLater} asks for, perhaps one of another copy of the package. */
+/** The delay of a {@link RetryLater}, possibly of another copy of the package. */
 function retryAfter({ data }: StatewardError): Pick<AttemptReport, 'retryAfterMs'> {
   const { delayMs } = data as RetryLater['data']
   return delayMs >= 0 ? { retryAfterMs: delayMs } : {}
 }
 
-/** An answer that cannot be written down is a failure for good: the work is done, and doing it again says the same. */
+/** A result that cannot be encoded is a final failure: the work is done, and would give the same result again. */
 function answerReport(
   answer: unknown,
   stopCause: AbortCause | undefined,
@@ -203,7 +205,7 @@ function abortedFor(cause: AbortCause): AttemptAborted {
   return new AttemptAborted(cause)
 }
 
-/** The causes after which the run is to go on later. */
+/** The reason to suspend the run, for causes after which it is to go on later. */
 function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined {
   switch (cause) {
     case 'budget_exhausted':
@@ -224,7 +226,7 @@ function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined
 
 const nothing: AttemptSpending['settled'] & AttemptSpending['reported'] = new Map()
 
-/** The spending of an attempt whose handler has not looked at its budget. */
+/** The spending of an attempt whose handler has not used its budget. */
 function startedWith(reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>): AttemptSpending {
   return {
     reservationIds: [...reservedAtStart.values()],

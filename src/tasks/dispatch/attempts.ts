@@ -36,65 +36,73 @@ import type { TaskClock } from './task-clock.js'
 import { endAttemptSpan } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
-/** A handler with how its runs are started. */
+/** A handler and its options. */
 export interface RegisteredHandler {
   readonly kind: string
   readonly handler: Handler
   readonly options: HandlerOptions
 }
 
-/** What the attempts of a process are built on. */
+/** Options and dependencies of {@link Attempts}. */
 export interface AttemptsOptions extends Omit<AttemptOptions, 'onWaiting' | 'cooperationMs'>, AttemptContextOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly times: TaskClock
   readonly delayOf: DelayOf
-  /** Who waits for answers, times and calls. */
+  /** Where attempts wait for answers, times and calls. */
   readonly answers: Answers
-  /** The concurrency keys of runs that give them back while they wait. */
+  /** Concurrency keys, which some runs give back while they wait. */
   readonly keys: { giveBack(run: Run): void; takeAgain(run: Run, signal?: AbortSignal): Promise<void> }
-  /** Called when an attempt was left behind whose run has a concurrency key; `finished` resolves when its code has ended. */
+  /**
+   * Called when the code of an ended attempt is still running and its run has a concurrency key; `finished` resolves
+   * when the code has ended.
+   */
   readonly onLeftBehind: (run: Run, finished: Promise<void>) => void
-  /** Called when an attempt has ended and its run is free again, with what it was last refused. */
+  /** Called when an attempt has ended and its run is free again, with the last amount that a budget refused it. */
   readonly onEnded: (runId: RunId, refused: RefusedAmount | undefined) => void
-  /** Called when a run could not be claimed: by a failure, or by what is under way. */
+  /** Called when a run could not be claimed, because of a failure or a change in flight. */
   readonly onNotStarted: (runId: RunId, failure: unknown) => void
 }
 
-/** A run that was claimed, and with what. */
+/** A claimed run and its attempt. */
 interface Started {
   readonly identity: AttemptIdentity
   readonly claim: Claim
 }
 
-/** What an attempt has until its end is durable. */
+/** What belongs to an attempt until its end is durable. */
 interface Held {
   readonly lease: Disposable
   readonly slot: Slot
   readonly version: string | undefined
 }
 
-/** The end of an attempt as it is offered to the authority. */
+/** The end of an attempt, as submitted to the authority. */
 interface EndOffer {
   readonly report: AttemptReport
-  /** How the consequences of the end are taken, unless all of them belong to it. */
+  /** How consequences of the end are run, unless all of them are part of it. */
   readonly consequence?: TakeConsequence
 }
 
-/** A refused end is offered without refused consequences, as a failure, and as a failure without any consequence. */
+/**
+ * A refused end is submitted again without refused consequences, then as a failure, then as a failure without
+ * consequences.
+ */
 const mostRefusals = 3
 
 /**
- * The attempts of this process, each of them a job: claims a run, lets its handler work, keeps the lease and records the end.
+ * The attempts of this process, each of them a job: claims a run, runs its handler, keeps the lease and records the
+ * end.
  *
- * A run is here from its claim until its end is durable, or somebody else has the run. The steps between are one batch each:
- * `startAttempt` when it is claimed, `finishAttempt` when its job has ended; meanwhile the leases of all are renewed together.
+ * A run is here from its claim until its end is durable, or another worker holds it. Each transition is one batch:
+ * `startAttempt` claims the run, `finishAttempt` records the end of its job. In between, the leases of all attempts are
+ * renewed together.
  */
 export class Attempts implements Disposable {
   readonly #options: AttemptsOptions
   /** By run; `undefined` until the claim is durable. */
   readonly #attempts = new Map<RunId, Attempt | undefined>()
-  /** Ends on their way into the journal. */
+  /** Ends that are not durable yet. */
   readonly #ends = new Set<DurableEnd<EndOffer>>()
   readonly #leases: LeaseKeeper<Attempt>
   readonly #attemptOptions: AttemptOptions
@@ -113,12 +121,12 @@ export class Attempts implements Disposable {
     this.#leases = new LeaseKeeper({ deadlines, logger, intervalMs, renew: (attempts) => this.#renew(attempts) })
   }
 
-  /** Attempts being started, at work or being finished. */
+  /** How many attempts are starting, running or ending. */
   get size(): number {
     return this.#attempts.size
   }
 
-  /** Runs with an attempt being started, at work or being finished. */
+  /** Runs whose attempt is starting, running or ending. */
   get runIds(): Iterable<RunId> {
     return this.#attempts.keys()
   }
@@ -128,7 +136,7 @@ export class Attempts implements Disposable {
     return this.#attempts.has(runId)
   }
 
-  /** Claims a ready run and sets its handler to work, in a slot that its job gives back while it waits. */
+  /** Claims a ready run and runs its handler in a slot, which its job gives back while it waits. */
   start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
     this.#attempts.set(runId, undefined)
@@ -147,41 +155,44 @@ export class Attempts implements Disposable {
     )
   }
 
-  /** Tells an attempt to stop; false when the run has none here. */
+  /** Tells an attempt to stop; false when the run has none in this process. */
   stop(runId: RunId, cause: AbortCause): boolean {
     const attempt = this.#attempts.get(runId)
     attempt?.job.stop(cause)
     return attempt !== undefined
   }
 
-  /** Tells every attempt to stop whose task has spent its budget; one that waits spends nothing. */
+  /** Tells every attempt to stop whose task has exhausted its budget, except those that are only waiting. */
   stopExhausted(): void {
     for (const attempt of this.#attempts.values()) {
       if (attempt !== undefined && attempt.job.state !== 'waiting') this.#stopIfExhausted(attempt)
     }
   }
 
-  /** Tells every attempt that the process is going to end; those that do nothing but wait are put aside at once. */
+  /** Tells every attempt that the process will end; those that do nothing but wait are suspended at once. */
   retire(): void {
     this.#isRetiring = true
     for (const attempt of this.#attempts.values()) if (attempt !== undefined) windDown(attempt)
   }
 
-  /** Tells every attempt to stop because the process ends; from now on an end that the lane does not take is given up. */
+  /**
+   * Tells every attempt to stop because the process ends. From now on, an end that the lane does not accept is given
+   * up.
+   */
   shutDown(): void {
     this.#isClosing = true
     for (const attempt of this.#attempts.values()) attempt?.job.stop('shutdown')
     for (const end of this.#ends) end.hurry()
   }
 
-  /** Takes a durable change of a run: an attempt that has lost it has to stop. */
+  /** Handles a durable change of a run: an attempt that has lost its run has to stop. */
   onRunChanged(run: Run): void {
     const attempt = this.#attempts.get(run.id)
     if (attempt === undefined || isHolder(attempt, run)) return
     attempt.job.stop(run.state === 'cancelled' ? 'cancelled' : 'superseded')
   }
 
-  /** Renews no lease any more. */
+  /** Stops renewing leases. */
   [Symbol.dispose](): void {
     this.#leases[Symbol.dispose]()
   }
@@ -219,7 +230,7 @@ export class Attempts implements Disposable {
     this.#attempts.set(runId, attempt)
     const lease = this.#leases.keep(attempt)
     const span = spans?.attempt({ ...identity, task, attemptNumber: run.attemptCount })
-    // Whatever happened to the run since the claim became durable counts at once.
+    // Anything that happened to the run since the claim became durable applies at once.
     this.onRunChanged(run)
     if (this.#isRetiring) attempt.job.windDown()
     if (this.#isClosing) attempt.job.stop('shutdown')
@@ -232,7 +243,9 @@ export class Attempts implements Disposable {
     )
   }
 
-  /** While a run waits it holds no slot, and its concurrency key only as it would while it waits for a retry. */
+  /**
+   * While a run waits, it holds no slot, and keeps its concurrency key only if it would keep it during a retry delay.
+   */
   #slotOf(run: Run, spec: TaskSpec, slot: Slot): AttemptStart['slot'] {
     const { concurrencyKeyHoldPolicy } = spec.constraints
     if (concurrencyKeyOf(spec) === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
@@ -242,7 +255,7 @@ export class Attempts implements Disposable {
         slot.giveBack()
         keys.giveBack(run)
       },
-      // The key first: whoever holds a slot waits for nothing.
+      // Take the key first: whoever holds a slot must not wait for anything.
       takeAgain: async (options) => {
         await keys.takeAgain(run, options?.signal)
         await slot.takeAgain(options)
@@ -250,7 +263,7 @@ export class Attempts implements Disposable {
     }
   }
 
-  /** Makes durable that all an attempt does is wait, or that it does not, so that its loss is judged by it. */
+  /** Makes durable whether an attempt does nothing but wait; if it is lost, that decides what happens to its run. */
   #onWaiting(attempt: Attempt, isWaiting: boolean): void {
     const { mutations, logger, now } = this.#options
     const { runId, attemptId, fencingToken } = attempt
@@ -278,7 +291,7 @@ export class Attempts implements Disposable {
     const report = attempt.reportOf(end)
     endAttemptSpan(span, report.outcome)
     if (report.outcome.result === 'success') this.#tellUnused(attempt, held)
-    // Before the end is recorded: nobody may have the key in between.
+    // Do this before the end is recorded, so that no other run takes the key in between.
     if (end.answer.type === 'none' && concurrencyKeyOf(task) !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
       { report },
@@ -309,7 +322,9 @@ export class Attempts implements Disposable {
     this.#leave(runId, spending.refused, slot)
   }
 
-  /** Steps that new code does not ask for any more were done for nothing, or are done again under another name. */
+  /**
+   * Logs steps that new code no longer asks for: they were done for nothing, or will be done again under another name.
+   */
   #tellUnused(attempt: Attempt, { version }: Held): void {
     const unused = attempt.unusedKeys()
     if (unused.length === 0) return
@@ -324,7 +339,10 @@ export class Attempts implements Disposable {
     return this.#closeSurplus(attempt, offer.report, crowded).then(() => this.#record(attempt, offer))
   }
 
-  /** Closes what an attempt left open beyond what fits its end, as the end would; a crash in between finds the rest open. */
+  /**
+   * Closes reservations that do not fit the end of the attempt, in the way the end would. After a crash in between, the
+   * rest is still open.
+   */
   async #closeSurplus(attempt: Attempt, report: AttemptReport, account: Account): Promise<void> {
     const { mutations, projection, now } = this.#options
     const { runId, taskId, fencingToken } = attempt
@@ -352,7 +370,7 @@ export class Attempts implements Disposable {
         const ending = { projection, ids, delayOf, times, atMs, consequence }
         return finishAttempt(batch, attempt, report, spending, ending)
       }
-      // Cancelled meanwhile: the end does not count any more, what was spent does.
+      // The run was cancelled meanwhile: its end no longer counts, but its spending does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = unsettledOfCancelled(report)
       const take = consequence ?? orRefuse
@@ -360,7 +378,7 @@ export class Attempts implements Disposable {
     })
   }
 
-  /** Proves that the leases are worked under, all in one change. Resolves with those that are lost. */
+  /** Renews the leases, all in one change. Resolves with the attempts that have lost theirs. */
   async #renew(attempts: readonly Attempt[]): Promise<readonly Attempt[]> {
     const { mutations, projection, options, now } = this.#options
     const { owner, leaseMs } = options
@@ -374,7 +392,7 @@ export class Attempts implements Disposable {
         if (lease?.fencingToken === fencingToken && lease.expiresAtMs < expiresAtMs) {
           batch.submit({ type: 'lease_heartbeat', runId, owner, expiresAtMs, fencingToken, atMs })
         }
-        // What has taken the lease away counts once it is durable: it may yet be refused.
+        // Whatever took the lease away counts once it is durable, since it may still be refused.
         if (projection.run(runId)?.lease?.fencingToken !== fencingToken) lost.push(attempt)
       }
     })
@@ -404,8 +422,8 @@ function isHolder({ fencingToken }: Attempt, { state, lease }: Run): boolean {
 }
 
 /**
- * What is offered in place of a refused end, so that no end is lost whatever it is made of: the same end without those of
- * its consequences that are refused; then a failure that carries the refusal; at last that failure and nothing else.
+ * What to submit instead of a refused end, so that no end is lost: first the same end without the refused consequences,
+ * then a failure with the refusal as its cause, and finally that failure without consequences.
  */
 function insteadOf(
   { report }: EndOffer,

@@ -1,24 +1,24 @@
 import type { TaskId } from '../ids.js'
 
-/** What keeps a ready run from starting in this process. */
+/** What prevents a ready run from starting in this process. */
 export type DispatchBlock =
-  /** Nobody has registered a handler or called `start`, or the runtime is closing. */
+  /** No handler is registered and `start` was not called, or the runtime is closing. */
   | { readonly by: 'dispatch' }
-  /** It is paused. */
+  /** The engine is paused. */
   | { readonly by: 'engine' }
-  /** The task or an ancestor is cancelled; its runs follow. */
+  /** The task or an ancestor is cancelled; its runs will be cancelled too. */
   | { readonly by: 'cancellation' }
-  /** Somebody holds the run, or an attempt of it is being started or ended. */
+  /** Another worker holds the run, or an attempt of it is starting or ending here. */
   | { readonly by: 'lease'; readonly owner?: string; readonly expiresAtMs?: number }
   | { readonly by: 'handler'; readonly kind: string }
   | { readonly by: 'capabilities'; readonly missing: readonly string[] }
   | { readonly by: 'prerequisites'; readonly taskIds: readonly TaskId[] }
-  /** It is spent. */
+  /** A budget is exhausted. */
   | { readonly by: 'budget'; readonly taskId: TaskId }
-  /** What it needs is set aside by others. */
+  /** Others have reserved the amount that it needs. */
   | { readonly by: 'reservation' }
   | { readonly by: 'key'; readonly key: string }
-  /** So many run at a time, of all kinds or, where it is named, of its kind. */
+  /** As many attempts as allowed are running: of its kind if `kind` is present, otherwise of all kinds. */
   | { readonly by: 'slots'; readonly limit: number; readonly kind?: string }
-  /** Another of its kind may start in so many milliseconds. */
+  /** The rate limit of its kind: another may start in `forMs` milliseconds. */
   | { readonly by: 'rate'; readonly kind: string; readonly forMs: number }

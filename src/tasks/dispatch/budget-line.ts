@@ -8,24 +8,24 @@ import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt-report.js'
 import { isCrowded, shortageOf } from './spending.js'
 
-/** What a line is built on. */
+/** Options of a {@link BudgetLine}. */
 export interface BudgetLineOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly now: () => number
-  /** Runs that have an attempt in this process. */
+  /** Runs with an attempt in this process. */
   readonly attempts: () => Iterable<RunId>
-  /** Somebody has left the line: others may have their turn. */
+  /** Called when an attempt has left the line, so others may proceed. */
   readonly onMoved: () => void
 }
 
-/** What an attempt wants to set aside. */
+/** An amount that an attempt wants to reserve. */
 export interface WantedAmount {
   readonly attempt: AttemptIdentity
   readonly reservationId: ReservationId
   readonly dimension: BudgetDimension
   readonly amount: number
-  /** The step that it is set aside for. */
+  /** The step that it is reserved for. */
   readonly step?: string
 }
 
@@ -33,14 +33,14 @@ interface Place extends WantedAmount {
   readonly granted: Deferred<void>
 }
 
-/** One budget. */
+/** Identifies a budget. */
 type LedgerKey = `${TaskId}/${BudgetDimension}`
 
 /**
- * Where attempts wait for amounts that others have set aside: first come, first served on every budget.
+ * The waiting line for amounts that others have reserved: first come, first served on every budget.
  *
- * Somebody waits only while a reservation in the way belongs to a run that works. Whoever waits does not work: among
- * runs that would wait for one another for ever the last comer is refused.
+ * An attempt waits only while a reservation in its way belongs to a run that is working. A waiting attempt does not
+ * count as working, so among runs that would wait for each other for ever, the last to come is refused.
  */
 export class BudgetLine {
   readonly #options: BudgetLineOptions
@@ -52,7 +52,7 @@ export class BudgetLine {
     this.#options = options
   }
 
-  /** True while somebody waits for one of the budgets a task spends from. */
+  /** True while an attempt waits for one of the budgets that a task spends from. */
   isWaitedFor(taskId: TaskId, dimension: BudgetDimension): boolean {
     if (this.#places.size === 0) return false
     const { projection } = this.#options
@@ -64,8 +64,8 @@ export class BudgetLine {
   }
 
   /**
-   * Sets an amount aside, now or when its turn comes. Rejects with `budget_exceeded` when it is spent or nobody who
-   * works could give it back, with the reason of a signal that aborts while it waits, and as the journal does.
+   * Reserves an amount, now or when its turn comes. Rejects with `budget_exceeded` if it is spent or no working attempt
+   * could give it back, with the reason of a signal that aborts while it waits, and with the errors of the journal.
    */
   async reserve(wanted: WantedAmount, signals: readonly AbortSignal[]): Promise<void> {
     const place: Place = { ...wanted, granted: createDeferred<void>() }
@@ -81,12 +81,12 @@ export class BudgetLine {
     }
   }
 
-  /** Sends away what an attempt that has ended still waits for. */
+  /** Rejects the waiting reservations of an attempt that has ended. */
   leave(attemptId: AttemptId, reason: unknown): void {
     for (const place of this.#places) if (place.attempt.attemptId === attemptId) this.#withdraw(place, reason)
   }
 
-  /** Looks, soon, whether somebody's turn has come; to be called when budgets or runs have changed. */
+  /** Checks the line soon; call it when budgets or runs have changed. */
   look(): void {
     if (this.#isLookScheduled || this.#places.size === 0) return
     this.#isLookScheduled = true
@@ -114,20 +114,20 @@ export class BudgetLine {
       const last = this.#stuck().at(-1)
       if (last === undefined) return
       this.#places.delete(last)
-      // What keeps it may only be somebody in front who is stuck as well: then it is granted out of turn.
+      // The obstacle may be an earlier attempt in the line that is stuck too: then this one is granted out of turn.
       this.#offer(last, 'now or never')
     }
   }
 
   #withdraw(place: Place, reason: unknown): void {
-    // Once it was granted the answer is on its way.
+    // Already granted; the answer is on its way.
     if (!this.#places.delete(place)) return
     place.granted.reject(reason)
     this.look()
     this.#options.onMoved()
   }
 
-  /** Tries to set an amount aside; false when it must wait. */
+  /** Tries to reserve an amount; false if it must wait. */
   #offer(place: Place, mode: 'or wait' | 'now or never' = 'or wait'): boolean {
     const { mutations, now } = this.#options
     const { attempt, reservationId, dimension, amount, step, granted } = place
@@ -145,7 +145,10 @@ export class BudgetLine {
     return !mustWait
   }
 
-  /** False while changes of the budgets in question are under way; once the journal has answered, the line is looked at again. */
+  /**
+   * False while changes of the budgets in question are in flight; the line is checked again once the journal has
+   * answered.
+   */
   #isQuiet(): boolean {
     const { mutations, projection } = this.#options
     if (this.#isWaitingForJournal) return false
@@ -163,7 +166,7 @@ export class BudgetLine {
     return false
   }
 
-  /** Those who wait for nobody who works, not even through somebody in front of them; in the order they came. */
+  /** Waiting attempts that no working run can help, not even through others in the line; in the order they came. */
   #stuck(): Place[] {
     const { projection } = this.#options
     const moving = this.#budgetsOfWorkers()
@@ -180,7 +183,7 @@ export class BudgetLine {
     return stuck
   }
 
-  /** Budgets on which runs that work, here or elsewhere, have something set aside. */
+  /** Budgets on which working runs, here or elsewhere, hold reservations. */
   #budgetsOfWorkers(): Map<LedgerKey, 'reservation' | 'line'> {
     const { projection, attempts } = this.#options
     const waiting = new Set([...this.#places].map(({ attempt }) => attempt.runId))
@@ -208,7 +211,7 @@ function budgetsFor(view: Pick<TaskView, 'budgetsFor'>, { attempt, dimension }: 
   return view.budgetsFor(attempt.taskId, dimension)
 }
 
-/** Rows are immutable: one that is being changed is another. */
+/** Compares rows by identity: rows are immutable, so a changed budget is another row. */
 function isSame(some: readonly Budget[], others: readonly Budget[]): boolean {
   return some.length === others.length && some.every((budget, index) => budget === others[index])
 }

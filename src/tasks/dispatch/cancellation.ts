@@ -8,7 +8,7 @@ import type { TaskProjection } from '../view.js'
 import { fillWindow } from './cron-window.js'
 import { cancelRun, cancelTask } from './runs.js'
 
-/** What cancelling met. */
+/** What a cancellation found. */
 export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_ended'
 
 /** Cancels a task that has not ended. Raises `unknown_task`. */
@@ -21,7 +21,7 @@ export function cancelOpenTask(batch: TaskBatch, taskId: TaskId, atMs: number): 
   return 'cancelled'
 }
 
-/** What a repeating task gets in place of a run that is cancelled. */
+/** What is needed to replace a cancelled run of a repeating task. */
 export interface WindowOptions {
   readonly projection: TaskProjection
   readonly wall: () => number

@@ -6,16 +6,18 @@ import type { Run } from '../run.js'
 import { concurrencyKeyOf } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
 
-/** What concurrency keys are built on. */
+/** Options and dependencies of {@link ConcurrencyKeys}. */
 export interface ConcurrencyKeysOptions {
   readonly projection: Pick<TaskProjection, 'task' | 'runsIn'>
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Milliseconds for which a key is kept for code that goes on after its attempt. */
+  /** Milliseconds for which a key stays occupied by code that is still running after its attempt has ended. */
   readonly stragglerLimitMs: number
-  /** Notified that nobody has a key any more. */
+  /** Called when a key becomes free. */
   readonly onFree: (key: string) => void
-  /** Notified that the code of an earlier attempt has ended: this run, which held the key all along, may go on. */
+  /**
+   * Called when the leftover code of an earlier attempt has ended and this run, which still holds the key, may go on.
+   */
   readonly onFreeForHolder: (key: string, holder: RunId) => void
 }
 
@@ -25,21 +27,21 @@ interface Returning {
 }
 
 /**
- * Which run holds each concurrency key. Derived from the projection at start, so that a key survives a
- * restart (T-84, T-86); afterwards kept up by what happens to runs.
+ * Which run holds each concurrency key. Read from the projection at start, so a key survives a restart (T-84, T-86);
+ * then updated as runs change.
  *
- * A key may be occupied besides: by code that goes on although its attempt has ended. Nobody acquires it then, not even
- * the run whose code that is. It is free again once the code has really ended, and at the latest after a while.
+ * A key can also be occupied by code that is still running after its attempt has ended. Nothing can acquire it then,
+ * not even the run whose code it is, until the code has ended or a time limit has passed.
  *
- * The keys are runs' and not those of slots (`src/work/slots.ts`): a run may hold one while it waits for its next attempt,
- * and takes it up again with the next process.
+ * Keys belong to runs, not to slots (`src/work/slots.ts`): a run may keep its key while it waits for its next attempt,
+ * and resumes it in the next process.
  */
 export class ConcurrencyKeys implements Disposable {
   readonly #options: ConcurrencyKeysOptions
   readonly #holders = new Map<string, RunId>()
   readonly #occupied = new Map<string, number>()
   readonly #limits = new Set<Deadline>()
-  /** Runs that had a key, gave it back and need it again to go on; before those that start. */
+  /** Runs that gave their key back and need it again to go on; they come before runs that start. */
   readonly #returning = new Map<string, Set<Returning>>()
 
   constructor(options: ConcurrencyKeysOptions) {
@@ -49,18 +51,18 @@ export class ConcurrencyKeys implements Disposable {
     }
   }
 
-  /** The key of a run, if it has one. */
+  /** The concurrency key of a run, if it has one. */
   keyOf({ taskId }: Run): string | undefined {
     const spec = this.#options.projection.task(taskId)?.spec
     return spec && concurrencyKeyOf(spec)
   }
 
-  /** True when nobody holds or occupies the key. */
+  /** True when no run holds the key and no code occupies it. */
   isFree(key: string): boolean {
     return !this.#holders.has(key) && !this.#occupied.has(key)
   }
 
-  /** True when the run has no key, or holds it or could take it, and nothing occupies it. */
+  /** True when the run has no key, or holds it or could take it, and no code occupies it. */
   mayAcquire(run: Run): boolean {
     const key = this.keyOf(run)
     if (key === undefined) return true
@@ -68,7 +70,7 @@ export class ConcurrencyKeys implements Disposable {
     return !this.#occupied.has(key) && (holder === undefined || holder === run.id)
   }
 
-  /** Takes the key, unless it may not; true when the run has none or holds it now. */
+  /** Takes the key if possible; true when the run has none or holds it now. */
   tryAcquire(run: Run): boolean {
     if (!this.mayAcquire(run)) return false
     const key = this.keyOf(run)
@@ -76,7 +78,7 @@ export class ConcurrencyKeys implements Disposable {
     return true
   }
 
-  /** Frees the key if this run holds it; a foreign release has no effect. */
+  /** Frees the key if this run holds it; otherwise does nothing. */
   release(run: Run): void {
     const key = this.keyOf(run)
     if (key === undefined || this.#holders.get(key) !== run.id) return
@@ -84,7 +86,7 @@ export class ConcurrencyKeys implements Disposable {
     if (!this.#occupied.has(key)) this.#passOn(key)
   }
 
-  /** Resolves once a run has its key that it had given back. Rejects with the signal's reason. */
+  /** Resolves once a run holds again the key that it gave back. Rejects with the signal's reason. */
   async takeAgain(run: Run, signal?: AbortSignal): Promise<void> {
     const key = this.keyOf(run)
     if (key === undefined || this.tryAcquire(run)) return
@@ -99,12 +101,12 @@ export class ConcurrencyKeys implements Disposable {
     }
   }
 
-  /** Frees the key unless the run, in the state it has now, still holds it. */
+  /** Frees the key if the run, in its current state, no longer holds it. */
   update(run: Run): void {
     if (!this.#holds(run)) this.release(run)
   }
 
-  /** Keeps everybody from the key of a run until the code of its attempt has ended, or the limit is over. */
+  /** Keeps the key of a run occupied until the code of its attempt has ended, or the limit has passed. */
   keepUntil(run: Run, finished: Promise<void>): void {
     const key = this.keyOf(run)
     if (key === undefined) return
@@ -128,7 +130,7 @@ export class ConcurrencyKeys implements Disposable {
     void finished.then(release)
   }
 
-  /** Waits for no code any more and leaves no timer behind; nothing is released. */
+  /** Stops waiting for leftover code and clears the timers; releases nothing. */
   [Symbol.dispose](): void {
     for (const limit of this.#limits) limit[Symbol.dispose]()
     this.#limits.clear()
@@ -142,7 +144,7 @@ export class ConcurrencyKeys implements Disposable {
     next.granted.resolve()
   }
 
-  /** Takes one occupation back. */
+  /** Removes one occupation of a key. */
   #vacate(key: string): void {
     const left = (this.#occupied.get(key) ?? 1) - 1
     if (left > 0) return void this.#occupied.set(key, left)
@@ -152,7 +154,10 @@ export class ConcurrencyKeys implements Disposable {
     else this.#options.onFreeForHolder(key, holder)
   }
 
-  /** A run that was promoted again after an attempt has not released its key in between. */
+  /**
+   * True if the run still holds its key in its current state; one promoted again after an attempt has kept it all
+   * along.
+   */
   #holds(run: Run): boolean {
     const spec = this.#options.projection.task(run.taskId)?.spec
     if (spec === undefined || concurrencyKeyOf(spec) === undefined) return false

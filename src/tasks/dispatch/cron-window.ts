@@ -10,7 +10,7 @@ import type { RunPolicy, TaskSpec } from '../task-spec.js'
 import type { Task, TaskProgress } from '../task.js'
 import type { TaskProjection } from '../view.js'
 
-/** How many runs of a repeating task wait or run at a time; the next one is made when one ends (T-160). */
+/** How many runs of a repeating task exist at a time, waiting or running; the next is created when one ends (T-160). */
 export const occurrenceWindow = 5
 
 /** True for tasks with a repeat or cron policy. */
@@ -19,8 +19,8 @@ export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean
 }
 
 /**
- * True while a repeating task has occurrences that may still get a run. A repetition goes on from its last run: one that
- * was created without any is left to whoever created it.
+ * True while a repeating task has occurrences without a run. A repetition continues from its last run, so one created
+ * without runs is left to its creator.
  */
 export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boolean {
   if (cancelledAtMs !== undefined || !isRepeating(spec)) return false
@@ -29,8 +29,8 @@ export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boo
 }
 
 /**
- * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
- * `arithmetic_overflow` when a repetition would come too late to be counted (T-75).
+ * The first runs of a task: its only one, or the first window, which includes the origin. Raises `arithmetic_overflow`
+ * when a repetition would be due beyond the last countable millisecond (T-75).
  */
 export function firstRuns(
   spec: TaskSpec,
@@ -45,8 +45,8 @@ export function firstRuns(
 }
 
 /**
- * The runs that a repeating task is short of; none for other tasks, for cancelled ones, and for those that a failed
- * prerequisite keeps from running for good.
+ * The runs that a repeating task needs to fill its window; none for other tasks, cancelled ones, and those that can
+ * never run because a prerequisite failed.
  */
 export function missingRuns(
   task: Task | undefined,
@@ -59,7 +59,7 @@ export function missingRuns(
   return nextRuns(task.spec, task.progress, { origin: now, now }, ids).map((run) => instanceOf(task.spec, run, now))
 }
 
-/** Makes the runs that a task is short of; see {@link missingRuns}. */
+/** Creates the missing runs of a task; see {@link missingRuns}. */
 export function fillWindow(
   batch: TaskBatch,
   projection: Pick<TaskProjection, 'dependencyGate'>,
@@ -72,13 +72,13 @@ export function fillWindow(
   }
 }
 
-/** When the calendar of a task begins, and the time by which occurrences are missed. */
+/** When a task's calendar begins, and the time before which occurrences count as missed. */
 interface Times {
   readonly origin: number
   readonly now: number
 }
 
-/** The runs that a task with this progress is short of. */
+/** The runs missing for a task with this progress. */
 export function nextRuns(
   spec: TaskSpec,
   { runs: made, open, lastScheduledAtMs }: TaskProgress,
@@ -96,7 +96,7 @@ export function nextRuns(
   return runs
 }
 
-/** How many runs a task has in the end. */
+/** How many runs a task has in total. */
 function occurrencesOf({ runPolicy }: TaskSpec): number {
   switch (runPolicy.type) {
     case 'once':
@@ -108,7 +108,7 @@ function occurrencesOf({ runPolicy }: TaskSpec): number {
   }
 }
 
-/** The occurrence that follows the last one, or the first from the origin on. */
+/** The occurrence after the last one, or the first from the origin on. */
 function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, times: Times): number | undefined {
   switch (runPolicy.type) {
     case 'once':
@@ -120,7 +120,7 @@ function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, time
   }
 }
 
-/** Leaves out what was missed, as the policy says. */
+/** The next occurrence of a cron policy, leaving out missed ones as the policy says. */
 function cronOccurrenceAfter(
   policy: Extract<RunPolicy, { type: 'cron' }>,
   last: number,

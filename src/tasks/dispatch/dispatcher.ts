@@ -41,7 +41,7 @@ import type { TaskSpans } from './task-spans.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
 import { WaitEnds } from './wait-ends.js'
 
-/** What a dispatcher is built on. */
+/** Options and dependencies of a {@link Dispatcher}. */
 export interface DispatcherOptions {
   readonly mutations: TaskMutations & { onCommit(listener: CommitListener): Disposable }
   readonly projection: TaskProjection
@@ -49,40 +49,41 @@ export interface DispatcherOptions {
   readonly deadlines: DeadlineQueue
   readonly ids: IdSource
   readonly random: Random
-  /** Where attempts are listed while they run. */
+  /** Where running attempts are listed. */
   readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
-  /** Where attempts and what they submit are traced. */
+  /** Traces attempts and what they submit. */
   readonly spans?: TaskSpans
   readonly options?: DispatchOptions
 }
 
-/** Milliseconds before what the journal refused is tried again. */
+/** Milliseconds before a change that the journal refused is tried again. */
 const retryDelayMs = 1000
-/** Expired leases that are taken back at a time. */
+/** How many expired leases are taken back at a time. */
 const recoveriesAtOnce = 256
-/** The longest time to the next look at the wall clock, which may have been set forward meanwhile. */
+/** Longest sleep, in milliseconds, before the wall clock is read again, since it may have been set forward. */
 const longestSleepMs = 60_000
 
 /**
- * Starts what must run, when it may, and records how it ended.
+ * Starts runs when they may run, and records how they ended.
  *
- * Every change goes through the authority in atomic batches. It wakes up for commits and for one
- * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
+ * Every change goes through the authority in atomic batches. The dispatcher wakes up for commits and for one deadline,
+ * the next thing that is due; nothing is polled and no list of runs is scanned.
  *
- * A look (`#pump`) goes through its parts in order: `FollowUps` runs what earlier changes have left pending, leases that have
- * expired are taken back, `Promotion` makes runs ready whose time or event has come, `Selection` names the next ready run that
- * nothing blocks, and `Attempts` claims it and lets its handler work. Each is notified of every durable event, notes at O(1)
- * what follows for it, and asks for the next look. For a task that runs once: its submission is committed, a look promotes
- * its run and claims it with the same sync, its handler works, and the commit of its end brings the look that starts the next.
+ * One pass (`#pump`) goes through its parts in order: `FollowUps` runs what earlier changes left pending, expired
+ * leases are taken back, `Promotion` makes runs ready whose time or event has come, `Selection` names the next ready
+ * run that nothing blocks, and `Attempts` claims it and runs its handler. Each part is notified of every durable event,
+ * records in O(1) what follows for it, and requests the next pass. For a task that runs once: its submission is
+ * committed, a pass promotes its run and claims it with the same sync, its handler runs, and the commit of its end
+ * triggers the pass that starts the next run.
  */
 export class Dispatcher {
-  /** What its commands are stamped with, and what the calendar goes by. */
+  /** The time of commands, and the time of the calendar. */
   readonly times: TaskClock
   readonly #options: DispatcherOptions
   readonly #resolved: ResolvedDispatchOptions
-  /** Made by `start`: a service without tasks has no dispatcher to look at. */
+  /** Created by `start`: a service without tasks has no dispatcher to inspect. */
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #slots: Slots
@@ -102,7 +103,7 @@ export class Dispatcher {
   #wake: Deadline | undefined
   #wakeAt: number | undefined
   #isPumpScheduled = false
-  /** Since when runs are promoted at their time, by the wall clock. */
+  /** Since when runs are promoted on time, by the wall clock in epoch milliseconds. */
   #watchedSince = 0
   #isHoldingOff = false
   #isDraining = false
@@ -196,19 +197,20 @@ export class Dispatcher {
     })
   }
 
-  /** How many attempts may be at work, and how many are. */
+  /** How many attempts may run at a time, and how many are running. */
   get slots(): { readonly limit: number; readonly taken: number } {
     return { limit: this.#resolved.concurrency, taken: this.#slots.taken }
   }
 
-  /** Attempts being started, at work or being finished. */
+  /** How many attempts are starting, running or ending. */
   get attemptCount(): number {
     return this.#attempts.size
   }
 
   /**
-   * Registers the handler of a kind until the handle is disposed; runs of that kind that were waiting for it start.
-   * Raises `invalid_input`, `handler_exists`, and `invalid_budget_dimension` or `zero_amount` for an amount to reserve.
+   * Registers the handler of a kind until the handle is disposed, and starts runs of that kind that were waiting for
+   * it. Raises `invalid_input`, `handler_exists`, and `invalid_budget_dimension` or `zero_amount` for an amount to
+   * reserve.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     const decoded = checkHandler(kind, handler, options)
@@ -221,15 +223,15 @@ export class Dispatcher {
     this.#schedulePump()
     return {
       [Symbol.dispose]: () => {
-        // Disposed a second time, it must not take away what was registered since.
+        // Disposing twice must not remove a handler that was registered since.
         if (this.#handlers.get(kind) === registered) this.#handlers.delete(kind)
       },
     }
   }
 
   /**
-   * Takes back what an earlier process held, then dispatches until drained. The directory has one owner: whoever held
-   * a lease under our name is gone. Leases of others are taken back when they expire.
+   * Takes back the runs of an earlier process, then dispatches until drained. The directory has one owner, so any
+   * earlier holder of a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
     const { mutations, projection, clock, deadlines, logger, inspect } = this.#options
@@ -266,8 +268,8 @@ export class Dispatcher {
   }
 
   /**
-   * Starts nothing any more and waits for running attempts, which are told at once that the process is going to end; after
-   * `graceMs` they are told to stop and are put aside.
+   * Starts nothing more and waits for running attempts, which learn at once that the process will end. After `graceMs`
+   * milliseconds they are told to stop, and their runs are suspended.
    */
   async drain(graceMs: number): Promise<void> {
     const grace = this.#options.deadlines.after(graceMs, () => this.#attempts.shutDown())
@@ -287,15 +289,15 @@ export class Dispatcher {
     this.#followUps[Symbol.dispose]()
   }
 
-  /** Rejects with `invalid_input` for an answer that the attempt which asks here would not take. */
+  /** Rejects with `invalid_input` for an answer that the asking attempt in this process would not accept. */
   readonly checkAnswer: CheckAnswer = (asked, value) => this.#answers.check(asked, value)
 
-  /** Asks a running attempt to stop and be suspended. False when the run has none here. */
+  /** Asks a running attempt to stop so that its run is suspended. False when the run has none in this process. */
   requestSuspend(runId: RunId): boolean {
     return this.#attempts.stop(runId, 'suspend_requested')
   }
 
-  /** What keeps a run from starting that waits for its turn; `undefined` when nothing does but those before it. */
+  /** What prevents a waiting run from starting; `undefined` if it only waits for those before it. */
   blockOf(run: Run): DispatchBlock | undefined {
     const { value: state } = this.#actor?.getSnapshot() ?? { value: 'stopped' }
     if (this.#selection === undefined || (state !== 'running' && state !== 'paused')) return { by: 'dispatch' }
@@ -358,13 +360,13 @@ export class Dispatcher {
       this.#selection?.onRunChanged(run)
     }
     this.#line.look()
-    // Nothing else listens, and an actor is asked at some cost.
+    // Only a draining dispatcher listens, and sending to an actor has a cost.
     if (this.#isDraining) this.#actor?.send({ type: 'attempt_ended', attempts: this.#attempts.size })
     this.#schedulePump()
   }
 
   #onNotStarted(runId: RunId, failure: unknown): void {
-    // What no later try can mend stays with its run; it must not hold off the others.
+    // A failure that no later attempt can resolve stays with its run; it must not delay the others.
     const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
     if (isFault) this.#options.logger.error({ runId, ...faultFields(failure) }, 'an attempt cannot be started')
     else if (failure !== undefined) this.#onFailure(failure)
@@ -372,12 +374,15 @@ export class Dispatcher {
     const run = this.#options.projection.run(runId)
     if (run?.state !== 'ready') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
-    // By now that is durable which its budget could not bear: whether it can be had, selection sees for itself.
+    // What its budget could not cover is durable by now: selection finds out by itself whether the amount is available.
     else if (isFault || (isRefusal(failure) && failure.code !== 'budget_exceeded'))
       this.#selection?.block(run, 'refusal')
   }
 
-  /** Soon; in a later turn of the event loop when there is so much to do that timers and input would have to wait. */
+  /**
+   * Runs a pass soon; in a later turn of the event loop if there is so much work that timers and input would have to
+   * wait.
+   */
   #schedulePump(): void {
     if (this.#isPumpScheduled) return
     this.#isPumpScheduled = true
@@ -404,7 +409,7 @@ export class Dispatcher {
     this.#armWake(wall, state === 'running')
   }
 
-  /** Takes back what others let expire, some at a time; the commits of these call again. */
+  /** Takes back expired leases of others, a few at a time; the resulting commits call this again. */
   #recoverExpired(): void {
     for (const runId of this.#leases.expired) {
       if (this.#recovering.size >= recoveriesAtOnce) break
@@ -444,7 +449,7 @@ export class Dispatcher {
     }
   }
 
-  /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
+  /** A lost race needs no attention; a change that the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
     if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
@@ -452,7 +457,7 @@ export class Dispatcher {
     this.#holdOff()
   }
 
-  /** Lets a lane that takes nothing rest for a moment instead of asking it again with every run there is. */
+  /** Pauses briefly while the lane accepts nothing, instead of trying every ready run. */
   #holdOff(): void {
     if (this.#isHoldingOff) return
     this.#isHoldingOff = true
@@ -482,7 +487,7 @@ export class Dispatcher {
   }
 }
 
-/** What is due already waits for something else. */
+/** The earliest time that is still ahead; runs that are already due wait for something else. */
 function earliestAfter(wall: number, times: readonly (number | undefined)[]): number | undefined {
   let earliest: number | undefined
   for (const time of times) {
@@ -491,12 +496,12 @@ function earliestAfter(wall: number, times: readonly (number | undefined)[]): nu
   return earliest
 }
 
-/** True for a step that was done and cost nothing: no run may start or has to stop for it. */
+/** True for a completed step without cost: no run may start or has to stop because of it. */
 function isBareStep(event: TaskEvent): boolean {
   return event.type === 'step_recorded' && !hasSpent(event)
 }
 
-/** True when what was recorded has spent something. */
+/** True if the event records spending. */
 function hasSpent({
   settlements = [],
   consumptions = [],

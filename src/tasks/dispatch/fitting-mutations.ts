@@ -7,8 +7,8 @@ import type { TaskBatch, TaskMutations } from '../authority.js'
 import { DeferringBatch } from './triggers.js'
 
 /**
- * Changes that are not refused for the many subscriptions their events trigger: where these do not fit the journal beside
- * the change, the change goes first and they follow it in groups.
+ * Submits changes so that they are not refused for triggering too many subscriptions: if the triggers do not fit the
+ * journal together with the change, the change goes first and the triggers follow in groups.
  */
 export class FittingMutations implements TaskMutations {
   readonly #mutations: TaskMutations
@@ -46,7 +46,7 @@ export class FittingMutations implements TaskMutations {
       const deferring = new DeferringBatch(batch)
       const built = build(deferring)
       triggers = deferring.triggers
-      // What was too large with them would be too large again.
+      // Without triggers, the change is too large by itself.
       if (triggers.length === 0) throw failure
       return built
     }, options)

@@ -5,44 +5,46 @@ import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 
-/** A small part of a follow-up: adds a few commands to a batch, or none where nothing is left to do. */
+/** A small part of a follow-up: adds a few commands to a batch, or none if nothing is left to do. */
 export type Step = (batch: TaskBatch) => void
 
-/** A follow-up as its steps, made one by one; begun again from the start when a group of steps was not taken. */
+/** Creates the steps of a follow-up one by one; called again from the start when a group of steps was not accepted. */
 export type Steps = () => Iterable<Step>
 
-/** Looked at, nothing to do: long searches yield it, so that they are cut into groups too. */
+/** A step that does nothing: long searches yield it, so that they too are split into groups. */
 export const nothing: Step = () => {}
 
-/** What follow-ups are run with. */
+/** Options of a {@link FollowUpQueue}. */
 export interface FollowUpQueueOptions {
   readonly mutations: TaskMutations
   readonly logger: Logger
-  /** Notified that the lane takes nothing at the moment; what is queued stays so. */
+  /** Called when the lane accepts nothing at the moment; the queue stays as it is. */
   readonly onDelay: () => void
 }
 
 interface Entry {
   readonly make: Steps
   steps: Iterator<Step> | undefined
-  /** Queued once more while it was being run: what it looked at first may have changed. */
+  /** Queued again while it was running: what its first steps read may have changed. */
   isQueuedAgain: boolean
 }
 
-/** Steps in one group, and commands: the step that reaches the limit is the last. A group is a few hundred KiB at most. */
+/**
+ * Steps in one group, and commands: the step that reaches the limit is the last. A group is a few hundred KiB at most.
+ */
 const mostSteps = 512
 const mostCommands = 512
 
 /**
- * Pending follow-ups, however many and however long: they go out in groups that fit the journal, one after another, and the
- * event loop runs between them. Those of one task take turns with those of others.
+ * Pending follow-ups, in any number and of any length. They run in groups that fit the journal, one after another, with
+ * turns of the event loop in between. Follow-ups with different keys take turns.
  */
 export class FollowUpQueue implements Disposable {
   readonly #options: FollowUpQueueOptions
-  /** By key, the next to take a turn first. */
+  /** By key, next turn first. */
   readonly #queue = new Map<string, Entry>()
   #running: Promise<void> | undefined
-  /** Fewer after a group that was too large, until the queue is empty: with more again it could only be too large again. */
+  /** Reduced after a group was too large, until the queue is empty, since a larger group would be refused again. */
   #limit = mostSteps
   #isStopped = false
 
@@ -50,20 +52,23 @@ export class FollowUpQueue implements Disposable {
     this.#options = options
   }
 
-  /** Queues a follow-up; one of this key that is queued already is not queued twice. */
+  /** Queues a follow-up, unless one with this key is already queued. */
   enqueue(key: string, make: Steps): void {
     const entry = this.#queue.get(key)
     if (entry === undefined) this.#queue.set(key, { make, steps: undefined, isQueuedAgain: false })
     else if (entry.steps !== undefined) entry.isQueuedAgain = true
   }
 
-  /** Runs until the queue is empty, the lane takes nothing, or it is disposed; never rejects. Calls share what is going on. */
+  /**
+   * Runs until the queue is empty, the lane accepts nothing, or it is disposed; never rejects. Concurrent calls share
+   * one run.
+   */
   run(): Promise<void> {
     if (this.#running === undefined && this.#queue.size > 0 && !this.#isStopped) this.#running = this.#runAll()
     return this.#running ?? Promise.resolve()
   }
 
-  /** Runs nothing more; the next process reads what is pending off the projection. */
+  /** Runs nothing more; the next process reads from the projection what is pending. */
   [Symbol.dispose](): void {
     this.#isStopped = true
   }
@@ -76,12 +81,12 @@ export class FollowUpQueue implements Disposable {
       }
     } finally {
       if (this.#queue.size === 0) this.#limit = mostSteps
-      // Here and not when the promise resolves: what is queued in between is run by a call of its own.
+      // Clear this here and not when the promise resolves, so that what is queued in between starts a run of its own.
       this.#running = undefined
     }
   }
 
-  /** False when the lane takes nothing. */
+  /** False when the lane accepts nothing. */
   async #runGroup(): Promise<boolean> {
     const group = new Group(this.#queue, this.#limit)
     try {
@@ -105,7 +110,7 @@ export class FollowUpQueue implements Disposable {
       return false
     }
     if (StatewardError.is(failure, 'lane_closed')) return false
-    // Neither time nor a smaller group would help: to try again would be a loop.
+    // Neither waiting nor a smaller group would help: trying again would loop for ever.
     logger.error(
       { followUp: last, ...faultFields(failure) },
       'what follows from a change of a task cannot be done, it is given up',
@@ -116,14 +121,14 @@ export class FollowUpQueue implements Disposable {
   }
 }
 
-/** Steps that become one batch. */
+/** The steps of one batch. */
 class Group {
   readonly #queue: Map<string, Entry>
   readonly #limit: number
   readonly #taken = new Map<string, Entry>()
-  /** Steps in it. */
+  /** How many steps it has. */
   steps = 0
-  /** Whose step came last: the one to blame when the group is refused. */
+  /** Key of the last step, which is at fault when the group is refused. */
   last: string | undefined
 
   constructor(queue: Map<string, Entry>, limit: number) {
@@ -140,7 +145,7 @@ class Group {
     }
   }
 
-  /** Puts everything it took back to the start. */
+  /** Restarts everything it took from the queue. */
   restart(): void {
     for (const [key, entry] of this.#taken) {
       entry.steps = undefined
@@ -154,7 +159,7 @@ class Group {
     this.#taken.set(key, entry)
     this.#queue.delete(key)
     entry.steps ??= entry.make()[Symbol.iterator]()
-    // Stands in line again at once: when a step queues its own follow-up anew, that is noted.
+    // Queue it again first: if a step queues its own follow-up anew, that is recorded.
     this.#queue.set(key, entry)
     const { done, value: step } = entry.steps.next()
     if (done !== true) {

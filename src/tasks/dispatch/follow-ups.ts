@@ -11,30 +11,31 @@ import { cancelRun, cancelTask, isOver, isResumptionPending, resumeRuns, suspend
 import { closeSpending, unreported } from './spending.js'
 import { trigger } from './triggers.js'
 
-/** What follow-ups are built on. */
+/** Options and dependencies of {@link FollowUps}. */
 export interface FollowUpOptions extends FollowUpQueueOptions {
   readonly projection: TaskProjection
-  /** What commands are stamped with. */
+  /** The time that commands are stamped with, in epoch milliseconds. */
   readonly now: () => number
-  /** What the runs of a calendar are made by. */
+  /** The time that decides which runs of a calendar are created. */
   readonly wall: () => number
   readonly ids: IdSource
 }
 
-/** Tasks read at a start before the event loop runs again. */
+/** How many tasks are read at a start before the event loop runs again. */
 const tasksPerTurn = 4096
 
 /**
- * What follows from a durable change and is a change of its own: cancellation goes down the tree, a failed prerequisite cancels what waits for
- * it, a repeating task gets its next runs, a replenished budget resumes what it had suspended.
+ * Changes that follow from a durable change, as separate changes: a cancellation is passed down the tree, a failed
+ * prerequisite cancels its dependents, a repeating task gets its next runs, and a replenished budget resumes what it
+ * had suspended.
  *
- * Notes only what is pending; the rest is read off the projection while it is run. So is everything after a crash: none
- * is lost.
+ * Only records what is pending; the details are read from the projection when it runs. After a crash everything is read
+ * from there, so nothing is lost.
  */
 export class FollowUps implements Disposable {
   readonly #options: FollowUpOptions
   readonly #queue: FollowUpQueue
-  /** Lists of deferred triggers so far; each is queued on its own. */
+  /** How many lists of triggers were deferred so far; each is queued separately. */
   #deferrals = 0
 
   constructor(options: FollowUpOptions) {
@@ -42,7 +43,7 @@ export class FollowUps implements Disposable {
     this.#queue = new FollowUpQueue(options)
   }
 
-  /** Reads what is pending off the projection and runs what only a start can find; O(tasks), once. */
+  /** Reads from the projection what is pending, and runs what can only be found at a start; O(tasks), once. */
   async recover(): Promise<void> {
     const { projection } = this.#options
     this.#queueResumptions(
@@ -61,7 +62,7 @@ export class FollowUps implements Disposable {
     this.#queueReplenished()
   }
 
-  /** Notes what follows from an event; O(1). */
+  /** Records what follows from an event; O(1). */
   observe(event: TaskEvent): void {
     switch (event.type) {
       case 'task_created':
@@ -79,7 +80,7 @@ export class FollowUps implements Disposable {
     }
   }
 
-  /** Notes subscriptions that an event has triggered and that did not fit its change; a crash before they are taken loses them. */
+  /** Queues triggers that did not fit the change that caused them; a crash before they run loses them. */
   queueTriggers(triggers: readonly SubscriptionId[]): void {
     const { now } = this.#options
     this.#deferrals += 1
@@ -89,17 +90,17 @@ export class FollowUps implements Disposable {
     this.run()
   }
 
-  /** Notes what follows from the end of a run; O(1). */
+  /** Records what follows from the end of a run; O(1). */
   onRunEnded(run: Run): void {
     const { id, taskId, history } = run
-    // What steps had set aside goes with the end of an attempt; here it was cancelled between two of them.
+    // The end of an attempt closes the reservations of steps; this run was cancelled between two attempts.
     if (history.at(-1)?.from !== 'running') this.#queueSettlementsOf(id)
     const task = this.#options.projection.task(taskId)
     if (task !== undefined && isRepeating(task.spec)) this.#queueWindow(taskId)
     this.#queueDependents(taskId)
   }
 
-  /** Begins to run what is pending. */
+  /** Starts running what is pending. */
   run(): void {
     void this.#queue.run()
   }
@@ -115,7 +116,7 @@ export class FollowUps implements Disposable {
     this.#queue.enqueue(`cancel_below:${taskId}`, () => this.#cancelBelow(taskId))
   }
 
-  /** The task's own runs and the nearest open tasks below, from whose cancellation the same follows (T-93). */
+  /** The task's own runs and the nearest open descendants, which pass the cancellation on (T-93). */
   *#cancelBelow(taskId: TaskId): Iterable<Step> {
     const { projection } = this.#options
     yield* this.#cancelOpenRuns(taskId)
@@ -125,7 +126,7 @@ export class FollowUps implements Disposable {
   }
 
   #cancelOneBelow(batch: TaskBatch, taskId: TaskId): void {
-    // What has ended under way, because of a prerequisite for instance, will not pass the cancellation on by an event.
+    // A child that ended meanwhile, for instance because of a prerequisite, will not pass the cancellation on.
     if (isOver(batch.view, taskId)) this.#queueBelow(taskId)
     else cancelTask(batch, taskId, this.#options.now())
   }
@@ -134,7 +135,7 @@ export class FollowUps implements Disposable {
     this.#queue.enqueue(`cancel_behind_gate:${taskId}`, () => this.#cancelBehindGate(taskId))
   }
 
-  /** One note for all that wait for a task, as many as they are; they are looked up while it is run. */
+  /** Queues one entry for all dependents of a task; they are looked up when it runs. */
   #queueDependents(taskId: TaskId): void {
     const { projection } = this.#options
     const task = projection.task(taskId)
@@ -199,7 +200,7 @@ export class FollowUps implements Disposable {
     )
   }
 
-  /** Runs cancelled while they ran may have left reservations; what their workers spent is not known. */
+  /** Runs cancelled while running may have left reservations; what their workers spent is unknown. */
   #queueSettlements(): void {
     const { projection, now } = this.#options
     const steps: Step[] = []
@@ -211,7 +212,7 @@ export class FollowUps implements Disposable {
   }
 }
 
-/** The nearest tasks below this one that are not over; what has ended may still have children that have not. */
+/** The nearest descendants that are not over; an ended task may still have open children. */
 function* openBelow(
   projection: Pick<TaskProjection, 'task' | 'children'>,
   taskId: TaskId,

@@ -21,19 +21,19 @@ import { decodeChild, type SubmitInput, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 import type { TaskSpans, TraceOfSubmission } from './task-spans.js'
 
-/** What a handler's context reads and writes. */
+/** What the context of a handler reads and writes. */
 export interface AttemptContextOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly times: TaskClock
-  /** Where submissions are traced. */
+  /** Traces submissions. */
   readonly spans?: TaskSpans
 }
 
 /**
- * The context of one attempt. Nothing of it is made before its handler looks at it: most look at very little. What it hands
- * out are functions of their own, so that a handler may take them out of the context.
+ * The context of one attempt. Its parts are created when its handler first uses them, since most handlers use few. Its
+ * functions do not depend on `this`, so a handler may destructure them.
  */
 export class AttemptContext implements HandlerContext {
   readonly #attempt: Attempt
@@ -161,7 +161,8 @@ export class AttemptContext implements HandlerContext {
     const { mutations, times, ids, spans } = this.#options
     const input = (): SubmitInput => ({ ...decodeChild(child), parentTaskId: this.taskId })
     if (spans !== undefined) return silence(this.#submitWithin(spans, input))
-    // The transaction's promise has a handler already: a handler that does not await a refused submission harms nobody.
+    // The promise of the transaction already has a handler, so not awaiting a refused submission causes no unhandled
+    // rejection.
     return mutations.transact((batch) => {
       const decoded = input()
       checkHeld(batch, this.#attempt)

@@ -5,20 +5,21 @@ import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { restOf, type TaskClock } from './task-clock.js'
 
-/** What the watch is built on. */
+/** Options of a {@link LeaseWatch}. */
 export interface LeaseWatchOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
   readonly times: TaskClock
-  /** True for a run with an attempt in this process, which keeps its lease by itself. */
+  /** True for a run with an attempt in this process, which renews its own lease. */
   readonly isAtWork: (runId: RunId) => boolean
   /** Called when another lease has expired. */
   readonly onExpired: () => void
 }
 
 /**
- * Notices leases of others that expire. How long a lease has to go when it is given or extended is monotonic, however the
- * wall clock is set meanwhile; of one that an earlier process saw, the rest is taken by the wall clock.
+ * Detects expired leases of other owners. The time left of a lease when it is taken or extended is measured by the
+ * monotonic clock, so setting the wall clock does not change it; for a lease from before this process started, it is
+ * computed from the wall clock.
  */
 export class LeaseWatch implements Disposable {
   readonly #options: LeaseWatchOptions
@@ -29,24 +30,24 @@ export class LeaseWatch implements Disposable {
     this.#options = options
   }
 
-  /** Runs whose lease has expired and stands all the same. */
+  /** Runs whose lease has expired but was not taken back yet. */
   get expired(): Iterable<RunId> {
     return this.#expired
   }
 
-  /** Watches every lease that is there already. */
+  /** Watches every existing lease. */
   start(): void {
     for (const run of this.#options.projection.leased()) this.watch(run)
   }
 
-  /** Watches a lease that is there already, for instance one that an attempt of this process could not give back. */
+  /** Watches an existing lease, for instance one that an attempt of this process could not release. */
   watch({ id, lease, lastStateChangeAtMs }: Run): void {
     if (lease === undefined) return
     const whole = lease.expiresAtMs - lastStateChangeAtMs
     this.#watch(id, restOf({ dueAt: lease.expiresAtMs, whole, now: this.#options.times.now() }))
   }
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     if (event.type === 'lease_acquired' || event.type === 'lease_heartbeat' || event.type === 'attempt_begun') {
       this.#watch(event.runId, Math.max(0, event.expiresAtMs - event.atMs))

@@ -9,22 +9,26 @@ import { nextRuns } from './cron-window.js'
 import { cancelRun } from './runs.js'
 import type { TaskClock } from './task-clock.js'
 
-/** What tells a missed occurrence from one that is due. */
+/** How to tell a missed occurrence from one that is due. */
 export interface MissedOptions {
   readonly times: TaskClock
-  /** Since when occurrences are promoted at their time, in epoch milliseconds. */
+  /** Since when occurrences are promoted on time, in epoch milliseconds. */
   readonly watchedSince: () => number
   readonly ids: IdSource
 }
 
-/** The clock may be set forward, or the machine sleep: what comes later than this was missed, though nothing was closed. */
+/**
+ * Milliseconds of delay after which an occurrence counts as missed although the process was running: the clock may have
+ * been set forward, or the machine asleep.
+ */
 const latestMs = 60_000
 
 type CronPolicy = Extract<RunPolicy, { type: 'cron' }>
 
 /**
- * Of runs that are due, those to be promoted. Of a cron task the others are left out, with the batch: those that were missed,
- * unless the task makes up for all, and, where it skips them, those that come while an earlier run is not over.
+ * The due runs that should be promoted. The other due runs of a cron task are dropped in the same batch: missed ones,
+ * unless the task makes up for all, and, if it skips overlapping occurrences, those due while an earlier run has not
+ * ended.
  */
 export function leaveOutMissed(batch: TaskBatch, due: readonly Run[], options: MissedOptions): readonly Run[] {
   const left = new Map<TaskId, ReadonlySet<Run['id']>>()
@@ -54,7 +58,7 @@ function leaveOut(batch: TaskBatch, task: Task, policy: CronPolicy, options: Mis
   const rest = { ...progress, runs: runs - dropped.length, open: openRuns - dropped.length }
   const next = nextRuns(task.spec, rest, { origin: wall, now: wall }, ids)
   if (rest.runs + next.length === 0) {
-    // Nothing would be left that could end the task.
+    // Without these runs, nothing would be left that could end the task.
     for (const id of dropped) cancelRun(batch, id, times.now())
   } else {
     batch.submit({ type: 'schedule_change', taskId: task.spec.id, dropped, runs: next, atMs: times.now() })
@@ -66,7 +70,10 @@ function isDue({ scheduledAtMs, createdAtMs }: Run, wall: number): boolean {
   return scheduledAtMs <= wall || scheduledAtMs <= createdAtMs
 }
 
-/** Of due runs, the earliest first, the last one, unless there was another occurrence since, or none is made up for. */
+/**
+ * From due runs, earliest first, keeps the last one, unless a later occurrence has passed since, or none is made up
+ * for.
+ */
 function withoutMissed(
   due: readonly Run[],
   { expression, timezone, catchUp = 'latest' }: CronPolicy,

@@ -10,7 +10,7 @@ export type Backoff =
 const delaySchema = numberSchema(0, Number.MAX_VALUE)
 const jitterSchema = v.optional(numberSchema(0, 1))
 
-/** Accepts a {@link Backoff}: no negative delay, no base beyond the maximum, no jitter outside 0 to 1. */
+/** Accepts a {@link Backoff}: no negative delay, no base above the maximum, and jitter from 0 to 1. */
 export const backoffSchema: v.GenericSchema<unknown, Backoff> = v.lazy((input) => {
   switch ((input as { readonly type?: unknown } | null)?.type) {
     case 'fixed':
@@ -22,7 +22,7 @@ export const backoffSchema: v.GenericSchema<unknown, Backoff> = v.lazy((input) =
   }
 })
 
-/** Refuses whatever has another type, naming it. */
+/** Refuses any other type, naming it. */
 const typeSchema = v.pipe(
   v.object({ type: v.picklist(['fixed', 'exponential']) }, 'missing'),
   v.transform((): Backoff => defaultBackoff),
@@ -51,18 +51,18 @@ const exponentialSchema = v.pipe(
   }),
 )
 
-/** Five seconds, always. */
+/** Always five seconds. */
 export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }
 
-/** A number from 0 up to, not including, 1. Injected, so that a test can predict delays. */
+/** Returns a number from 0 up to, not including, 1. Injected, so that a test can predict delays. */
 export type Random = () => number
 
-/** Beyond it a power of two is infinite, and nothing times infinity is not a number. */
+/** A larger power of two is infinite, and zero times infinity is NaN. */
 const largestExponent = 1023
 
 /**
- * The delay after attempt `attempt` (from 1) in whole milliseconds, at most `Number.MAX_SAFE_INTEGER`. Jitter takes away
- * up to its share at random, so that runs which failed together do not come back together.
+ * The delay after attempt `attempt` (from 1) in whole milliseconds, at most `Number.MAX_SAFE_INTEGER`. Jitter subtracts
+ * a random part, at most its share, so that runs which failed together do not all come back at once.
  */
 export function retryDelay(backoff: Backoff, attempt: number, random: Random): number {
   const wanted =
@@ -76,22 +76,25 @@ export function retryDelay(backoff: Backoff, attempt: number, random: Random): n
 
 /** How tasks are dispatched; every field has a default (T-170). */
 export interface DispatchOptions {
-  /** Attempts running at a time. Default 4. */
+  /** How many attempts run at a time. Default 4. */
   readonly concurrency?: number
-  /** Milliseconds that a lease lives without a heartbeat, 3,000 to 86,400,000. Default 300,000. */
+  /** Milliseconds that a lease lasts without a heartbeat, 3,000 to 86,400,000. Default 300,000. */
   readonly leaseMs?: number
-  /** Default five seconds, fixed. */
+  /** Default: always five seconds. */
   readonly backoff?: Backoff
-  /** Name under which leases are held. Default `local`. */
+  /** Owner name of the leases. Default `local`. */
   readonly owner?: string
   /**
-   * Milliseconds for which the concurrency key of a run is kept from others while a handler that ignores its signal goes
-   * on after its attempt has ended. Then it is left behind, and the log says so. Default 300,000.
+   * Milliseconds for which the concurrency key of a run stays taken while a handler that ignores its signal keeps
+   * running after its attempt has ended. After that, the key is freed, and a log line says so. Default 300,000.
    */
   readonly stragglerLimitMs?: number
-  /** Milliseconds that a handler told to stop has to answer before its attempt ends without it. Default 250. */
+  /**
+   * Milliseconds that a handler has to return after it was told to stop, before its attempt ends without it. Default
+   * 250.
+   */
   readonly cooperationMs?: number
-  /** What this process can do; tasks that require more are left to others. */
+  /** Capabilities of this process; tasks that require others are left to other workers. */
   readonly capabilities?: readonly string[]
 }
 
@@ -106,7 +109,7 @@ export const dispatchFields = {
   capabilities: v.optional(v.array(nameSchema, 'not a list')),
 } as const
 
-/** Accepts {@link DispatchOptions} as a caller states them. */
+/** Accepts {@link DispatchOptions} from a caller. */
 const dispatchOptionsSchema = optionsSchema<DispatchOptions>(dispatchFields)
 
 /** The options with their defaults. */

@@ -11,34 +11,34 @@ import { promoteRuns } from './runs.js'
 import { restOf, type TaskClock } from './task-clock.js'
 import { Triggers } from './triggers.js'
 
-/** What promotion is built on. */
+/** Options and dependencies of {@link Promotion}. */
 export interface PromotionOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
   readonly times: TaskClock
-  /** Since when occurrences are promoted at their time, in epoch milliseconds. */
+  /** Since when occurrences are promoted on time, in epoch milliseconds. */
   readonly watchedSince: () => number
   readonly ids: IdSource
-  /** Notified of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
+  /** Called for every run whose promotion has been submitted: what follows may share its sync. */
   readonly onPromoting: (run: Run) => void
-  /** Takes the failure of a batch. */
+  /** Called when a batch has failed. */
   readonly onFailure: (failure: unknown) => void
-  /** Notified when the next batch may begin, and when a retry is due. */
+  /** Called when the next batch may begin, and when a retry is due. */
   readonly onRoom: () => void
 }
 
 type Source = 'scheduled' | 'retry_wait' | 'triggered'
 
-/** Runs promoted in one batch, so that a long downtime does not make one giant record. */
+/** How many runs are promoted in one batch, so that a long downtime does not lead to one giant record. */
 const chunk = 256
 
-/** Makes runs ready whose time has come, or whose event (T-74, T-90). */
+/** Makes runs ready when their time or event has come (T-74, T-90). */
 export class Promotion implements Disposable {
   readonly #options: PromotionOptions
   readonly #triggers: Triggers
   readonly #retries: Retries
-  /** One batch of each source at a time. */
+  /** Sources with a batch in flight; each has one at a time. */
   readonly #busy = new Set<Source>()
 
   constructor(options: PromotionOptions) {
@@ -47,36 +47,36 @@ export class Promotion implements Disposable {
     this.#retries = new Retries({ ...options, onDue: options.onRoom })
   }
 
-  /** Reads what an earlier process left off the projection. */
+  /** Reads from the projection what an earlier process left pending. */
   recover(): void {
     this.#triggers.recover()
     this.#retries.recover()
   }
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     this.#triggers.observe(event)
     this.#retries.observe(event)
   }
 
-  /** Takes a run that has ended. */
+  /** Handles the end of a run. */
   onRunEnded(run: Run): void {
     this.#triggers.onRunEnded(run)
   }
 
-  /** Begins what can be begun now; O(1) when nothing is due. */
+  /** Starts what can be started now; O(1) when nothing is due. */
   run(wall: number): void {
     this.#promote('scheduled', this.#options.projection.dueScheduled(wall))
     this.#promote('retry_wait', this.#retries.due())
     this.#releaseTriggered()
   }
 
-  /** When the calendar has something to promote again. Retries call by themselves. */
+  /** When the calendar next has something to promote, in epoch milliseconds. Retries have timers of their own. */
   nextDueAt(): number | undefined {
     return this.#options.projection.nextScheduledAtMs()
   }
 
-  /** Leaves no timer behind. */
+  /** Clears its timers. */
   [Symbol.dispose](): void {
     this.#retries[Symbol.dispose]()
   }
@@ -124,12 +124,12 @@ export class Promotion implements Disposable {
     } finally {
       this.#busy.delete(source)
     }
-    // One that changed nothing met what is under way; the commit of that calls again.
+    // A batch that changed nothing met changes in flight; their commit calls again.
     if (count > 0) this.#options.onRoom()
   }
 }
 
-/** What the retries are built on. */
+/** Options of {@link Retries}. */
 export interface RetriesOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
@@ -139,25 +139,25 @@ export interface RetriesOptions {
 }
 
 /**
- * Runs that wait for their next attempt. Their delays are monotonic: nobody who sets the wall clock makes one longer or
- * shorter. A process that takes over a waiting run takes the rest of its delay by the wall clock.
+ * Runs that wait for their next attempt. Delays are measured by the monotonic clock, so setting the wall clock does not
+ * change them. After a restart, the rest of a delay is computed from the wall clock.
  */
 export class Retries implements Disposable {
   readonly #options: RetriesOptions
   readonly #waiting = new Map<RunId, Deadline>()
-  /** Those whose delay is over, in the order in which it was; they stay until their promotion is durable. */
+  /** Runs whose delay is over, in that order; they stay until their promotion is durable. */
   readonly #due = new Set<RunId>()
 
   constructor(options: RetriesOptions) {
     this.#options = options
   }
 
-  /** Takes up the runs that wait already. */
+  /** Starts the timers of runs that are already waiting. */
   recover(): void {
     for (const run of this.#options.projection.runsIn('retry_wait')) this.#wait(run)
   }
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     if (event.type !== 'run_state_changed' && event.type !== 'attempt_ended') return
     const { type, runId, newState } = event
@@ -167,12 +167,12 @@ export class Retries implements Disposable {
     if (run?.state === 'retry_wait') this.#wait(run)
   }
 
-  /** Runs whose delay is over, first come first. */
+  /** Runs whose delay is over, first come, first served. */
   due(): Iterable<Run> {
     return this.#due.size === 0 ? noValues : this.#runsDue()
   }
 
-  /** Leaves no timer behind. */
+  /** Clears its timers. */
   [Symbol.dispose](): void {
     for (const deadline of this.#waiting.values()) deadline[Symbol.dispose]()
     this.#waiting.clear()

@@ -4,11 +4,11 @@ import type { RunId, TaskId } from '../ids.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage, resumeRuns, suspendReasonOf } from './runs.js'
 
-/** Suspended runs that are resumed in one batch with a replenishment, and that are looked at for it. */
+/** How many suspended runs are looked at, and resumed, in one batch with a replenishment. */
 const resumedAtOnce = 256
 const lookedAtOnce = 4096
 
-/** What is replenished, and when. */
+/** A new limit of a budget, and its time. */
 export interface Replenishment {
   readonly taskId: TaskId
   readonly dimension: BudgetDimension
@@ -16,14 +16,17 @@ export interface Replenishment {
   readonly atMs: number
 }
 
-/** Raises a limit, and resumes the first of the runs that the budget had suspended; the others follow. Raises the refusals of `budget_replenish`. */
+/**
+ * Raises a limit, and resumes the first of the runs that the budget had suspended; the others follow. Raises the
+ * refusals of `budget_replenish`.
+ */
 export function replenishInto(batch: TaskBatch, projection: TaskProjection, replenishment: Replenishment): void {
   const { taskId, atMs } = replenishment
   batch.submit({ type: 'budget_replenish', ...replenishment })
   resumeRuns(batch, suspendedForBudget(batch.view, projection, taskId), atMs)
 }
 
-/** The first of them, those among them whose suspension is under way. */
+/** The first suspended runs, including those whose suspension is in flight. */
 function suspendedForBudget(view: TaskView, projection: TaskProjection, taskId: TaskId): readonly RunId[] {
   const found: RunId[] = []
   let looked = 0

@@ -7,8 +7,8 @@ import { knownTask } from '../task.js'
 import { nextRuns } from './cron-window.js'
 
 /**
- * Gives a task another schedule: runs that are not due yet are dropped, and the new policy begins now, a repetition after its
- * first interval. Raises `unknown_task`, the errors of a policy, and the refusals of its command.
+ * Replaces the schedule of a task: runs that are not due yet are dropped, and the new policy begins now; a repetition
+ * begins after its first interval. Raises `unknown_task`, the errors of a policy, and the refusals of its command.
  */
 export function reschedule(batch: TaskBatch, taskId: TaskId, runPolicy: RunPolicy, now: number, ids: IdSource): void {
   const { spec, progress } = knownTask(batch.view, taskId)

@@ -6,9 +6,10 @@ import { createAgain, type Submitted } from './submission.js'
 import type { TraceOfSubmission } from './task-spans.js'
 
 /**
- * Submits a failed task anew, under a new id that names the old one, with the same kind, payload, policy, constraints,
- * metadata, parent, tenant, prerequisites and limits of budgets; it takes over its key. What was retried already is
- * answered with its retry. Raises `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
+ * Submits a failed task again, under a new id that names the old one, with the same kind, payload, policy, constraints,
+ * metadata, parent, tenant, prerequisites and budget limits; it takes over the key. If the task was already retried,
+ * returns that retry. Raises `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has
+ * ended.
  */
 export function retryInto(
   batch: TaskBatch,
@@ -23,7 +24,7 @@ export function retryInto(
   const retried = view.retryOf(taskId)
   if (retried !== undefined) return { taskId: retried, isNew: false }
   const ofAnyEnd = view.prerequisitesOfAnyEnd(taskId)
-  // Those that were forgotten have ended.
+  // Forgotten prerequisites have ended.
   const kept = view.prerequisites(taskId).filter((prerequisite) => view.task(prerequisite) !== undefined)
   const after = kept.filter((prerequisite) => ofAnyEnd.includes(prerequisite))
   const dependsOn = kept.filter((prerequisite) => !ofAnyEnd.includes(prerequisite))

@@ -17,7 +17,10 @@ export function moveRun(
   batch.submit({ type: 'run_state_transition', runId, previousState, newState, atMs, ...more })
 }
 
-/** Makes runs ready that are still in `from`; the others, those of cancelled tasks, and all while paused, are left alone. Returns how many moved. */
+/**
+ * Makes runs ready that are still in `from`, except those of cancelled tasks; does nothing while the engine is paused.
+ * Returns how many moved.
+ */
 export function promoteRuns(
   batch: TaskBatch,
   runIds: readonly RunId[],
@@ -44,14 +47,14 @@ export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, atMs: numb
   }
 }
 
-/** Why a suspended run was put aside. */
+/** Why a suspended run was suspended. */
 export function suspendReasonOf({ history }: Run): string | undefined {
   return history.at(-1)?.reason
 }
 
 /**
- * True for a run that was put aside for its budget and may go on: a budget it spends from was replenished since. Told from
- * durable state, so that no crash between a replenishment and what it resumes is felt.
+ * True for a run that was suspended because of its budget and may go on, since one of its budgets was replenished.
+ * Computed from durable state, so a crash between a replenishment and the resumption makes no difference.
  */
 export function isResumptionPending(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
   if (run.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') return false
@@ -63,12 +66,11 @@ export function isResumptionPending(projection: Pick<TaskProjection, 'task' | 'b
   return false
 }
 
-/** Runs of a task that are cancelled in one batch with it; more than these follow. */
+/** How many runs of a task are cancelled in one batch with it; further ones follow. */
 const runsAtOnce = 256
 
 /**
- * Cancels a task with its own runs, of which no more than fit a batch; the others and what is below the task follow
- * (see `FollowUps`).
+ * Cancels a task with as many of its runs as fit one batch; further runs and its descendants follow (see `FollowUps`).
  */
 export function cancelTask(batch: TaskBatch, taskId: TaskId, now: number): void {
   const task = batch.view.task(taskId)
@@ -80,13 +82,13 @@ export function cancelTask(batch: TaskBatch, taskId: TaskId, now: number): void 
   for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, atMs)
 }
 
-/** Cancels a run unless it has ended; an open attempt is dropped. */
+/** Cancels a run unless it has ended; its open attempt is dropped. */
 export function cancelRun(batch: TaskBatch, runId: RunId, atMs: number): void {
   const run = batch.view.run(runId)
   if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', atMs)
 }
 
-/** True when nothing of the task itself is left to cancel. */
+/** True when the task itself has nothing left to cancel. */
 export function isOver(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
   const task = view.task(taskId)
   return task === undefined || hasEnded(task)
@@ -101,9 +103,12 @@ function parentOf(view: Pick<TaskView, 'task'>, { spec: { parentTaskId } }: Task
   return parentTaskId === undefined ? undefined : view.task(parentTaskId)
 }
 
-/** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
+/**
+ * True when the task or an ancestor is cancelled: its runs must not start, even before the cancellation has reached
+ * them.
+ */
 export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
-  // Asked of every run several times: not worth an iterator.
+  // Called several times per run: an iterator would cost too much.
   for (let task = view.task(taskId); task !== undefined; task = parentOf(view, task)) {
     if (task.cancelledAtMs !== undefined) return true
   }

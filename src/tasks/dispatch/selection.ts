@@ -21,46 +21,46 @@ import { isCancelled, lineage } from './runs.js'
 import { type RefusedAmount, shortageOf } from './spending.js'
 import { UnhandledKinds } from './unhandled-kinds.js'
 
-/** What selection is built on. */
+/** Options and dependencies of {@link Selection}. */
 export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadlines' | 'stragglerLimitMs'> {
   readonly projection: TaskProjection
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
-  /** Who may run beside whom. */
+  /** Limits how many attempts run at a time. */
   readonly slots: Slots
   readonly clock: Pick<Clock, 'monotonicNow'>
   readonly capabilities: readonly string[]
-  /** Who waits there for a budget goes first. */
+  /** Attempts waiting in this line for a budget come first. */
   readonly line: Pick<BudgetLine, 'isWaitedFor'>
-  /** True while a run has an attempt in this process, be it one that is being ended. */
+  /** True while a run has an attempt in this process, even one that is ending. */
   readonly isAtWork: (runId: RunId) => boolean
   readonly logger: Logger
-  /** Notified that runs may start which were kept out by code that has ended now. */
+  /** Called when leftover code has ended and runs that it kept out may start. */
   readonly onRoom: () => void
 }
 
-/** A run that may start, holding its concurrency key and a slot, and who handles it. */
+/** A run that may start, with its handler; it holds its concurrency key and a slot. */
 export interface Selected {
   readonly run: Run
   readonly registered: RegisteredHandler
   readonly slot: Slot
 }
 
-/** Which ready run starts next: the first in the order of selection that nothing blocks (T-76). */
+/** Chooses the ready run to start next: the first in selection order that nothing blocks (T-76). */
 export class Selection implements Disposable {
   readonly #options: SelectionOptions
   readonly #candidates = new Candidates()
   readonly #keys: ConcurrencyKeys
-  /** What runs were refused in their last attempt because others had it set aside. */
+  /** By run, the amount that its last attempt could not reserve because others had reserved it. */
   readonly #refused = new Map<RunId, RefusedAmount>()
-  /** Handlers that the log has warned of: no budget bears what they set aside. */
+  /** Handlers with a logged warning that no budget can cover what they reserve. */
   readonly #warned = new WeakSet<RegisteredHandler>()
   readonly #unhandled: UnhandledKinds
-  /** What the log was told last of runs that cannot start; nothing where there is no logger. */
+  /** The last logged obstacle of each blocked run; absent without a logger. */
   readonly #told = new Map<RunId, Blocker>()
-  /** When the next of a kind may start. */
+  /** When the next run of a kind may start. */
   readonly #rates = new Map<string, Deadline>()
 
-  /** Reads what is ready off the projection, once. */
+  /** Reads the ready runs from the projection, once. */
   constructor(options: SelectionOptions) {
     this.#options = options
     this.#keys = new ConcurrencyKeys({
@@ -79,8 +79,8 @@ export class Selection implements Disposable {
   }
 
   /**
-   * Takes the next run that may start out of the line. `later` when the caller has had enough of looking at runs that
-   * may not: to be called again.
+   * Removes and returns the next run that may start. Returns `later` when `isEnough` ends the search among blocked
+   * runs; call again then.
    */
   takeNext(isEnough: () => boolean = () => false): Selected | 'later' | undefined {
     for (let run = this.#candidates.first; run !== undefined; run = this.#candidates.first) {
@@ -100,14 +100,14 @@ export class Selection implements Disposable {
     return undefined
   }
 
-  /** Puts a run aside until what blocks it is gone, and lets others have its key. */
+  /** Sets a run aside until its obstacle is gone, and frees its key for others. */
   block(run: Run, blocker: Blocker): void {
     this.#candidates.block(run, blocker)
     this.#keys.update(run)
     this.#passOn(run)
   }
 
-  /** Takes a handler that was registered. */
+  /** Called when a handler was registered. */
   onHandler(kind: string): void {
     this.#unhandled.onHandled(kind)
     this.#candidates.unblock(`kind:${kind}`)
@@ -115,38 +115,38 @@ export class Selection implements Disposable {
     this.#candidates.unblock(`rate:${kind}`)
   }
 
-  /** Takes a slot of a kind that was given back. */
+  /** Called when a slot of a kind became free. */
   onRoom(kind: string): void {
     this.#candidates.unblock('slot')
     this.#candidates.unblock(`slot:${kind}`, 'first')
   }
 
-  /** Lets runs that waited for this stand in line again. */
+  /** Puts runs with this obstacle back in line. */
   unblock(blocker: Blocker): void {
     this.#candidates.unblock(blocker)
   }
 
-  /** Keeps a run that is ready again from starting until what it was refused can be had. */
+  /** Keeps a run that is ready again from starting until the amount that it was refused is available. */
   waitFor(runId: RunId, refused: RefusedAmount): void {
     this.#refused.set(runId, refused)
   }
 
-  /** Lets others have the key of a run that waits. */
+  /** Frees the key of a waiting run for others. */
   giveKeyBack(run: Run): void {
     this.#keys.release(run)
   }
 
-  /** Resolves once a run that has waited has its key again. Rejects with the signal's reason. */
+  /** Resolves once a run that waited holds its key again. Rejects with the signal's reason. */
   takeKeyAgain(run: Run, signal?: AbortSignal): Promise<void> {
     return this.#keys.takeAgain(run, signal)
   }
 
-  /** Keeps the key of a run from everybody until the code of its attempt has ended. */
+  /** Keeps the key of a run occupied until the code of its attempt has ended. */
   keepKeyUntil(run: Run, finished: Promise<void>): void {
     this.#keys.keepUntil(run, finished)
   }
 
-  /** Leaves no timer behind. */
+  /** Clears its timers. */
   [Symbol.dispose](): void {
     this.#keys[Symbol.dispose]()
     this.#unhandled[Symbol.dispose]()
@@ -155,14 +155,14 @@ export class Selection implements Disposable {
   }
 
   /**
-   * Lets a run stand in line whose promotion is on its way to the journal. Its claim then follows in the same sync; should
-   * the promotion fail, the claim finds the run as it was and is given up.
+   * Puts a run in line whose promotion has been submitted. Its claim then follows in the same sync; if the promotion
+   * fails, the claim finds the run unchanged and is given up.
    */
   onPromoting(run: Run): void {
     this.#candidates.add(run)
   }
 
-  /** Takes a durable change of a run that is not in the pool. */
+  /** Handles a durable change of a run that is not in line. */
   onRunChanged(run: Run): void {
     this.#keys.update(run)
     if (run.state !== 'ready') {
@@ -175,7 +175,7 @@ export class Selection implements Disposable {
     if (run.lease === undefined) this.#candidates.unblockRun(run.id, 'lease')
   }
 
-  /** Takes a durable event that may open what blocks runs. */
+  /** Handles a durable event that may remove an obstacle. */
   observe(event: TaskEvent): void {
     switch (event.type) {
       case 'budget_replenished':
@@ -189,17 +189,17 @@ export class Selection implements Disposable {
         if ((event.settlements ?? []).length > 0) this.#candidates.unblock('reservation')
         return
       case 'task_cancelled':
-        // One without runs has ended with this.
+        // A task without runs has ended with this event.
         return this.#unblockDependents(event.taskId)
       default:
         return
     }
   }
 
-  /** Takes a run that has ended, which may have opened the gates of dependents. */
+  /** Handles the end of a run, which may have opened the gates of dependents. */
   onRunEnded({ taskId }: Run): void {
     const { projection } = this.#options
-    // Gates open and close with the last run of a task.
+    // Gates change only with the last run of a task.
     if (projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
   }
 
@@ -208,8 +208,8 @@ export class Selection implements Disposable {
   }
 
   /**
-   * A run may have been let in front as the first to have its key, or a slot of its kind; now that it has started or
-   * cannot, it is the turn of another.
+   * A run may have been put back as the first waiting for its key, or for a slot of its kind. Now that it has started,
+   * or cannot, it is the next one's turn.
    */
   #passOn(run: Run): void {
     const key = this.#keys.keyOf(run)
@@ -238,7 +238,7 @@ export class Selection implements Disposable {
     return { run, registered, slot }
   }
 
-  /** Once for each thing that it waits for; what passes by itself in a moment is not worth a line. */
+  /** Logs each obstacle of a run once, except those that pass in a moment. */
   #tellBlock(run: Run, blocker: Blocker): void {
     const { logger, projection } = this.#options
     if (logger === silentLogger || blocker === 'commit' || blocker === 'lease' || blocker === 'cancellation') return
@@ -250,7 +250,7 @@ export class Selection implements Disposable {
     runBlocked(logger, { taskId, kind, runId, ...block })
   }
 
-  /** What keeps a ready run from starting, in words for whoever asks; see {@link DispatchBlock}. */
+  /** What prevents a ready run from starting, for callers of the API; see {@link DispatchBlock}. */
   blockOf(run: Run): DispatchBlock | undefined {
     const { projection, capabilities, slots, clock } = this.#options
     const blocker = this.#blockerOf(run)
@@ -313,7 +313,7 @@ export class Selection implements Disposable {
     return block.by === 'rate' ? `rate:${kind}` : block.by === 'kind' ? `slot:${kind}` : 'slot'
   }
 
-  /** One deadline per kind, however many runs wait for it. */
+  /** Sets one deadline per kind, however many runs wait for it. */
   #awaitRate(kind: string): void {
     const { slots, deadlines, onRoom } = this.#options
     const block = slots.blockOf({ kind })
@@ -326,7 +326,7 @@ export class Selection implements Disposable {
     this.#rates.set(kind, deadlines.at(block.untilMs, wake))
   }
 
-  /** What keeps a run from what it sets aside with its next attempt, or was refused in the last one. */
+  /** What prevents a run from reserving the amounts of its next attempt, or what it was refused in the last one. */
   #shortOf({ id, taskId }: Run, registered: RegisteredHandler): Blocker | undefined {
     const { projection, line } = this.#options
     const refused = this.#refused.get(id)
@@ -347,7 +347,7 @@ export class Selection implements Disposable {
     return undefined
   }
 
-  /** Once for every registration, however many runs there are. */
+  /** Warns once per registration, however many runs there are. */
   #warnOfLimit(
     registered: RegisteredHandler,
     dimension: BudgetDimension,
@@ -382,10 +382,10 @@ function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undef
   return undefined
 }
 
-/** What a ready run waits for, and of what. */
+/** The obstacle of a ready run. */
 export type Blocker =
   | `kind:${string}`
-  /** The limit of its kind, or that of all. */
+  /** The limit of one kind, or of all. */
   | `slot:${string}`
   | 'slot'
   | `rate:${string}`
@@ -397,10 +397,10 @@ export type Blocker =
   | 'cancellation'
   | 'lease'
   | 'refusal'
-  /** What is under way and not durable yet. */
+  /** A change that is in flight. */
   | 'commit'
 
-/** Runs in the order of selection, and what they wait for; nothing where they stand in line. */
+/** Runs in selection order, and their common obstacle; `undefined` when they are in line. */
 interface Group {
   readonly runs: OrderedSet<Run>
   blocker: Blocker | undefined
@@ -411,18 +411,18 @@ interface Place {
   readonly group: Group
 }
 
-/** A group up to this size is put back in line run by run; a larger one as a whole, whatever its size, ... */
+/** A group up to this size is put back in line run by run; a larger one as a whole, ... */
 const mostMoved = 64
-/** ... unless there are so many in line already that finding the first of them would cost as much. */
+/** ... unless there are so many groups in line already that finding the first run would cost as much. */
 const mostGroups = 64
 
 /**
- * Ready runs in the order of selection. A run that cannot start is put with the others that wait for the same, and
- * costs nothing until that happens.
+ * Ready runs in selection order. A blocked run is grouped with others that have the same obstacle, and costs nothing
+ * until it is gone.
  */
 export class Candidates {
   readonly #queue: Group = { runs: new OrderedSet<Run>(bySelection), blocker: undefined }
-  /** Groups in line beside the queue, none of them empty. */
+  /** Groups in line besides the queue, none of them empty. */
   readonly #returned = new Set<Group>()
   readonly #blocked = new Map<Blocker, Group>()
   readonly #places = new Map<RunId, Place>()
@@ -437,12 +437,12 @@ export class Candidates {
     return first
   }
 
-  /** Lets a run stand in line, unless it does already. */
+  /** Puts a run in line, unless it already is. */
   add(run: Run): void {
     if (!this.#places.has(run.id)) this.#put(run, this.#queue)
   }
 
-  /** Forgets a run. */
+  /** Removes a run. */
   remove(runId: RunId): void {
     const place = this.#places.get(runId)
     if (place === undefined) return
@@ -462,7 +462,7 @@ export class Candidates {
     this.#put(run, group)
   }
 
-  /** Puts runs back in line: all that waited for it, at a cost that does not grow with them, or only the first. */
+  /** Puts runs back in line: all with this obstacle, at constant cost, or only the first. */
   unblock(blocker: Blocker, which: 'all' | 'first' = 'all'): void {
     const group = this.#blocked.get(blocker)
     if (group === undefined) return
@@ -476,12 +476,12 @@ export class Candidates {
     for (const run of which === 'all' ? [...runs] : [runs.first]) if (run !== undefined) this.#return(run)
   }
 
-  /** True when somebody waits for it. */
+  /** True when a run has this obstacle. */
   isBlocking(blocker: Blocker): boolean {
     return this.#blocked.has(blocker)
   }
 
-  /** Puts one run back in line if it waits for this. */
+  /** Puts one run back in line if it has this obstacle. */
   unblockRun(runId: RunId, blocker: Blocker): void {
     const place = this.#places.get(runId)
     if (place?.group.blocker === blocker) this.#return(place.run)

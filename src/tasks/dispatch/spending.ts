@@ -9,56 +9,58 @@ import { lineage } from './runs.js'
 
 /** What an attempt may have spent. */
 export interface AttemptSpending {
-  /** Reservations it may have open. */
+  /** Reservations that may be open. */
   readonly reservationIds: Iterable<ReservationId>
   /** Those of them that were made when it started. */
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
-  /** What its handler settled; still open only where the journal did not take it. */
+  /** What its handler settled; these are still open only if the journal did not accept it. */
   readonly settled: ReadonlyMap<ReservationId, number>
-  /** The last amount that it could not set aside. */
+  /** The last amount that it could not reserve. */
   readonly refused: RefusedAmount | undefined
-  /** What its handler said it used. */
+  /** What its handler reported. */
   readonly reported: ReadonlyMap<BudgetDimension, number>
 }
 
 /** An amount that a budget refused. */
 export interface RefusedAmount {
   readonly dimension: BudgetDimension
-  /** What its attempt held already included: the next attempt needs both. */
+  /** Includes what its attempt already held: the next attempt needs both. */
   readonly amount: number
 }
 
-/** Open reservations that are closed together with the end of an attempt; more than these are closed before it, in groups. */
+/**
+ * How many open reservations are closed together with the end of an attempt; the rest is closed before it, in groups.
+ */
 export const reservationsAtOnce = 256
 
-/** What becomes of a reservation that nobody has settled. */
+/** What happens to an unsettled reservation. */
 export type Unsettled = 'spent' | 'given_back'
 
-/** The spending of an attempt of which only its open reservations are known. */
+/** The spending of an attempt of which only the open reservations are known. */
 export function unreported(reservationIds: Iterable<ReservationId>): AttemptSpending {
   return { reservationIds, reservedAtStart: new Map(), settled: new Map(), refused: undefined, reported: new Map() }
 }
 
-/** How what an attempt has spent is recorded. */
+/** How the spending of an attempt is recorded. */
 export interface SpendingRecord {
-  /** What becomes of its reservations; one that is settled with nothing is given back. */
+  /** How its reservations are settled; an amount of zero gives one back. */
   readonly settlements: NonNullable<AttemptEnd['settlements']>
-  /** What it spent without having set it aside. */
+  /** What it spent without a reservation. */
   readonly consumptions: NonNullable<AttemptEnd['consumptions']>
-  /** Dimensions that bear something of it. */
+  /** Dimensions with a change. */
   readonly touched: readonly BudgetDimension[]
-  /** The budgets when all of this is recorded. */
+  /** The budgets after all of this is recorded. */
   readonly budgets: BudgetReader
 }
 
 const nothingSpent: Omit<SpendingRecord, 'budgets'> = { settlements: [], consumptions: [], touched: [] }
 
-/** Where budgets are read. */
+/** Reads budgets. */
 export type BudgetReader = Pick<TaskView, 'task' | 'budget' | 'budgetsFor'>
 
 /**
- * Says how to close what an attempt left open and to record what it reported. Changes nothing. Of a run that goes on, what
- * was set aside for steps whose end is not known stays so: whoever does such a step again takes it over.
+ * Decides how to close an attempt's open reservations and record what it reported; changes nothing. If the run goes on,
+ * reservations for steps without a known result stay open: the attempt that does such a step again takes them over.
  */
 export function recordOf(
   view: TaskView,
@@ -68,7 +70,7 @@ export function recordOf(
   goesOn = false,
 ): SpendingRecord {
   const reservationIds = [...spending.reservationIds]
-  // As nearly all do.
+  // The usual case.
   if (reservationIds.length === 0 && spending.reported.size === 0) return { ...nothingSpent, budgets: view }
   const budgets = new BudgetsAfter(view)
   const touched = new Set<BudgetDimension>()
@@ -106,7 +108,7 @@ export function recordOf(
   }
 }
 
-/** Closes what an attempt left open and records what it reported. Returns the dimensions that bore something. */
+/** Closes an attempt's open reservations and records what it reported. Returns the changed dimensions. */
 export function closeSpending(
   batch: TaskBatch,
   taskId: TaskId,
@@ -126,7 +128,7 @@ export function closeSpending(
   return touched
 }
 
-/** The budgets as they will stand: what is to be recorded laid over what a view shows. */
+/** The budgets as they will be: pending changes on top of a view. */
 class BudgetsAfter implements BudgetReader {
   readonly #view: TaskView
   readonly #changed = new Map<string, Budget>()
@@ -164,15 +166,19 @@ class BudgetsAfter implements BudgetReader {
   }
 }
 
-/** As much of an amount as every budget can count: one that is full to the last number keeps no attempt from ending. */
+/**
+ * The part of an amount that every budget can still count: a counter that is full must not prevent an attempt from
+ * ending.
+ */
 function countable(view: BudgetReader, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
   const room = view.budgetsFor(taskId, dimension).map(({ consumed }) => Number.MAX_SAFE_INTEGER - consumed)
   return Math.min(amount, ...room)
 }
 
 /**
- * Whether a task that gave way to its budget could go on: what it was refused is not spent, or nothing is exhausted any more.
- * What others have reserved does not count, they will give it back. Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
+ * True if a task that was suspended for its budget could go on: the refused amount is no longer spent, or nothing is
+ * exhausted any more. Reservations of others do not count, since they will be given back. Without this check, a
+ * replenishment between the refusal and the suspension would be missed.
  */
 export function canSpendAgain(
   view: BudgetReader,
@@ -191,14 +197,14 @@ export function canSpendAgain(
   return true
 }
 
-/** Why an amount cannot be set aside, and on which budget. */
+/** Why an amount cannot be reserved, and on which budget. */
 export interface Shortage {
-  /** `spent`: only a replenishment helps. `reserved`: it would fit if others gave back what they have set aside. */
+  /** `spent`: only a replenishment helps. `reserved`: it would fit if others gave back their reservations. */
   readonly cause: 'spent' | 'reserved'
   readonly budget: Budget
 }
 
-/** What keeps a task from setting an amount aside; what is spent counts before what is reserved. */
+/** What prevents a task from reserving an amount; `spent` takes precedence over `reserved`. */
 export function shortageOf(
   view: Pick<TaskView, 'budgetsFor'>,
   taskId: TaskId,
@@ -212,7 +218,7 @@ export function shortageOf(
   return reserved && { cause: 'reserved', budget: reserved }
 }
 
-/** True when a budget cannot bear an amount besides what is spent and reserved. */
+/** True when a budget cannot cover an amount on top of what is spent and reserved. */
 export function isCrowded({ limit, consumed, reserved }: Budget, amount: number): boolean {
   return consumed + reserved + amount > limit
 }

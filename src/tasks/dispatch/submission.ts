@@ -19,55 +19,56 @@ import { createTaskSpec, type TaskMetadata, type TaskPayload, type TaskSpec } fr
 import type { TaskView } from '../view.js'
 import { firstRuns } from './cron-window.js'
 
-/** What must run, as a service says it. */
+/** A task to submit. */
 export interface SubmitInput {
-  /** Names the handler. */
+  /** Name of the handler. */
   readonly kind: string
-  /** Minted when absent. Submitting an id again is refused with `task_already_exists`: a way to submit once. */
+  /** Generated when absent. Submitting an id again is refused with `task_already_exists`: a way to submit once. */
   readonly id?: TaskId
   /**
-   * Text, bytes or a JSON value, perhaps with bytes in it; what JSON would change on the way is refused with its path.
-   * With a `contentType`: bytes as they are, text as UTF-8, anything else as JSON text in which bytes are `{ "$bytes": base64 }`.
+   * Text, bytes or a JSON value, which may contain bytes; a value that JSON would change is refused with the path. With
+   * a `contentType`: bytes unchanged, text as UTF-8, anything else as JSON text in which bytes are
+   * `{ "$bytes": base64 }`.
    */
   readonly payload?: unknown
-  /** Default: what the payload is. */
+  /** Default: follows from the payload. */
   readonly contentType?: string
   /**
-   * A name of the service's own, such as `order-42`. What is submitted under a key again is answered with the task that is
-   * there, or the last of its retries; of another kind or with another payload it is refused with `key_in_use`. Everything
-   * else about it counts the first time only.
+   * A name chosen by the service, such as `order-42`. Submitting under a known key returns the existing task, or the
+   * last of its retries; another kind or payload is refused with `key_in_use`. All other fields count the first time
+   * only.
    */
   readonly key?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
   /**
-   * When the first run is due, and where a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25 years
-   * from now. Default: now.
+   * When the first run is due, and when a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25
+   * years from now. Default: now.
    */
   readonly at?: Instant
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
   readonly tenantId?: TenantId
-  /** Tasks that must have completed before this one may start. */
+  /** Tasks that must complete before this one may start. */
   readonly dependsOn?: readonly TaskId[]
-  /** Tasks that must have ended before this one may start, however they have. */
+  /** Tasks that must end, in any way, before this one may start. */
   readonly after?: readonly TaskId[]
-  /** Limits by dimension, for this task and everything below it; money in micro-units, `cost:usd`. */
+  /** Limits by dimension, for this task and its descendants together; money in micro-units, `cost:usd`. */
   readonly budgets?: Readonly<Record<string, number>>
   /** Events that release the earliest run before its time; each once. */
   readonly releasedBy?: readonly EventFilter[]
   /**
-   * A W3C `traceparent` that the spans of its attempts link to. Default: with a tracer that of the span in which the task is
-   * submitted.
+   * A W3C `traceparent` that the spans of its attempts link to. Default: with a tracer, that of the span in which the
+   * task is submitted.
    */
   readonly traceparent?: string
 }
 
-/** How a task is submitted beside its kind and input. */
+/** Options of a submission, besides kind and input. */
 export type SubmitTaskOptions = Omit<SubmitInput, 'kind' | 'payload' | 'contentType'>
 
-/** What a definition is submitted with: its input, which may be left out where it may be `undefined`, and options. */
+/** The input of a definition, optional if it may be `undefined`, and the options. */
 export type SubmitArguments<Input> = undefined extends Input
   ? [input?: Input, options?: SubmitTaskOptions]
   : [input: Input, options?: SubmitTaskOptions]
@@ -80,9 +81,8 @@ export interface SubmitDefinition {
 }
 
 /**
- * What submitting an input of a definition comes to. Rejects with `invalid_input` for one that its schema refuses, and for
- * wrong options. What is
- * stored is the input as it was given: the handler's side asks the schema again.
+ * The submission of an input of a definition. Rejects with `invalid_input` for an input that its schema refuses, and
+ * for wrong options. The input is stored as given: the schema is applied again when the handler receives it.
  */
 export async function submissionOf(
   { kind, input: schema, options: { maxAttempts, timeoutMs, maxLosses } }: SubmitDefinition,
@@ -100,7 +100,7 @@ export async function submissionOf(
   return { ...decoded, constraints, kind, payload: input }
 }
 
-/** Parts that the task spec checks field by field; here only that they have fields. */
+/** Accepts any object; the task spec checks its fields. */
 function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
   return v.custom<Part>(
     (input) => typeof input === 'object' && input !== null && !isList(input),
@@ -108,7 +108,7 @@ function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
   )
 }
 
-/** The fields of {@link SubmitInput} that a task of a graph has too. */
+/** The fields of {@link SubmitInput} that a task of a graph also has. */
 export const submitFields = {
   kind: labelSchema,
   id: v.optional(idSchema<TaskId>()),
@@ -134,7 +134,7 @@ const submitOptionsSchema = optionsSchema<SubmitTaskOptions>({ ...optionFields, 
 const { parentTaskId: _parent, ...childFields } = submitFields
 const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, ...prerequisiteFields })
 
-/** What a caller submits, field by field; the rules of construction come later. Raises `invalid_input`. */
+/** Decodes a submission, field by field; the rules of construction are checked later. Raises `invalid_input`. */
 export function decodeSubmit(input: SubmitInput): SubmitInput {
   return decode(submitSchema, input, 'task')
 }
@@ -144,22 +144,22 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
   return decode(childSchema, input, 'child task')
 }
 
-/** What a submission has come to: the task, and whether it was there already under its key. */
+/** The result of a submission: the task, and whether it is new. */
 export interface Submitted {
   readonly taskId: TaskId
   readonly isNew: boolean
 }
 
 /**
- * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none. One
- * whose key is known is left as it is. Raises `invalid_input`, `key_in_use`, the construction errors of a task spec and the
- * refusals of its commands.
+ * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch, all or nothing. If its key is known,
+ * changes nothing. Raises `invalid_input`, `key_in_use`, the construction errors of a task spec and the refusals of its
+ * commands.
  */
 export function submitInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
   return submitOnce(batch, input, atMs, ids).taskId
 }
 
-/** The same, and says whether it was there. */
+/** The same, and tells whether the task is new. */
 export function submitOnce(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): Submitted {
   const known = knownByKey(batch.view, input)
   if (known !== undefined) return { taskId: known, isNew: false }
@@ -168,7 +168,7 @@ export function submitOnce(batch: TaskBatch, input: SubmitInput, atMs: number, i
   return { taskId, isNew: true }
 }
 
-/** The task that an input names by its key. Raises `key_in_use` when that is another one. */
+/** The existing task with the key of an input. Raises `key_in_use` if its kind or payload differs. */
 function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
   const { key } = input
   const taskId = key === undefined ? undefined : view.taskByKey(key)
@@ -182,7 +182,7 @@ function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
   return taskId
 }
 
-/** Adds a task that does a failed one again. Raises the refusals of its commands. */
+/** Adds a task that retries a failed one. Raises the refusals of its commands. */
 export function createAgain(
   batch: TaskBatch,
   spec: TaskSpec,
@@ -225,7 +225,7 @@ function createWith(
   }
 }
 
-/** The second half: what it waits for and what releases it, once the other tasks of a batch are there. */
+/** The second half: its prerequisites and subscriptions, once the other tasks of the batch exist. */
 function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
@@ -242,7 +242,7 @@ function connectInto(
   }
 }
 
-/** Raises `invalid_input` for an instant that cannot be meant because it is more than 25 years away. */
+/** Raises `invalid_input` for an instant more than 25 years away, which must be a mistake. */
 function originOf({ at }: SubmitInput, now: number): number {
   if (at === undefined) return now
   const atMs = epochMs(at)
@@ -283,7 +283,7 @@ function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
   })
 }
 
-/** Raises `invalid_input` naming the part that JSON would change: it would reach the handler as something else. */
+/** Raises `invalid_input` naming the part that JSON would change: the handler would receive something else. */
 function payloadOf({ payload, contentType }: SubmitInput): Content | undefined {
   if (contentType === undefined) return contentOf(payload, 'task', 'payload')
   if (isBytes(payload)) return { bytes: payload, contentType }
@@ -295,19 +295,19 @@ function payloadIn({ payload, contentType }: SubmitInput): Pick<SubmitInput, 'pa
   return { payload, ...(contentType !== undefined && { contentType }) }
 }
 
-/** Whether two payloads say the same, whatever the order of their keys. */
+/** Whether two payloads are equal, whatever the order of their fields. */
 function isSamePayload(one: TaskPayload, other: TaskPayload): boolean {
   if (one.contentType !== other.contentType) return false
   return one.bytes === other.bytes || essenceOf(one) === essenceOf(other)
 }
 
-/** A task of a graph; it names the others by their keys in the graph. */
+/** A task of a graph; it refers to other tasks by their names in the graph. */
 export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'after' | 'parentTaskId'> {
-  /** Tasks of the graph that must have completed before this one may start. */
+  /** Tasks of the graph that must complete before this one may start. */
   readonly dependsOn?: readonly NoInfer<Name>[]
-  /** Tasks of the graph that must have ended before this one may start, however they have. */
+  /** Tasks of the graph that must end, in any way, before this one may start. */
   readonly after?: readonly NoInfer<Name>[]
-  /** The task of the graph below which this one stands: it spends from its budgets and is cancelled with it. */
+  /** The parent of this task, within the graph: the task spends from its budgets and is cancelled with it. */
   readonly parent?: NoInfer<Name>
   /** A parent outside the graph. */
   readonly parentTaskId?: TaskId
@@ -325,14 +325,14 @@ const nodeSchema = optionsSchema<GraphNode<string>>({
 
 const graphSchema = recordSchema(nodeSchema)
 
-/** What a caller submits, task by task; the rules of construction come later. Raises `invalid_input`. */
+/** Decodes a graph, task by task; the rules of construction are checked later. Raises `invalid_input`. */
 export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGraph<Name> {
   return decode(graphSchema, graph, 'task graph') as TaskGraph<Name>
 }
 
 /**
- * Adds a whole graph to a batch: all of it becomes durable, or none. Raises `unknown_task_name`, `parent_cycle`, and what
- * submitting each task raises, `dependency_cycle` among it.
+ * Adds a whole graph to a batch, all or nothing. Raises `unknown_task_name`, `parent_cycle`, and what submitting each
+ * task raises, including `dependency_cycle`.
  */
 export function submitGraphInto<Name extends string>(
   batch: TaskBatch,
@@ -371,7 +371,7 @@ export function submitGraphInto<Name extends string>(
   return Object.fromEntries(taskIds) as Record<Name, TaskId>
 }
 
-/** What a task of a graph says without the others. */
+/** The input of a task of a graph without its references to others. */
 function nodeInput({ dependsOn: _, after: __, parent: ___, ...input }: GraphNode<string>): SubmitInput {
   return input
 }
@@ -379,7 +379,7 @@ function nodeInput({ dependsOn: _, after: __, parent: ___, ...input }: GraphNode
 function parentsFirst<Name extends string>(nodes: ReadonlyMap<Name, GraphNode<Name>>): Iterable<Name> {
   const ordered = new Set<Name>()
   for (const name of nodes.keys()) {
-    // From here up to what is placed already: a chain may be as long as the graph.
+    // From here up to an ancestor that is already placed: a chain may be as long as the graph.
     const chain = new Set<Name>()
     for (let next: Name | undefined = name; next !== undefined && !ordered.has(next); ) {
       if (chain.has(next)) throw new TaskError('parent_cycle', { name: next })

@@ -1,14 +1,14 @@
 import type { Clock } from '../../base/clock.js'
 
-/** The two times of the tasks room. They differ only after the wall clock was set back. */
+/** The two clocks of the tasks room. They differ only after the wall clock was set back. */
 export interface TaskClock {
-  /** What commands are stamped with, in epoch milliseconds: never runs backwards, so that no change predates an earlier one. */
+  /** Time of commands, in epoch milliseconds: never runs backwards, so no change predates an earlier one. */
   readonly now: () => number
-  /** What the calendar goes by, in epoch milliseconds: follows the wall clock wherever it is set. */
+  /** Time of the calendar, in epoch milliseconds: follows the wall clock wherever it is set. */
   readonly wall: () => number
 }
 
-/** The times of a process. */
+/** Creates the clocks of a process. */
 export function createTaskClock(clock: Clock): TaskClock {
   let latest = 0
   const wall = (): number => Math.floor(clock.wallNow())
@@ -19,7 +19,7 @@ export function createTaskClock(clock: Clock): TaskClock {
   return { now, wall }
 }
 
-/** What is left of a delay by the wall clock, for a process that did not see it begin: from 0 to the whole of it. */
+/** The rest of a delay by the wall clock, for a process that did not see it begin: from 0 to the whole delay. */
 export function restOf({
   dueAt,
   whole,

@@ -7,15 +7,15 @@ import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { AttemptOutcome } from '../attempt-outcome.js'
 import type { TaskSpec } from '../task-spec.js'
 
-/** What a submission keeps of the span that it was made in. */
+/** The trace context that a submission stores. */
 export interface TraceOfSubmission {
   readonly traceparent?: string
 }
 
-/** What the task of a submission is called; nothing where it is several. */
+/** The task id of a submission's result; `undefined` for several tasks. */
 type TaskIdOf<Result> = (result: Result) => TaskId | undefined
 
-/** Submits within a span where there is a tracer. */
+/** Submits within a span if there is a tracer. */
 export function submitWithin<Result>(
   spans: TaskSpans | undefined,
   destination: string,
@@ -25,7 +25,7 @@ export function submitWithin<Result>(
   return spans === undefined ? submit({}) : silence(spans.submit(destination, submit, taskIdOf))
 }
 
-/** Which attempt of what. */
+/** Identifies a traced attempt. */
 export interface TracedAttempt {
   readonly taskId: TaskId
   readonly runId: RunId
@@ -37,9 +37,9 @@ export interface TracedAttempt {
 const system = { 'messaging.system': 'stateward' } as const
 
 /**
- * The spans of tasks, in the words of the OpenTelemetry conventions for messaging: a task is a message, its kind the
- * destination. A submission is a `PRODUCER` below the span that is active then; each attempt is a `CONSUMER` with a trace
- * of its own, which may be days later in another process, and links to the submission.
+ * The spans of tasks, named by the OpenTelemetry conventions for messaging: a task is a message, its kind the
+ * destination. A submission is a `PRODUCER` span below the active one. Each attempt is a `CONSUMER` span with its own
+ * trace, possibly days later in another process, and links to the submission.
  */
 export class TaskSpans {
   readonly #tracer: Tracer
@@ -50,7 +50,10 @@ export class TaskSpans {
     this.#guard = createObserverGuard(logger, 'the tracer threw')
   }
 
-  /** Submits something within a span, which ends when that is durable or refused. A `traceparent` of the caller's own is kept. */
+  /**
+   * Submits within a span, which ends when the submission is durable or refused. A `traceparent` given by the caller is
+   * kept.
+   */
   async submit<Result>(
     destination: string,
     submit: (trace: TraceOfSubmission) => Promise<Result>,
@@ -117,7 +120,7 @@ export class TaskSpans {
   }
 }
 
-/** Ends the span of an attempt. A suspension is no error: the run goes on later. */
+/** Ends the span of an attempt. A suspension is not an error: the run goes on later. */
 export function endAttemptSpan(span: JobSpan | undefined, outcome: AttemptOutcome): void {
   if (span === undefined) return
   const { result } = outcome

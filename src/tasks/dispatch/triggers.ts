@@ -10,12 +10,12 @@ import type { TaskProjection, TaskView } from '../view.js'
 import { hasMoreOccurrences } from './cron-window.js'
 import { isCancelled, promoteRuns } from './runs.js'
 
-/** Triggers taken into one batch. */
+/** How many triggers go into one batch. */
 const chunk = 256
 
 /**
- * Triggers of subscriptions that have not released a run: one trigger releases the earliest run whose dependencies
- * have completed, whatever its time (T-192). Those behind a closed gate are looked at again when it may have opened.
+ * Pending triggers of subscriptions: each releases the earliest run whose dependencies have completed, even before its
+ * time (T-192). Triggers behind a closed gate are checked again when it may have opened.
  */
 export class Triggers {
   readonly #projection: TaskProjection
@@ -25,17 +25,17 @@ export class Triggers {
     this.#projection = projection
   }
 
-  /** True when there is nothing to look at. */
+  /** True when there is nothing to check. */
   get isEmpty(): boolean {
     return this.#pending.size === 0
   }
 
-  /** Reads what an earlier process left off the projection. */
+  /** Reads from the projection what an earlier process left pending. */
   recover(): void {
     for (const { subscriptionId } of this.#projection.triggeredSubscriptions()) this.#pending.add(subscriptionId)
   }
 
-  /** Takes a durable event. */
+  /** Handles a durable event. */
   observe(event: TaskEvent): void {
     switch (event.type) {
       case 'subscription_triggered':
@@ -56,14 +56,14 @@ export class Triggers {
     }
   }
 
-  /** Takes a run that has ended, which may have opened the gates of dependents. */
+  /** Handles the end of a run, which may have opened the gates of dependents. */
   onRunEnded({ taskId }: Run): void {
-    // Gates open and close with the last run of a task.
+    // Gates change only with the last run of a task.
     if ((this.#projection.task(taskId)?.progress.open ?? 0) > 0) return
     for (const dependent of this.#projection.dependents(taskId)) this.#lookAgain(dependent)
   }
 
-  /** Takes up to one batch of triggers out. */
+  /** Removes and returns triggers, up to one batch. */
   take(): readonly SubscriptionId[] {
     const taken: SubscriptionId[] = []
     for (const id of this.#pending) if (taken.push(id) === chunk) break
@@ -71,12 +71,14 @@ export class Triggers {
     return taken
   }
 
-  /** Puts triggers back whose batch was not taken. */
+  /** Puts triggers back whose batch was not accepted. */
   putBack(ids: readonly SubscriptionId[]): void {
     for (const id of ids) this.#pending.add(id)
   }
 
-  /** Releases what the triggers allow; one that can release nothing any more is spent. Returns how many were. */
+  /**
+   * Releases what the triggers allow; a trigger that can never release a run is used up. Returns how many were handled.
+   */
   release(batch: TaskBatch, ids: readonly SubscriptionId[], atMs: number): number {
     if (batch.view.engine.paused) {
       this.putBack(ids)
@@ -115,21 +117,24 @@ function earliestScheduled(runs: readonly Run[]): Run | undefined {
   return scheduled.toSorted((one, other) => one.scheduledAtMs - other.scheduledAtMs)[0]
 }
 
-/** The trigger waits for the next run: it is made when one of the window ends. */
+/**
+ * True if the task may get more runs: the trigger then waits for the next one, which is created when one of the window
+ * ends.
+ */
 function mayGetRuns(view: TaskView, taskId: TaskId): boolean {
   const task = view.task(taskId)
   return task !== undefined && hasMoreOccurrences(task)
 }
 
 /**
- * Triggers the subscriptions an event fires, in the batch that caused it: a crash loses both or neither.
+ * Triggers the subscriptions that match an event, in the batch that caused it, so that a crash loses both or neither.
  * Returns how many there were.
  */
 export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, atMs: number): number {
   return trigger(batch, projection.subscriptionsFor(event), atMs)
 }
 
-/** A batch whose events trigger nothing yet: the triggers are noted, to follow once the batch is durable. */
+/** A batch that records triggers instead of adding them; they follow once the batch is durable. */
 export class DeferringBatch implements TaskBatch {
   readonly triggers: SubscriptionId[] = []
   readonly #batch: TaskBatch
@@ -147,14 +152,14 @@ export class DeferringBatch implements TaskBatch {
   }
 }
 
-/** The triggers that go with an event; none where the batch puts them off. */
+/** The triggers to include with an event; none if the batch defers them. */
 export function takenAlong(batch: TaskBatch, triggers: readonly SubscriptionId[]): readonly SubscriptionId[] {
   if (!(batch instanceof DeferringBatch)) return triggers
   for (const subscriptionId of triggers) batch.triggers.push(subscriptionId)
   return []
 }
 
-/** The subscriptions that these events fire and that are still armed. */
+/** The armed subscriptions that match these events. */
 export function armedFor(
   view: Pick<TaskView, 'subscription'>,
   projection: Pick<TaskProjection, 'subscriptionsFor'>,
@@ -170,7 +175,7 @@ export function armedFor(
   return armed
 }
 
-/** Triggers those of the subscriptions that are still armed. Returns how many there were. */
+/** Triggers the subscriptions that are still armed. Returns how many there were. */
 export function trigger(
   batch: TaskBatch,
   subscriptions: Iterable<Pick<Subscription, 'subscriptionId'>>,
@@ -187,10 +192,10 @@ export function trigger(
   return count
 }
 
-/** Subscriptions triggered in one batch. */
+/** How many subscriptions are triggered in one batch. */
 const triggersAtOnce = 1024
 
-/** Triggers all that are armed for an event of the service's own, in groups. Resolves with how many they were. */
+/** Triggers all subscriptions to a custom event, in groups. Resolves with their number. */
 export async function triggerAll(
   mutations: TaskMutations,
   projection: TaskProjection,
@@ -207,13 +212,13 @@ export async function triggerAll(
   return count
 }
 
-/** The events of a run that left `running`; `task` is what its task is then (T-90). */
+/** The events of a run that left `running`; `task` is its task afterwards (T-90). */
 export function* eventsOfRun(taskId: TaskId, task: Task | undefined, newState: RunState): Iterable<SystemEvent> {
   yield { type: 'run_changed_state', taskId, newState }
   if (task !== undefined && phaseOf(task) === 'completed') yield { type: 'task_reached_terminal_success', taskId }
 }
 
-/** The level of every budget that bears a spending, as an event each (T-90). */
+/** One event per changed budget, with its level (T-90). */
 export function* eventsOfSpending(
   view: Pick<TaskView, 'budgetsFor'>,
   taskId: TaskId,

@@ -2,27 +2,29 @@ import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import type { Logger } from '../../base/logger.js'
 import type { Run } from '../run.js'
 
-/** What unhandled kinds are told with. */
+/** Options of {@link UnhandledKinds}. */
 export interface UnhandledKindsOptions {
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
   readonly handlers: ReadonlyMap<string, unknown>
 }
 
-/** Milliseconds that a service has to register its handlers before it is told of kinds that have none. */
+/** Milliseconds that a service has to register its handlers before missing ones are logged. */
 const patienceMs = 1000
 
-/** Kinds of ready runs that nobody handles: told once each, because such a run waits in silence, perhaps for ever. */
+/**
+ * Kinds of ready runs that have no handler. Each is logged once, because such a run waits in silence, perhaps for ever.
+ */
 export class UnhandledKinds implements Disposable {
   readonly #options: UnhandledKindsOptions
-  /** By kind; those that have been told of have no deadline any more. */
+  /** By kind; `undefined` once it was logged. */
   readonly #kinds = new Map<string, Deadline | undefined>()
 
   constructor(options: UnhandledKindsOptions) {
     this.#options = options
   }
 
-  /** Notes a run that cannot start because of its kind. */
+  /** Records a run that cannot start because its kind has no handler. */
   note(kind: string, { id: runId, taskId }: Run): void {
     if (this.#kinds.has(kind)) return
     const { deadlines, logger, handlers } = this.#options
@@ -34,7 +36,7 @@ export class UnhandledKinds implements Disposable {
     this.#kinds.set(kind, deadlines.after(patienceMs, tell))
   }
 
-  /** Takes a kind that is handled now. */
+  /** Called when a handler of a kind was registered. */
   onHandled(kind: string): void {
     this.#kinds.get(kind)?.[Symbol.dispose]()
     this.#kinds.delete(kind)

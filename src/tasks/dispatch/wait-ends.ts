@@ -6,24 +6,24 @@ import type { TaskProjection } from '../view.js'
 import type { DurableWait } from '../wait.js'
 import { resumeRuns, suspendReasonOf } from './runs.js'
 
-/** What the ends of waits are built on. */
+/** Options and dependencies of {@link WaitEnds}. */
 export interface WaitEndsOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly now: () => number
-  /** Takes the failure of a batch. */
+  /** Called when a batch has failed. */
   readonly onFailure: (failure: unknown) => void
-  /** Notified when the next batch may begin. */
+  /** Called when the next batch may begin. */
   readonly onRoom: () => void
 }
 
-/** Waits ended in one batch. */
+/** How many waits are ended in one batch. */
 const chunk = 256
 
-/** Ends waits whose time has come, or whose task has ended; answers come from outside. */
+/** Ends waits whose time has come or whose child task has ended. Answers end waits elsewhere. */
 export class WaitEnds {
   readonly #options: WaitEndsOptions
-  /** Tasks that have ended and were called. */
+  /** Called tasks that have ended. */
   readonly #ended = new Set<TaskId>()
   #isBusy = false
 
@@ -31,7 +31,7 @@ export class WaitEnds {
     this.#options = options
   }
 
-  /** Reads what an earlier process left off the projection. */
+  /** Reads from the projection what an earlier process left pending. */
   recover(): void {
     const { projection } = this.#options
     for (const { subject } of projection.openWaits()) {
@@ -41,17 +41,17 @@ export class WaitEnds {
     }
   }
 
-  /** Takes a task that has ended. */
+  /** Handles the end of a task. */
   onTaskEnded(taskId: TaskId): void {
     if (this.#options.projection.callOf(taskId) !== undefined) this.#ended.add(taskId)
   }
 
-  /** When the calendar ends a wait again. */
+  /** When the calendar next ends a wait, in epoch milliseconds. */
   nextDueAt(): number | undefined {
     return this.#options.projection.nextWaitDueAtMs()
   }
 
-  /** Begins what can be begun now; O(1) when nothing is over. */
+  /** Starts what can be started now; O(1) when nothing is due. */
   run(wall: number): void {
     if (this.#isBusy) return
     const { projection } = this.#options
@@ -84,16 +84,16 @@ export class WaitEnds {
   }
 }
 
-/** Ends a wait that is over, in time or not; a run that was suspended until then goes on. */
+/** Ends a wait that is over or timed out; a run that was suspended for it goes on. */
 function endWaitOf(batch: TaskBatch, { runId, key, subject }: DurableWait, atMs: number): void {
   const run = batch.view.run(runId)
-  // Answered, or its run has ended: both may be under way.
+  // Answered, or its run has ended; both changes may still be in flight.
   if (run === undefined || isTerminalRunState(run.state) || batch.view.wait(runId, key)?.end !== undefined) return
   batch.submit({ type: 'wait_end', runId, key, ...(subject.type === 'answer' && { isTimedOut: true }), atMs })
   resumeWaiting(batch, runId, atMs)
 }
 
-/** Lets a run go on that was suspended until what it waits for is there. */
+/** Resumes a run that was suspended until its waits are over. */
 export function resumeWaiting(batch: TaskBatch, runId: DurableWait['runId'], atMs: number): void {
   const run = batch.view.run(runId)
   if (run?.state === 'suspended' && suspendReasonOf(run) === 'waiting') resumeRuns(batch, [runId], atMs)

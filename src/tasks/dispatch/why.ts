@@ -4,19 +4,19 @@ import type { DispatchBlock } from './block.js'
 import { isCancelled, suspendReasonOf } from './runs.js'
 import { openPrerequisites } from './selection.js'
 
-/** Why a run is not at work. */
+/** Why a run is not running. */
 export type RunBlock =
   | DispatchBlock
-  /** It has ended, or works at this moment. */
+  /** It has ended, or is running right now. */
   | { readonly by: 'state'; readonly state: 'running' | 'completed' | 'failed' | 'cancelled' }
-  /** It is due then, or tried again; in epoch milliseconds. */
+  /** When it is due or will be retried, in epoch milliseconds. */
   | { readonly by: 'time'; readonly atMs: number }
-  /** It was put aside, and waits to be resumed. */
+  /** It is suspended until it is resumed. */
   | { readonly by: 'suspension'; readonly reason?: string }
-  /** Nothing but those that are before it. */
+  /** It only waits for the runs before it. */
   | { readonly by: 'line' }
 
-/** Why a run is not at work. `blockOf` says what the dispatcher knows. */
+/** Why a run is not running. `blockOf` returns what the dispatcher knows. */
 export function blockOfRun(
   projection: TaskProjection,
   run: Run,

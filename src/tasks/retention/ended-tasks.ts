@@ -16,7 +16,9 @@ interface Queue {
 const byEnd = (one: Place, other: Place): number =>
   one.endedAtMs - other.endedAtMs || (one.taskId < other.taskId ? -1 : one.taskId > other.taskId ? 1 : 0)
 
-/** Tasks that have ended and are kept, by the time of their end, each kind with bounds of its own in a queue of its own. */
+/**
+ * Ended tasks that are kept, ordered by the time of their end; each kind with its own bounds has a queue of its own.
+ */
 export class EndedTasks {
   readonly #others: Queue
   readonly #kinds: ReadonlyMap<string, Queue>
@@ -27,7 +29,7 @@ export class EndedTasks {
     this.#kinds = new Map(Array.from(kinds, ([kind, own]) => [kind, queueOf(own)]))
   }
 
-  /** Takes a task, or the later end of one that is there. One that is kept for good takes no place. */
+  /** Adds a task, or moves it to its later end. A task that is kept for good is not stored. */
   add(taskId: TaskId, kind: string, endedAtMs: number): void {
     const known = this.#places.get(taskId)
     if (known !== undefined && known.endedAtMs >= endedAtMs) return
@@ -40,7 +42,7 @@ export class EndedTasks {
     queue.places.add(place)
   }
 
-  /** Takes it out again. */
+  /** Removes a task. */
   delete(taskId: TaskId): void {
     const place = this.#places.get(taskId)
     if (place === undefined) return
@@ -48,7 +50,7 @@ export class EndedTasks {
     place.queue.places.delete(place)
   }
 
-  /** The first that is beyond its bounds at an instant. */
+  /** The first task that is beyond its bounds at an instant. */
   due(nowMs: number): TaskId | undefined {
     for (const queue of this.#queues()) {
       const { first, size } = queue.places
@@ -59,7 +61,7 @@ export class EndedTasks {
     return undefined
   }
 
-  /** When the next one will be, if nothing else ends. */
+  /** When the next one will be, in epoch milliseconds, if nothing else ends. */
   nextDueAtMs(): number | undefined {
     let next: number | undefined
     for (const { places, bounds } of this.#queues()) {

@@ -8,36 +8,36 @@ import type { DurableStep } from '../step.js'
 import type { Task } from '../task.js'
 import type { DurableWait } from '../wait.js'
 
-/** How long, and how many, tasks are kept that have ended. What is below a task without parent stays and goes with it. */
+/** How long, and how many, ended tasks are kept. Descendants stay and go with their topmost task. */
 export interface RetentionBounds {
-  /** Milliseconds since the last of them ended. Default: for good. */
+  /** Milliseconds since the last task of the tree ended. Default: for good. */
   readonly endedForMs?: number
-  /** How many are kept, those that ended last. Default: all. */
+  /** How many are kept, the last to end. Default: all. */
   readonly count?: number
 }
 
-/** What is kept of tasks that have ended. What something that has not ended refers to is kept besides. */
+/** How long ended tasks are kept. A task is also kept while something that has not ended refers to it. */
 export interface RetentionOptions extends RetentionBounds {
-  /** Bounds of kinds that have their own, in place of the others: `{}` keeps a kind for good. */
+  /** Bounds by kind, instead of the general ones: `{}` keeps a kind for good. */
   readonly kinds?: Readonly<Record<string, RetentionBounds>>
-  /** Runs of a repeating task that are kept once they have ended, the last ones, while the task goes on. Default 100. */
+  /** How many ended runs of a repeating task are kept while the task goes on, the last ones. Default 100. */
   readonly runs?: number
   /**
-   * Milliseconds for which it is still known of a forgotten task that it was there, and which key it has. Default a day. Of
-   * those without a key the last 10,000 are known at most.
+   * Milliseconds for which the runtime still knows that a forgotten task existed, and its key. Default a day. At most
+   * 10,000 tombstones without a key are kept, the latest.
    */
   readonly tombstonesForMs?: number
   /**
-   * Is given all rows of what is about to be forgotten, at least once; what it throws or rejects with puts the forgetting off
-   * for a minute.
+   * Receives all rows that are about to be forgotten, at least once. If it throws or rejects, they are kept and tried
+   * again after a minute.
    */
   readonly archive?: Archive
 }
 
-/** Takes what is about to be forgotten. */
+/** Receives what is about to be forgotten. */
 export type Archive = (rows: readonly ArchivedTask[]) => unknown
 
-/** The rows of a task, or of some of the runs of one that stays. */
+/** The rows of a task, or of some runs of a task that stays. */
 export interface ArchivedTask {
   readonly taskId: TaskId
   /** False for a repeating task that goes on without these runs. */
@@ -63,7 +63,7 @@ export const retentionSchema = optionsSchema<RetentionOptions>({
   archive: v.optional(functionSchema<Archive>()),
 })
 
-/** The options with their defaults; `isOn` where anything is forgotten by itself. */
+/** The options with their defaults; `isOn` if anything is forgotten automatically. */
 export interface ResolvedRetention extends RetentionBounds {
   readonly isOn: boolean
   readonly kinds: ReadonlyMap<string, RetentionBounds>

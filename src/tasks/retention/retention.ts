@@ -15,41 +15,44 @@ import { EndedTasks } from './ended-tasks.js'
 import type { ArchivedTask, ResolvedRetention } from './options.js'
 import { archivedRuns, archivedTask, endedAtMs, oldRunsOf, treeOf, unitOf } from './rows.js'
 
-/** What retention is built on. */
+/** What retention needs of the tasks room. */
 export interface RetentionPort {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** What commands are stamped with. */
+  /** The time that commands are stamped with, in epoch milliseconds. */
   readonly now: () => number
   readonly options: ResolvedRetention
 }
 
-/** Rows that go with one change, about as many; what belongs to one run goes together. */
+/** Roughly how many rows are removed in one change; the rows of one run stay together. */
 const rowsAtOnce = 256
-/** What ends meanwhile is forgotten together. */
+/** Milliseconds between two rounds, so that what ends meanwhile is forgotten together. */
 const pauseMs = 1000
-/** Until what is still in use, or could not be archived, is looked at again. */
+/** Milliseconds until a task that is still in use, or could not be archived, is tried again. */
 const lookAgainMs = 60_000
-/** Until the wall clock is looked at again: it may be set. */
+/** Milliseconds until the wall clock is read again, since it may be set. */
 const longestSleepMs = 3_600_000
-/** Tombstones without a key that are kept. */
+/** How many tombstones without a key are kept. */
 const mostTombstones = 10_000
 
 /**
- * Forgets what has ended and is beyond its bounds, in changes that hold some hundred rows; the event loop runs in
- * between. What is due is read off the projection at a start, so no crash loses it.
+ * Forgets ended tasks that are beyond their bounds, in changes of some hundred rows, with turns of the event loop in
+ * between. At a start, what is due is read from the projection, so a crash loses nothing.
  */
 export class Retention implements Disposable {
   readonly #port: RetentionPort
   readonly #ended: EndedTasks
   /** Repeating tasks that may have more ended runs than are kept. */
   readonly #calendars = new Set<TaskId>()
-  /** In use when they were due, or not archived; by the monotonic time of the next look. */
+  /** Tasks that were in use or could not be archived when they were due, by the monotonic time of the next try. */
   readonly #later = new OrderedSet<NextLook>(byNextLook)
-  /** How often in a row each could not be forgotten, whoever is to blame: these go one by one, and keep nobody else. */
+  /**
+   * How many times in a row each task could not be forgotten, for any reason: these are tried one by one, so that they
+   * hold up no others.
+   */
   readonly #failures = new Map<TaskId, number>()
   readonly #share: LoopShare
   #running: Promise<void> | undefined
@@ -67,7 +70,7 @@ export class Retention implements Disposable {
     else if (this.#hasTombstones) this.#sleep(0)
   }
 
-  /** Takes what has become durable. */
+  /** Handles a durable commit. */
   observe({ ended, events }: TaskCommit): void {
     if (!this.#hasTombstones && events.some(({ type }) => type === 'tasks_forgotten')) {
       this.#hasTombstones = true
@@ -85,8 +88,9 @@ export class Retention implements Disposable {
   }
 
   /**
-   * Forgets a task and all below it. Rejects with `unknown_task`, `task_not_ended` and `task_in_use`, with what the archive
-   * rejects with, and with the lane's errors; then what was below it may be gone already. Does nothing for one that is gone.
+   * Forgets a task and all its descendants. Rejects with `unknown_task`, `task_not_ended` and `task_in_use`, with what
+   * the archive rejects with, and with the lane's errors; some descendants may then be gone already. Does nothing if
+   * the task is already forgotten.
    */
   async forget(taskId: TaskId): Promise<void> {
     checkText('task id', taskId)
@@ -97,7 +101,7 @@ export class Retention implements Disposable {
     if (refusal !== undefined) throw refusal
   }
 
-  /** Starts nothing more and leaves no timer behind. What an archive still works on stays. */
+  /** Starts nothing more and clears the timers. It does not stop an archive that is still working. */
   [Symbol.dispose](): void {
     this.#isStopped = true
     this.#wake?.[Symbol.dispose]()
@@ -114,7 +118,7 @@ export class Retention implements Disposable {
     await this.#sweep()
   }
 
-  /** A task has ended: it, or the one it goes with, may now be forgotten some time. */
+  /** Handles the end of a task: it, or its whole tree, will be due for forgetting. */
   #note(taskId: TaskId): void {
     const { projection } = this.#port
     const unit = unitOf(projection, taskId)
@@ -130,7 +134,7 @@ export class Retention implements Disposable {
     for (const failure of failures) if (failure !== undefined) throw failure.reason
   }
 
-  /** Forgets old runs of repeating tasks; one for which that fails comes last the next time. */
+  /** Forgets old runs of repeating tasks; a task for which this fails comes last the next time. */
   async #forgetCalendars(): Promise<Failure | undefined> {
     for (const taskId of this.#calendars) {
       try {
@@ -145,7 +149,7 @@ export class Retention implements Disposable {
     return undefined
   }
 
-  /** Forgets what is due, but for what fails; after two failures one after another the rest is left for later, too. */
+  /** Forgets what is due, skipping what fails; after two failures in a row, the rest is left for later too. */
   async #forgetDue(): Promise<Failure | undefined> {
     let failure: Failure | undefined
     let hasJustFailed = false
@@ -165,7 +169,7 @@ export class Retention implements Disposable {
     }
   }
 
-  /** Members of trees that are due, enough for a change or of one tree. */
+  /** Members of due trees, enough for one change or of a single tree. */
   async #nextDue(): Promise<{ readonly roots: readonly TaskId[]; readonly members: readonly TaskId[] }> {
     const { clock } = this.#port
     const roots: TaskId[] = []
@@ -195,7 +199,7 @@ export class Retention implements Disposable {
     return members
   }
 
-  /** Why a tree cannot be forgotten as it is now, if so. */
+  /** Why a tree cannot be forgotten now; `undefined` if it can. */
   async #refusalOf(members: readonly TaskId[]): Promise<TaskError | undefined> {
     const { projection } = this.#port
     const gone = new Set<TaskId>()
@@ -208,7 +212,7 @@ export class Retention implements Disposable {
     return undefined
   }
 
-  /** Forgets tasks in their order, group by group. Resolves with what has kept one of them, if anything has. */
+  /** Forgets tasks in their order, group by group. Resolves with the error that stopped one of them, if any. */
   async #forgetAll(members: readonly TaskId[]): Promise<TaskError | undefined> {
     let refusal: TaskError | undefined
     let group: Task[] = []
@@ -224,7 +228,7 @@ export class Retention implements Disposable {
       const task = this.#port.projection.task(taskId)
       if (task === undefined) continue
       const { runs } = task.progress
-      // One with very many runs loses them first; it counts them further on, so its end stays what it is.
+      // A task with very many runs loses them first; it still counts them, so its outcome does not change.
       if (runs > rowsAtOnce) await this.#forgetRuns(taskId, 0)
       group.push(task)
       rows += 1 + Math.min(runs, rowsAtOnce)
@@ -278,7 +282,7 @@ export class Retention implements Disposable {
         if (runIds.length > 0) batch.submit({ type: 'runs_forget', taskId, runIds, atMs: now() })
         return runIds.length
       })
-      // What was below them may be due on its own.
+      // Its children may now be due on their own.
       for (const child of projection.children(taskId)) if (hasEnded(projection.task(child))) this.#note(child)
       if (gone < runs.length) return
       while (this.#share.isUsedUp) await this.#share.turn()
@@ -295,7 +299,7 @@ export class Retention implements Disposable {
     await options.archive(rows)
   }
 
-  /** Those whose time is over, and of those without a key the oldest beyond the number that is kept. */
+  /** Removes expired tombstones, and the oldest without a key beyond the number that is kept. */
   async #expireTombstones(): Promise<void> {
     const { projection, clock, mutations, now } = this.#port
     for (;;) {
@@ -329,7 +333,7 @@ export class Retention implements Disposable {
     this.#later.add({ taskId, atMs: this.#port.clock.monotonicNow() + afterMs })
   }
 
-  /** Later each time, so that what never succeeds does not come first for ever. */
+  /** Waits longer each time, so that a task that never succeeds does not always come first. */
   #failed(taskId: TaskId): void {
     const failures = (this.#failures.get(taskId) ?? 0) + 1
     this.#failures.set(taskId, failures)
@@ -344,7 +348,7 @@ export class Retention implements Disposable {
     }
   }
 
-  /** Looks again when something is due, after a moment at the earliest. */
+  /** Schedules the next round for when something is due, after a short pause at the earliest. */
   #sleep(earliestMs: number): void {
     if (this.#isStopped || this.#running !== undefined) return
     const { deadlines, clock } = this.#port
@@ -364,7 +368,7 @@ export class Retention implements Disposable {
     })
   }
 
-  /** What cannot be done now is done later. */
+  /** Runs a round; work that fails is tried again later. */
   async #report(work: () => Promise<void>): Promise<void> {
     let restMs = pauseMs
     try {
@@ -380,12 +384,12 @@ export class Retention implements Disposable {
   }
 }
 
-/** What has kept something from being forgotten. */
+/** A task that could not be forgotten, and why. */
 interface Failure {
   readonly reason: unknown
 }
 
-/** When a task is looked at again, in monotonic milliseconds. */
+/** When a task is tried again, in monotonic milliseconds. */
 interface NextLook {
   readonly taskId: TaskId
   readonly atMs: number
@@ -395,7 +399,7 @@ function byNextLook(one: NextLook, other: NextLook): number {
   return one.atMs - other.atMs || (one.taskId < other.taskId ? -1 : one.taskId > other.taskId ? 1 : 0)
 }
 
-/** Why a task that is to be forgotten has to stay; what is `gone` keeps it no more. */
+/** Why a task cannot be forgotten; tasks in `gone` do not count. */
 function refusalOf(view: ForgettingReads, taskId: TaskId, gone: ReadonlySet<TaskId>): TaskError | undefined {
   const task = view.task(taskId)
   if (task === undefined) return new TaskError('unknown_task', { taskId })

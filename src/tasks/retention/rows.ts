@@ -5,14 +5,17 @@ import { isTerminalRunState } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import type { ArchivedTask } from './options.js'
 
-/** When a task has ended: with its last run, or with its cancellation. */
+/** When a task ended, in epoch milliseconds: with its last run, or with its cancellation. */
 export function endedAtMs(projection: TaskProjection, { spec, createdAtMs, cancelledAtMs }: Task): number {
   let last = cancelledAtMs ?? createdAtMs
   for (const { lastStateChangeAtMs } of projection.runsOf(spec.id)) last = Math.max(last, lastStateChangeAtMs)
   return last
 }
 
-/** A task and all below it, those below before those above them; taken while it is read, so take turns. */
+/**
+ * A task and all its descendants, children before parents. Computed lazily, so that the caller can give turns to the
+ * event loop in between.
+ */
 export function* treeOf(projection: TaskProjection, taskId: TaskId): Iterable<TaskId> {
   for (const child of projection.children(taskId)) yield* treeOf(projection, child)
   yield taskId
@@ -32,7 +35,7 @@ export function archivedRuns(projection: TaskProjection, task: Task, runs: reado
   return { taskId: task.spec.id, isWhole: false, task, runs, steps, waits, budgets: [] }
 }
 
-/** Of the runs of a repeating task those that have ended before the last so many, the oldest first, some of them. */
+/** Some of the ended runs of a repeating task beyond the last `kept`, oldest first. */
 export function oldRunsOf(projection: TaskProjection, taskId: TaskId, kept: number, most: number): readonly Run[] {
   const task = projection.task(taskId)
   if (task === undefined) return []
@@ -47,7 +50,10 @@ export function oldRunsOf(projection: TaskProjection, taskId: TaskId, kept: numb
   return old
 }
 
-/** The task with which this one is kept and forgotten: the one without parent above it, or the one below a task that repeats and goes on. */
+/**
+ * The root of the tree with which a task is kept and forgotten: its topmost ancestor, or the child of an open repeating
+ * task.
+ */
 export function unitOf(projection: TaskProjection, taskId: TaskId): Task | undefined {
   let unit = projection.task(taskId)
   while (unit?.spec.parentTaskId !== undefined) {

@@ -12,7 +12,10 @@ import type { ReportedOperation } from './port.js'
 import type { OracleOperation } from './rows.js'
 import { publicResults, repeats } from './tables.js'
 
-/** Rejects with an `AssertionError` unless all that the port can be asked is answered as the oracle says. */
+/**
+ * Compares everything that can be read through the port with the oracle. Rejects with an `AssertionError` if they
+ * differ.
+ */
 export async function assertAgreement(driver: OperationsDriver, oracle: OperationsOracle): Promise<void> {
   const { comparison, port } = driver
   const same = (actual: unknown, expected: unknown, what: string): void =>
@@ -21,7 +24,7 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   if (driver.has('listOperations')) {
     const listed = (await driver.call('listOperations')).map(rowOf)
     const expected = operations.toSorted(byNameThenId).map((one) => expectedRow(one, oracle))
-    // A system that gives ids of its own cannot have them in our order.
+    // A system that assigns its own ids cannot list them in the oracle's order.
     if (comparison === 'whole') same(listed, expected, 'operations')
     else same(listed.toSorted(byId), expected.toSorted(byId), 'operations, in any order')
   }

@@ -8,7 +8,7 @@ import * as steps from './steps.js'
 
 type Steps = fastCheck.Arbitrary<steps.OperationsStep>
 
-/** How often each kind of step comes up unless told otherwise: what moves operations on comes up most. */
+/** Default weights of the steps; those that move operations on are the most frequent. */
 const usualWeights = {
   register: 20,
   run: 20,
@@ -34,25 +34,28 @@ const usualWeights = {
   retireOwner: 1,
 }
 
-/** Name of a kind of step over a port of operations. */
+/** The name of a kind of step. */
 export type OperationsStepName = keyof typeof usualWeights
 
-/** Which steps are drawn. */
+/** Options for the steps that are drawn. */
 export interface OperationsStepOptions {
-  /** How often each kind of step comes up, of those that the port has the methods for; 0 leaves it out. */
+  /** The weight of each kind of step for which the port has the methods; 0 leaves it out. */
   readonly weights?: Readonly<Partial<Record<OperationsStepName, number>>>
-  /** Kinds of operations that are begun. Default: all. */
+  /** Kinds of operations that are started. Default: all. */
   readonly kinds?: readonly OperationKind[]
   /**
-   * Methods that are called only where the registry would take them: for what the system does by itself, and the port only
-   * brings about. Default: none.
+   * Methods that are called only where the registry would accept them: for actions that the system takes by itself and
+   * the port only triggers. Default: none.
    */
   readonly onlyLegal?: readonly OperationsMethod[]
-  /** Whether some are registered as parts of others (`parentId`), which end with these. Default: they are. */
+  /**
+   * Whether some operations are registered as children of others (`parentId`), which end with their parents. Default:
+   * true.
+   */
   readonly trees?: boolean
 }
 
-/** Methods that end or move an operation, by action. */
+/** The method for each action on an operation. */
 const methodOf: Readonly<Record<steps.AdvanceAction | steps.SettleAction, OperationsMethod>> = {
   start: 'provisioningSucceeded',
   progress_reported: 'reportProgress',
@@ -65,7 +68,7 @@ const methodOf: Readonly<Record<steps.AdvanceAction | steps.SettleAction, Operat
   retire_completed: 'markRetired',
 }
 
-/** Every step that a port has the methods for, each with its weight. */
+/** All steps for which the port has the methods, with their weights. */
 export function operationsSteps(
   fc: typeof fastCheck,
   has: (method: OperationsMethod) => boolean,
@@ -77,7 +80,7 @@ export function operationsSteps(
   const isLegalOnly = (action: keyof typeof methodOf): boolean => onlyLegal.includes(methodOf[action])
   const aim = (action: keyof typeof methodOf): fastCheck.Arbitrary<steps.Choice> =>
     isLegalOnly(action) ? able(action) : mostly(fc, able(action), someone)
-  /** Leaves out what the port must not be asked. */
+  /** Leaves out calls that the registry would refuse, for methods in `onlyLegal`. */
   const legal = (action: keyof typeof methodOf, chosen: steps.Choice, step: steps.OperationsStep) => {
     if (!isLegalOnly(action)) return step
     return { ...step, isPossible: (oracle: OperationsOracle) => oracle.allows(action, chosen.pick(oracle)) }
@@ -95,13 +98,13 @@ export function operationsSteps(
   const canWatch = has('registerWatcher')
   const canWait = has('waitAll')
   const cursor = fc.tuple(fc.constantFrom(...cursorConsumers), fc.nat(9))
-  // Waits that start over live operations are the ones that pin something later.
+  // Waits for live operations are the ones that later keep ended operations from being evicted.
   const neighbours = fc.tuple(nth, fc.nat(3)).map(([first, count]) => successive(first, count))
   const parent = trees
     ? fc.option(mostly(fc, nth.map(steps.whole), someone), { nil: undefined, freq: 2 })
     : fc.constant(undefined)
   const outlives = fc.nat(3).map((dice) => dice === 3)
-  // Those that leave no trace are begun by hand.
+  // Capacity slots, which are not journalled, are started directly and never queued.
   const tracedKinds = kinds.filter((kind) => kind !== 'background_tool_capacity_slot')
   const traced = tracedKinds.length > 0 ? tracedKinds : kinds
   const queueParent = trees

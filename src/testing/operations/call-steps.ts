@@ -26,19 +26,19 @@ import type { Verdict } from './rows.js'
 import type { OperationsDriver } from './driver.js'
 import type { OperationsStep } from './step.js'
 
-/** Where an operation comes from. */
+/** The sources that operations are registered with. */
 export const sourceNames = ['none', 'session_child', 'backend_peer'] as const
 type SourceName = (typeof sourceNames)[number]
 
-/** What a registration step registers. */
+/** Options of {@link registerStep}. */
 export interface RegisterOptions {
   readonly operation: Choice
   readonly kind: OperationKind
   readonly source: SourceName
   readonly limit: number | undefined
-  /** Gives a peer channel flag that contradicts the kind. */
+  /** Sets a peer channel flag that contradicts the kind. */
   readonly isContradictory: boolean
-  /** What it is a part of; nothing where that is a capacity slot. */
+  /** The parent; ignored if it is a capacity slot. */
   readonly parent?: Choice | undefined
   readonly outlivesParent?: boolean
 }
@@ -75,7 +75,7 @@ export function registerStep(options: RegisterOptions): OperationsStep {
     operation,
     (oracle, id) => {
       picked = parent?.pick(oracle)
-      // Of a slot there is no trace, so that what is below it cannot be told in the next life.
+      // A slot is not journalled, so its children could not be recognised as such after a restart.
       if (picked !== undefined && oracle.find(picked)?.kind === 'background_tool_capacity_slot') picked = undefined
       return oracle.register(specOf(id), limit)
     },
@@ -86,7 +86,7 @@ export function registerStep(options: RegisterOptions): OperationsStep {
   )
 }
 
-/** Registers and starts an operation in one, by a system that gives it an id of its own. */
+/** Registers and starts an operation in one call, through a system that assigns its own ids. */
 export function runStep(kind: OperationKind): OperationsStep {
   return callStep(
     `run an operation as ${kind}`,
@@ -99,7 +99,7 @@ export function runStep(kind: OperationKind): OperationsStep {
   )
 }
 
-/** Moves an operation on. */
+/** Carries out an action that keeps an operation live. */
 export function advanceStep(action: AdvanceAction, operation: Choice): OperationsStep {
   return callStep(
     `${action} ${operation.name}`,
@@ -165,7 +165,7 @@ export function settleStep(action: SettleAction, operation: Choice, text: string
   )
 }
 
-/** A result that names another operation (O-50). */
+/** Completes an operation with a result that names another one (O-50). */
 export function foreignResultStep(operation: Choice): OperationsStep {
   const result = { id: operationIdOf(999), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
   return callStep(
@@ -176,7 +176,7 @@ export function foreignResultStep(operation: Choice): OperationsStep {
   )
 }
 
-/** Takes the ended operations away. */
+/** Collects the ended operations. */
 export function collectStep(): OperationsStep {
   return callStep(
     'collect',
@@ -189,7 +189,7 @@ export function collectStep(): OperationsStep {
   )
 }
 
-/** Moves a consumer of completions. */
+/** Moves the cursor of a consumer. */
 export function cursorStep(consumer: CursorConsumer, cursor: number): OperationsStep {
   const name = `move ${consumer} to ${cursor}`
   return {
@@ -214,7 +214,7 @@ export function forgetLostStep(nth: number): OperationsStep {
   }
 }
 
-/** What an operation of this id is registered with. */
+/** The spec with which an operation of this id is registered. */
 export function makeSpec(
   id: OperationId,
   kind: OperationKind,
@@ -225,17 +225,17 @@ export function makeSpec(
     id,
     kind,
     ownerSessionId: uuidOf(9, 3) as SessionId,
-    // Two operations share each name, so that lists have ties.
+    // Two operations share each name, so that lists contain ties.
     displayName: `operation ${Number(id.slice(-12)) >> 1}`,
     sourceLabel: `label of ${id}`,
     ...(operationSource !== undefined && { operationSource }),
-    // Stale on purpose: the source decides.
+    // Wrong on purpose, because the source decides.
     childSessionId: uuidOf(9, 4) as SessionId,
     expectPeerChannel: expectsPeer(kind) !== isContradictory,
   }
 }
 
-/** A call that both sides answer at once, at least with a promise. */
+/** A step that makes one call, which the oracle answers at once and the system with a promise. */
 function callStep(
   name: string,
   operation: Choice,
@@ -249,7 +249,7 @@ function callStep(
       const { isWriting: leans, staged } = oracle
       const before = staged.length
       const { value, ...verdict } = ask(oracle, id)
-      // What follows from an end that shows is not what the call is about.
+      // Only an end of this operation counts, not the ends that follow from it.
       const isStaged = oracle.staged.slice(before).some((end) => end.id === id)
       driver.expect(name, call(driver, id), { verdict, leans, isStaged, value })
     },

@@ -10,28 +10,28 @@ import { OpenOperations, type OperationsUnderTest } from './open-operations.js'
 import { OperationsOracle } from './oracle.js'
 import type { OracleLimits } from './rows.js'
 
-/** What is tested, and how. */
+/** Options of {@link checkOperationsModel}. */
 export interface OperationsModelOptions extends ModelSearch, OperationsStepOptions {
-  /** Opens a fresh system for each history, with these limits. */
+  /** Opens a fresh system with these limits, for each history. */
   readonly open: (limits: OracleLimits) => Awaitable<OperationsUnderTest>
-  /** Limits that histories are tried with. Default: those of a session by default. */
+  /** The limits to try. Default: the default limits of a session. */
   readonly limits?: readonly OracleLimits[]
   /** Default `reported`. */
   readonly comparison?: Comparison
-  /** Milliseconds, of the real clock, after which an answer that is due counts as missing. Default 5,000. */
+  /** Milliseconds, by the real clock, after which an answer that is due counts as missing. Default 5,000. */
   readonly patienceMs?: number
 }
 
-/** How many ended operations a session keeps by default. */
+/** The default limits of a session. */
 const usualLimits: OracleLimits = { maxCompleted: 256 }
 
 /**
- * Searches for a history after which your system and an independent model of operations disagree: registrations, every
- * action, watches, waits, collecting, cursors, crashes and restarts, as far as the port has the methods. Each call is
+ * Searches for a history after which your system and an independent model of operations disagree: registrations, all
+ * actions, watches, waits, collecting, cursors, crashes and restarts, as far as the port has the methods. Each call is
  * answered before the next step, and everything that can be read is compared after it.
  *
- * Give it the fast-check module. Rejects with fast-check's report, which names the seed and the shortest history found;
- * its cause is a {@link ModelError}.
+ * Pass in the fast-check module. Rejects with fast-check's report, which contains the seed and the shortest history
+ * found; its cause is a {@link ModelError}.
  */
 export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions): Promise<void> {
   const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 5000 } = options
@@ -51,14 +51,14 @@ export async function checkOperationsModel(fc: typeof fastCheck, options: Operat
       await driver.verify()
       await driver.inTheEnd(() => assertAgreement(driver, oracle))
       const canTell = driver.has('listOperations') && driver.has('capturePersistenceSnapshot')
-      // Compared as a whole, its rows are those of a registry.
+      // With `whole`, every row has all the fields of a registry's row, so the invariants can be checked.
       if (comparison === 'whole' && canTell) await assertInvariants(driver.port as InvariantReads)
     },
   }
   await searchHistories(fc, model, options)
 }
 
-/** Every step that this system can take part in. */
+/** All steps that this system supports. */
 function stepsFor(
   fc: typeof fastCheck,
   { port, crash, restart, advance }: OperationsUnderTest,

@@ -1,7 +1,7 @@
 import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import type { OperationsOracle } from './oracle.js'
 
-/** The actions that leave an operation live. */
+/** The actions that keep an operation live. */
 export const advanceActions = ['start', 'progress_reported', 'peer_ready', 'retire_requested'] as const
 export type AdvanceAction = (typeof advanceActions)[number]
 
@@ -9,30 +9,30 @@ export type AdvanceAction = (typeof advanceActions)[number]
 export const settleActions = ['complete', 'fail', 'abort', 'cancel', 'retire_completed'] as const
 export type SettleAction = (typeof settleActions)[number]
 
-/** A readable UUID. */
+/** Returns a readable UUID. */
 export const uuidOf = (group: number, number: number): string =>
   `01890000-0000-7000-${group}000-${String(number).padStart(12, '0')}`
 
-/** One of the operations that histories name; ids are text-ordered by their number. */
+/** The id of the operation with this number; ids sort like the numbers. */
 export const operationIdOf = (number: number): OperationId => uuidOf(8, number) as OperationId
 
-/** Which operation a step is about, found out when it runs. */
+/** The operation of a step, chosen when the step runs. */
 export interface Choice {
   readonly name: string
   readonly pick: (oracle: OperationsOracle) => OperationId
 }
 
-/** The operation of this number, registered or not. */
+/** The operation with this number, registered or not. */
 export function exactly(number: number): Choice {
   return { name: `operation ${number}`, pick: () => operationIdOf(number) }
 }
 
-/** One of those that are tracked; operation 0 when there is none. */
+/** A tracked operation; operation 0 if there is none. */
 export function tracked(nth: number): Choice {
   return { name: `tracked operation ${nth}`, pick: ({ operations }) => nthOf(operations, nth) }
 }
 
-/** One of those that may do this now; any that is tracked when there is none. */
+/** An operation for which the action is legal now; if there is none, any tracked operation. */
 export function able(action: AdvanceAction | SettleAction, nth: number): Choice {
   return {
     name: `able operation ${nth}`,
@@ -43,7 +43,7 @@ export function able(action: AdvanceAction | SettleAction, nth: number): Choice 
   }
 }
 
-/** One that runs and may have parts; any that is tracked when there is none. */
+/** A live operation that may have children; if there is none, any tracked operation. */
 export function whole(nth: number): Choice {
   return {
     name: `live operation ${nth}`,
@@ -54,13 +54,13 @@ export function whole(nth: number): Choice {
   }
 }
 
-/** The first that the epoch does not know. */
+/** The first operation whose id the epoch does not refer to. */
 export const unused: Choice = {
   name: 'an unused operation',
   pick: (oracle) => first((id) => !oracle.isUsed(id)),
 }
 
-/** The first that was never registered. */
+/** The first operation that was never registered. */
 export const fresh: Choice = {
   name: 'a fresh operation',
   pick: ({ known }) => first((id) => !known.has(id)),
@@ -72,7 +72,7 @@ function first(isWanted: (id: OperationId) => boolean): OperationId {
   return operationIdOf(number)
 }
 
-/** The nth of a list, counted round and round; operation 0 when there is none. */
+/** The nth operation of a list, wrapping around; operation 0 if the list is empty. */
 export function nthOf(operations: readonly { readonly id: OperationId }[], nth: number): OperationId {
   return operations[nth % Math.max(1, operations.length)]?.id ?? operationIdOf(0)
 }

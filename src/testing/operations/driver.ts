@@ -7,63 +7,63 @@ import type { OperationsMethod, OperationsPort } from './port.js'
 import type { OracleLineWait, OracleLineRun, OracleWait, OracleWatch, Refusal, Verdict } from './rows.js'
 import type { OperationSpec } from '../../../machines/operation-vocabulary.js'
 
-/** What a call should come to. */
+/** The expected result of a call. */
 export interface CallExpectation {
   readonly verdict: Verdict
-  /** True for an end that must not show or resolve before it is durable. */
+  /** True for an end that must not be visible or resolve before it is durable. */
   readonly isStaged?: boolean
-  /** True when a refusal may lean on what is being written, and therefore waits for it. */
+  /** True if a refusal may depend on a write in progress, and therefore waits for it. */
   readonly leans?: boolean
-  /** What the call resolves with, if that matters. */
+  /** The value with which the call should resolve, if that matters. */
   readonly value?: unknown
 }
 
-/** A call that was made, and how it stands. */
+/** A call, and the state of its promise. */
 export interface ProbedCall extends CallExpectation {
   readonly name: string
   readonly probe: Probe
 }
 
-/** A watch that was begun, and how it stands. */
+/** A watch, and the state of its promise. */
 export interface ProbedWatch {
   readonly expected: OracleWatch
   readonly probe: Probe
   readonly controller: AbortController
 }
 
-/** A wait that was begun, and how it stands. */
+/** A wait, and the state of its promise. */
 export interface ProbedWait {
   readonly expected: OracleWait
   readonly probe: Probe
   readonly giveUp: () => void
 }
 
-/** An operation that runs once there is room, and how its outcome stands. */
+/** An operation that runs once there is room, and the state of its outcome. */
 export interface ProbedRun {
   readonly expected: OracleLineRun
   readonly probe: Probe
 }
 
-/** A wait for what may be in line, and how it stands. */
+/** A wait for operations that may be queued, and the state of its promise. */
 export interface ProbedLineWait {
   readonly expected: OracleLineWait
   readonly probe: Probe
 }
 
-/** How a system is driven. */
+/** Options of the driver. */
 export interface DriverOptions {
   readonly comparison: Comparison
   /** Milliseconds after which an answer that is due counts as missing. */
   readonly patienceMs: number
 }
 
-/** Milliseconds that what follows from an end is waited for at most. */
+/** Maximum time in milliseconds to wait for the ends that follow from an end. */
 const longestCascadeMs = 100
 
 type Given<Method extends OperationsMethod> = Parameters<NonNullable<OperationsPort[Method]>>
 type Answer<Method extends OperationsMethod> = Awaited<ReturnType<NonNullable<OperationsPort[Method]>>>
 
-/** The real side of the model: the port of a system, and every promise it gave. */
+/** The real side of the model: the port of a system, and all promises that it has returned. */
 export class OperationsDriver {
   readonly comparison: Comparison
   readonly #patienceMs: number
@@ -80,12 +80,12 @@ export class OperationsDriver {
     this.#patienceMs = patienceMs
   }
 
-  /** Whether the port has such a method. */
+  /** Whether the port has this method. */
   has(method: OperationsMethod): boolean {
     return this.port[method] !== undefined
   }
 
-  /** Calls a method of the port; rejects with `unsupported`, which names it, when there is none. */
+  /** Calls a method of the port. Rejects with `unsupported`, naming the method, if there is none. */
   call<Method extends OperationsMethod>(method: Method, ...given: Given<Method>): Promise<Answer<Method>> {
     try {
       return Promise.resolve(this.#invoke(method, given) as Answer<Method>)
@@ -94,19 +94,19 @@ export class OperationsDriver {
     }
   }
 
-  /** Notes what a call should come to; {@link verify} checks it. */
+  /** Records the expected result of a call; {@link verify} checks it. */
   expect(name: string, promise: PromiseLike<unknown>, expectation: CallExpectation): void {
     this.calls.push({ ...expectation, name, probe: new Probe(promise) })
   }
 
-  /** Begins a watch and keeps it together with how it should stand. */
+  /** Starts a watch and records its expected state. */
   watch(expected: OracleWatch): void {
     const controller = new AbortController()
     const promise = this.call('registerWatcher', expected.operationId, { signal: controller.signal })
     this.watches.push({ expected, controller, probe: new Probe(promise) })
   }
 
-  /** Begins a wait and keeps it together with how it should stand. */
+  /** Starts a wait and records its expected state. */
   wait(expected: OracleWait): void {
     const controller = new AbortController()
     const { turnId, members } = expected
@@ -120,18 +120,18 @@ export class OperationsDriver {
     this.waits.push({ expected, giveUp, probe: new Probe(Promise.resolve(handle)) })
   }
 
-  /** Runs an operation once there is room, and keeps it together with how it should stand. */
+  /** Runs an operation once there is room, and records its expected state. */
   queue(expected: OracleLineRun, spec: OperationSpec): void {
     this.runs.push({ expected, probe: new Probe(this.call('queue', spec)) })
   }
 
-  /** Begins a wait for what may be in line and keeps it together with how it should stand. */
+  /** Starts a wait for operations that may be queued, and records its expected state. */
   waitForQueued(expected: OracleLineWait): void {
     const { turnId, members } = expected
     this.lineWaits.push({ expected, probe: new Probe(this.call('waitForQueued', turnId, members)) })
   }
 
-  /** Forgets watches and waits of a life that is over. */
+  /** Drops the watches and waits of a process that has ended. */
   forgetWaiters(): void {
     this.watches = []
     this.waits = []
@@ -139,7 +139,7 @@ export class OperationsDriver {
     this.lineWaits = []
   }
 
-  /** Checks every call since the last time, and every watch and wait there is. */
+  /** Checks all calls since the last time, and all watches and waits. */
   async verify(): Promise<void> {
     const watches = this.watches.filter(({ expected: { state } }) => state === 'resolved' || state === 'abandoned')
     const waits = this.waits.filter(({ expected: { state } }) => !['pending', 'closed'].includes(state))
@@ -161,8 +161,8 @@ export class OperationsDriver {
   }
 
   /**
-   * Repeats a check that fails for a moment: parts of an operation end after it, each once that is durable (O-150), and nobody who is asked
-   * meanwhile has to wait for them. Rejects as the check did last.
+   * Repeats a check that may fail for a short time: the children of an operation end after it, each once its end is
+   * durable (O-150), and reads in between do not wait for that. Rejects with the last failure.
    */
   async inTheEnd(check: () => Promise<void>): Promise<void> {
     const untilMs = performance.now() + Math.min(this.#patienceMs, longestCascadeMs)
@@ -180,7 +180,7 @@ export class OperationsDriver {
   verifyCall({ name, probe: { state, code }, verdict, value }: ProbedCall): void {
     if (verdict.refused === undefined) {
       assert.equal(state.type, 'resolved', `${name} should be taken, but ${textOf(state.type, code)}`)
-      // A registry resolves with nothing where nothing is expected.
+      // If no value is expected, a registry must resolve with `undefined`.
       if (value !== undefined || this.comparison === 'whole')
         this.#same((state as { readonly value: unknown }).value, value, name)
       return
@@ -188,7 +188,7 @@ export class OperationsDriver {
     this.#verifyRefusal(name, { state, code }, verdict)
   }
 
-  /** Checks how a watch stands. */
+  /** Checks the state of a watch. */
   verifyWatch({ expected: { operationId, state, outcome }, probe }: ProbedWatch): void {
     const name = `watch of ${operationId}`
     switch (state) {
@@ -209,7 +209,7 @@ export class OperationsDriver {
     }
   }
 
-  /** Checks how a wait stands. */
+  /** Checks the state of a wait. */
   verifyWait({ expected: { members, outcomes, turnId, state }, probe }: ProbedWait): void {
     switch (state) {
       case 'pending':

@@ -1,4 +1,4 @@
-/** Models of operations, for a system of yours that keeps them. */
+/** A model of operations, to test a system of yours that keeps them. */
 export { assertAgreement } from './agreement.js'
 export { operationsSteps, type OperationsStepName, type OperationsStepOptions } from './arbitraries.js'
 export { checkOperationsModel, type OperationsModelOptions } from './check.js'

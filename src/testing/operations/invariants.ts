@@ -3,13 +3,13 @@ import type { OperationSnapshot, WireOperationsSnapshot } from '../../operations
 import type { Awaitable } from '../awaitable.js'
 import { terminal } from './tables.js'
 
-/** What shows whether the invariants hold. */
+/** The reads needed to check the invariants. */
 export interface InvariantReads {
   listOperations(): Awaitable<readonly OperationSnapshot[]>
   capturePersistenceSnapshot(): Awaitable<WireOperationsSnapshot>
 }
 
-/** Rejects with an `AssertionError` unless the invariants (O-28 to O-38) hold, whatever the oracle thinks. */
+/** Rejects with an `AssertionError` unless the invariants (O-28 to O-38) hold, independently of the oracle. */
 export async function assertInvariants(system: InvariantReads): Promise<void> {
   const snapshots = await system.listOperations()
   for (const {

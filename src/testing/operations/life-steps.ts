@@ -1,7 +1,7 @@
 import type { OperationsStep } from './step.js'
 import type { OpenOperations } from './open-operations.js'
 
-/** Time passes. */
+/** Advances the clock. */
 export function advanceClockStep(milliseconds: number): OperationsStep<OpenOperations> {
   return {
     name: `${milliseconds} ms pass`,
@@ -9,7 +9,7 @@ export function advanceClockStep(milliseconds: number): OperationsStep<OpenOpera
   }
 }
 
-/** The process dies when everything is durable, and another takes over. */
+/** The process dies once everything is durable, and another takes over. */
 export function crashStep(): OperationsStep<OpenOperations> {
   return {
     name: 'crash',
@@ -24,7 +24,7 @@ export function crashStep(): OperationsStep<OpenOperations> {
   }
 }
 
-/** The process ends what runs, stops and starts again. */
+/** The process terminates its operations, stops and starts again. */
 export function restartStep(): OperationsStep<OpenOperations> {
   const reason = 'restart'
   return {

@@ -22,7 +22,7 @@ export function queueStep(kind: OperationKind, parent: Choice | undefined, outli
   }
 }
 
-/** Takes an operation out of the line, and asks for it a second time. */
+/** Removes an operation from the queue, and tries to remove it a second time. */
 export function cancelQueuedStep(nth: number): OperationsStep {
   const name = `cancel number ${nth} in line`
   return {
@@ -37,7 +37,7 @@ export function cancelQueuedStep(nth: number): OperationsStep {
   }
 }
 
-/** Waits for some in line and for one that runs, in a turn of its own. */
+/** Waits for some queued operations and a tracked one, in a turn of its own. */
 export function waitForQueuedStep(nths: readonly number[], other: Choice): OperationsStep {
   return {
     name: `wait for numbers ${nths.join(', ')} in line and for ${other.name}`,
@@ -52,7 +52,7 @@ export function waitForQueuedStep(nths: readonly number[], other: Choice): Opera
   }
 }
 
-/** One of those in line; one that runs when nobody is. */
+/** A queued operation; if there is none, one that runs. */
 export function nthInLine(nth: number): Choice {
   return {
     name: `number ${nth} in line`,

@@ -5,18 +5,24 @@ import type { OperationsPort } from './port.js'
 /** A system at the beginning of a history: nothing has been registered. */
 export interface OperationsUnderTest {
   readonly port: OperationsPort
-  /** Resolves once all that was answered is durable; called before a crash. Absent where every answer says so. */
+  /**
+   * Resolves once everything that was answered is durable; called before a crash. Leave it out if every answer implies
+   * that.
+   */
   flush?(): Awaitable<void>
-  /** Lets the process die and another take over what was durable; gives the port of the other. Absent: no crashes. */
+  /**
+   * Lets the process die and another take over what was durable; returns the port of the new one. Without it there are
+   * no crashes.
+   */
   crash?(): Awaitable<OperationsPort>
-  /** Ends what runs as terminated for this reason, stops, and starts anew. Absent: no restarts. */
+  /** Terminates the running operations for this reason, stops, and starts again. Without it there are no restarts. */
   restart?(reason: string): Awaitable<OperationsPort>
-  /** Moves the clock of the system, which is a simulated one. */
+  /** Advances the clock of the system, which must be simulated. */
   advance?(milliseconds: number): Awaitable<void>
   close?(): Awaitable<void>
 }
 
-/** A system under test as steps drive it. */
+/** A system under test, as the steps drive it. */
 export class OpenOperations extends OperationsDriver {
   readonly system: OperationsUnderTest
 
@@ -25,7 +31,7 @@ export class OpenOperations extends OperationsDriver {
     this.system = system
   }
 
-  /** Goes on with the port of another life. */
+  /** Continues with the port of a new process. */
   reopen(port: OperationsPort | undefined): void {
     if (port !== undefined) this.port = port
   }

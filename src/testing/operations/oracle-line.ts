@@ -2,7 +2,7 @@ import type { OperationId, OperationSpec, TurnId } from '../../../machines/opera
 import type { OperationOutcome } from '../../../machines/operation-vocabulary.js'
 import type { OracleLimits, OracleLineWait, OracleLineRun, OracleWait, Refusal, Verdict } from './rows.js'
 
-/** What the line asks of the model of the registry. */
+/** The part of the registry's model that the queue needs. */
 interface Registry {
   readonly limits: OracleLimits
   readonly known: Set<OperationId>
@@ -12,20 +12,20 @@ interface Registry {
   waitAll(turnId: TurnId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait }
 }
 
-/** One in line; it has no turn while what it is a part of is in line itself. */
+/** A queued operation; it has no turn while its parent is queued itself. */
 interface Queued {
   readonly spec: OperationSpec
   readonly run: OracleLineRun
   turn: number | undefined
 }
 
-/** An independent model of the line before a registry (O-155 to O-159, O-161): lists, searched through. */
+/** An independent model of the queue in front of a registry (O-155 to O-159, O-161), made of plain lists. */
 export class OracleLine {
-  /** Every operation of this life that was to run as soon as there is room. */
+  /** All operations of this process that were to run as soon as there is room. */
   runs: OracleLineRun[] = []
   waits: OracleLineWait[] = []
   readonly #registry: Registry
-  /** In the order in which they were refused. */
+  /** In the order of refusal. */
   #refused: OracleLineRun[] = []
   #queued: Queued[] = []
   #turns = 0
@@ -34,12 +34,12 @@ export class OracleLine {
     this.#registry = registry
   }
 
-  /** Who stands in line, in the order in which they came. */
+  /** The queued operations, in order of arrival. */
   get ids(): readonly OperationId[] {
     return this.#queued.map(({ spec }) => spec.id)
   }
 
-  /** Begins an operation now, later, or not at all. */
+  /** Starts an operation now, queues it, or refuses it. */
   run(spec: OperationSpec): OracleLineRun {
     const { id, parentId } = spec
     const { known, limits } = this.#registry
@@ -54,13 +54,13 @@ export class OracleLine {
     return run
   }
 
-  /** Takes one out of the line. */
+  /** Removes an operation from the queue. */
   cancel(id: OperationId): void {
     this.#refuse(id, { refused: 'cancelled_in_line', data: { id, reason: null } })
     this.#lookAtWaits()
   }
 
-  /** An operation has ended: what is in line below it never begins, and others may. */
+  /** Handles the end of an operation: queued operations below it never start, and others may. */
   ended(id: OperationId, outcome: OperationOutcome): void {
     for (const run of this.runs)
       if (run.id === id && run.state === 'begun') Object.assign(run, { state: 'ended', outcome })
@@ -72,7 +72,7 @@ export class OracleLine {
     this.#lookAtWaits()
   }
 
-  /** Waits for operations of which some may be in line. */
+  /** Waits for operations of which some may be queued. */
   wait(turnId: TurnId, members: readonly OperationId[]): OracleLineWait {
     const inLine = this.runs.filter(({ id, state }) => state === 'queued' && members.includes(id))
     const wait: OracleLineWait = { turnId, members, inLine, begun: undefined, refusal: undefined, isClosed: false }
@@ -81,14 +81,14 @@ export class OracleLine {
     return wait
   }
 
-  /** The session is over; those in line never begin. */
+  /** Closes the session: queued operations never start. */
   close(): void {
     for (const run of this.runs) if (run.state === 'queued') run.state = 'closed'
     for (const wait of this.waits) if (wait.begun === undefined && wait.refusal === undefined) wait.isClosed = true
     this.#queued = []
   }
 
-  /** Its process is gone. */
+  /** Drops everything, because the process has died. */
   forget(): void {
     this.close()
     for (const run of this.runs) if (run.state === 'begun') run.state = 'closed'
@@ -118,7 +118,7 @@ export class OracleLine {
     const { spec, run } = queued
     this.#queued = this.#queued.filter((other) => other !== queued)
     this.#begin(spec, run)
-    // Its parts come in line behind those who stood there already.
+    // Its children queue up behind those already there.
     for (const follower of this.#queued) if (follower.spec.parentId === spec.id) follower.turn ??= this.#nextTurn()
   }
 
@@ -129,7 +129,7 @@ export class OracleLine {
     run.state = 'begun'
   }
 
-  /** With it those that follow it, level by level. */
+  /** Refuses an operation and its queued followers, level by level. */
   #refuse(id: OperationId, refusal: Refusal): void {
     const doomed = this.#queued.filter(({ spec }) => spec.id === id).map((queued) => ({ queued, refusal }))
     for (const { queued, refusal } of doomed) {
@@ -150,7 +150,7 @@ export class OracleLine {
     this.#refused.push(run)
   }
 
-  /** Waits begin once all that they name has begun, and are refused as the first of it that is (O-158). */
+  /** A wait begins once all its members have started, and is refused with the refusal of the first that is (O-158). */
   #lookAtWaits(): void {
     for (const wait of this.waits) {
       if (wait.begun !== undefined || wait.refusal !== undefined || wait.isClosed) continue
@@ -161,7 +161,7 @@ export class OracleLine {
       if (verdict.refused !== undefined) wait.refusal = verdict
       wait.begun = begun
     }
-    // A session acknowledges what it has waited for.
+    // A session acknowledges the obligations of its own waits.
     for (const { begun } of this.waits) if (begun?.state === 'satisfied') begun.state = 'acknowledged'
   }
 }

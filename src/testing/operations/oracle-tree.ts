@@ -2,11 +2,11 @@ import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import type { OracleOperation } from './rows.js'
 import { live } from './tables.js'
 
-/** What the rules of trees (O-150 to O-153) look at. */
+/** The operations to which the rules of trees (O-150 to O-153) apply. */
 interface Operations {
   readonly operations: readonly OracleOperation[]
   find(id: OperationId): OracleOperation | undefined
-  /** An end that is under way counts. */
+  /** Ends in progress count. */
   statusFor(id: OperationId): string | undefined
 }
 
@@ -15,7 +15,10 @@ export function aboveOf({ parentId, outlivesParent }: OracleOperation): Operatio
   return outlivesParent ? undefined : parentId
 }
 
-/** The operation from this one upwards that has ended, if one has; one that is not there any more has. */
+/**
+ * The nearest ended operation, starting at this one and going up, if any; an operation that is no longer kept has
+ * ended.
+ */
 export function endedFrom(model: Operations, id: OperationId | undefined): OperationId | undefined {
   if (id === undefined) return undefined
   const operation = model.find(id)
@@ -23,7 +26,9 @@ export function endedFrom(model: Operations, id: OperationId | undefined): Opera
   return endedFrom(model, aboveOf(operation))
 }
 
-/** The operations below one that no end is under way of: level by level, each in the order of registration. */
+/**
+ * The operations below one that have not ended and are not ending: level by level, each in the order of registration.
+ */
 export function liveBelow(model: Operations, id: OperationId): OperationId[] {
   const levels: OperationId[][] = []
   const partsOf = (parents: readonly OperationId[]): OperationId[] =>

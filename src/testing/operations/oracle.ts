@@ -29,12 +29,12 @@ interface Durable {
   readonly tracedSequence: number
 }
 
-/** An end that is decided and not durable. */
+/** An end that is decided but not durable. */
 interface StagedEnd {
   readonly id: OperationId
   readonly outcome: OperationOutcome
   readonly sequence: number
-  /** Ends of one group show together, before anybody is told of one of them. */
+  /** All ends of a group become visible together, before any of them is reported. */
   group?: number
 }
 
@@ -43,35 +43,35 @@ const accepted: Verdict = {}
 const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
 
 /**
- * An independent model of one operations registry, written from the tables of docs/spec/operations.md: plain
- * arrays, everything recomputed, nothing shared with the product but the names of types. Slow on
- * purpose; whatever it says that the registry does not do is a bug of one of the two.
+ * An independent model of one operations registry, written from the tables of docs/spec/operations.md: plain arrays,
+ * everything recomputed, nothing shared with the product but the names of types. Slow on purpose. Any difference from
+ * the registry is a bug in one of the two.
  */
 export class OperationsOracle {
   readonly limits: OracleLimits
-  /** False for a registry without a journal: then everything shows at once and nothing survives. */
+  /** False for a registry without a journal: everything is visible at once and nothing survives. */
   readonly isDurable: boolean
-  /** Who runs as soon as there is room. */
+  /** The operations that run as soon as there is room. */
   readonly line: OracleLine
   operations: OracleOperation[] = []
   feed: OracleFeedRow[] = []
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   lost: OracleLost[] = []
   watches: OracleWatch[] = []
-  /** Every wait of this life, the active ones among them. */
+  /** All waits of this process, including the active ones. */
   waits: OracleWait[] = []
-  /** Every id that was ever registered, in whatever life. */
+  /** Every id that was ever registered, in any process. */
   readonly known = new Set<OperationId>()
   owner: 'open' | 'draining' | 'retired' = 'open'
-  /** Ends that are decided and not durable, oldest first. */
+  /** Ends that are decided but not durable, oldest first. */
   staged: StagedEnd[] = []
-  /** The completion sequence minted last. */
+  /** The last sequence assigned. */
   lastSequence = 0
-  /** The last sequence of an end that leaves a trace. */
+  /** The last sequence of a journalled end. */
   tracedSequence = 0
   /** True while a fact has been handed to the journal and has not settled. */
   isWriting = false
-  /** True while something that shows has not reached the journal; it goes with the next write. */
+  /** True while a visible change has not reached the journal; it is part of the next write. */
   #hasNotes = false
   #durable: Durable
   #groups = 0
@@ -83,7 +83,7 @@ export class OperationsOracle {
     this.#durable = this.#copy()
   }
 
-  /** The active waits, one per turn at most, oldest first. */
+  /** The active waits, at most one per turn, oldest first. */
   get pendingWaits(): readonly OracleWait[] {
     return this.waits.filter(({ state }) => state === 'pending')
   }
@@ -92,7 +92,7 @@ export class OperationsOracle {
     return this.operations.find((operation) => operation.id === id)
   }
 
-  /** The status a decision is made against: an end that is under way counts. */
+  /** The status on which decisions are based: ends in progress count. */
   statusFor(id: OperationId): OperationStatus | undefined {
     return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
   }
@@ -102,7 +102,7 @@ export class OperationsOracle {
     return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
   }
 
-  /** Whether the action would be taken now. */
+  /** Whether the action would be accepted now. */
   allows(action: OperationAction, id: OperationId): boolean {
     return this.#refusal(action, id) === undefined
   }
@@ -111,7 +111,7 @@ export class OperationsOracle {
     return this.operations.filter(({ status }) => live.includes(status))
   }
 
-  /** O-39 and O-153, with the argument errors of O-46, O-13 first. */
+  /** O-39 and O-153, preceded by the argument errors of O-46 and O-13. */
   register(spec: OperationSpec, limit: number | undefined): Verdict {
     const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
     const { parentId, outlivesParent = false } = spec
@@ -150,7 +150,7 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** One of the actions that leave an operation live. */
+  /** An action that keeps an operation live. */
   advance(action: OperationAction, id: OperationId): Verdict {
     const refusal = this.#refusal(action, id)
     if (refusal !== undefined) return refusal
@@ -162,7 +162,7 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** One of the actions that end an operation; the end shows with {@link commit}, that of a capacity slot at once. */
+  /** An action that ends an operation. The end becomes visible with {@link commit}, that of a capacity slot at once. */
   settle(action: OperationAction, id: OperationId, outcome: OperationOutcome): Verdict {
     const refusal = this.#refusal(action, id)
     if (refusal !== undefined) return refusal
@@ -175,7 +175,7 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** Every live operation ends, in id order (O-61). */
+  /** Ends every live operation, in id order (O-61). */
   terminateOwner(reason: string): Verdict {
     const targets = this.liveOperations().filter(({ id }) => live.includes(this.statusFor(id) ?? ''))
     const ids = targets.map(({ id }) => id).toSorted()
@@ -183,7 +183,7 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** Everything that has ended and is not pinned, oldest completion first. */
+  /** Collects every ended operation that no active wait names, oldest completion first. */
   collect(): Verdict & { readonly collected?: readonly OracleOperation[] } {
     if (this.owner === 'retired') return ownerRetired
     const collected = this.#ended().filter(({ id }) => !this.#isPinned(id))
@@ -208,7 +208,7 @@ export class OperationsOracle {
     if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
     const isWaiting = this.pendingWaits.some((wait) => wait.turnId === turnId)
     if (isWaiting) return { refused: 'wait_already_active', data: {} }
-    // What has left the records is awaited from the feed, which keeps more rows than a model ever has.
+    // An operation without a record is looked up in the feed, which keeps more rows than a model ever has.
     const known = (id: OperationId) => this.find(id) ?? this.feed.find((row) => row.operationId === id)
     const unknown = members.find((id) => known(id) === undefined)
     if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
@@ -228,7 +228,7 @@ export class OperationsOracle {
     this.#evict()
   }
 
-  /** Never lowers; returns where the consumer stands. */
+  /** Never lowers the cursor; returns its position. */
   advanceCursor(consumer: CursorConsumer, cursor: number): Verdict & { readonly cursor?: number } {
     if (this.owner === 'retired') return ownerRetired
     this.#note(cursor > this.cursors[consumer])
@@ -243,15 +243,15 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** What is under way has become durable: it shows, in order, and everything visible survives from here on. */
+  /** Ends in progress become durable: they become visible in order, and everything visible survives from now on. */
   commit(): void {
     const ended = this.#show()
     for (const end of ended) this.#endBelow(end)
-    // What follows from them is written behind them.
+    // The ends that follow from them are written after them.
     if (this.staged.length > 0) this.commit()
   }
 
-  /** What is under way survives, but its process will never know: no watch or wait learns of it. */
+  /** Ends in progress become durable, but the process dies before it knows: no watch or wait is notified. */
   commitUnseen(): void {
     const { watches, waits } = this
     this.watches = []
@@ -264,14 +264,16 @@ export class OperationsOracle {
     this.waits = waits
   }
 
-  /** What is under way was lost: no end shows, what showed already stays. */
+  /** Ends in progress are lost: they never become visible; what was visible stays. */
   discard(): void {
     this.lastSequence = (this.staged[0]?.sequence ?? this.lastSequence + 1) - 1
     this.staged = []
     this.isWriting = false
   }
 
-  /** The journal took everything that showed and had been taken back: it was reopened, or closed as it should be. */
+  /**
+   * The journal has everything that is visible, including changes it had reverted: it was reopened, or closed properly.
+   */
   caughtUp(): void {
     this.persist()
     this.#hasNotes = false
@@ -282,7 +284,7 @@ export class OperationsOracle {
     this.#durable = this.#copy()
   }
 
-  /** The process died and came back (O-115, O-126). */
+  /** The process died and another recovered its state (O-115, O-126). */
   recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
     const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
     const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
@@ -329,14 +331,17 @@ export class OperationsOracle {
     return structuredClone({ operations, feed, cursors, lost, tracedSequence })
   }
 
-  /** A change that shows already is handed to the journal. */
+  /** Hands a change that is already visible to the journal. */
   #note(isWritten: boolean): void {
     if (!this.isDurable) return
     this.isWriting ||= isWritten
     this.#hasNotes ||= isWritten
   }
 
-  /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
+  /**
+   * Hands ends to the journal as one group. Only ends of capacity slots with nothing ahead of them need not wait for
+   * it.
+   */
   #submit(ends: readonly StagedEnd[]): void {
     this.#groups += 1
     for (const end of ends) end.group = this.#groups
@@ -346,7 +351,7 @@ export class OperationsOracle {
     if (!this.isWriting) this.commit()
   }
 
-  /** What is under way shows, in order, and everything visible is durable. */
+  /** Ends in progress become visible in order, and everything visible becomes durable. */
   #show(): StagedEnd[] {
     const ended = this.staged.splice(0)
     for (const group of new Set(ended.map((end) => end.group))) {
@@ -373,7 +378,7 @@ export class OperationsOracle {
     )
   }
 
-  /** What was lost below one that runs again, in the order of registration. */
+  /** Lost operations below one that runs again, in the order of registration. */
   #lostBelow(id: OperationId): OracleLost[] {
     const below = new Set<OperationId | undefined>([id])
     const isBelow = ({ operation }: OracleLost): boolean => below.has(aboveOf(operation))
@@ -391,7 +396,7 @@ export class OperationsOracle {
     return operation
   }
 
-  /** O-23: the first match wins. */
+  /** O-23: the first matching rule applies. */
   #refusal(action: OperationAction, id: OperationId): Verdict | undefined {
     if (this.owner === 'retired') return ownerRetired
     const operation = this.find(id)
@@ -452,7 +457,7 @@ export class OperationsOracle {
     return this.pendingWaits.some(({ members }) => members.includes(id))
   }
 
-  /** O-57, O-97: all but the newest ends go, members of active waits when these are over. */
+  /** O-57, O-97: evicts all but the newest ends; members of active waits are dropped when the waits are over. */
   #evict(): void {
     const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
     for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)
@@ -464,7 +469,7 @@ export class OperationsOracle {
   }
 }
 
-/** As it comes back: what it had reported and whether its peer was there is not known any more. */
+/** The operation as it is recovered: its progress count and peer readiness are unknown. */
 function asRevived(operation: OracleOperation): OracleOperation {
   const status = operation.status === 'provisioning' ? operation.status : 'running'
   return { ...operation, status, peerReady: false, progressCount: 0 }

@@ -8,14 +8,14 @@ export function terminateOwnerStep(): OperationsStep {
     run: (oracle, driver) => {
       const { isWriting: leans } = oracle
       const verdict = oracle.terminateOwner('owner left')
-      // Ends that others started count: the owner has not ended before they are durable.
+      // Ends started by other calls count: the owner has not ended before they are durable.
       const isStaged = oracle.staged.length > 0
       driver.expect(name, driver.call('terminateOwner', 'owner left'), { verdict, leans, isStaged })
     },
   }
 }
 
-/** Nothing new may start. */
+/** Refuses new operations from now on. */
 export function drainStep(): OperationsStep {
   const name = 'drain the owner'
   return {
@@ -28,14 +28,14 @@ export function drainStep(): OperationsStep {
   }
 }
 
-/** Ends what runs and fences the rest off; for a system whose calls are waited for. */
+/** Terminates the running operations and refuses every later change; for a system whose calls are awaited. */
 export function retireOwnerStep(): OperationsStep {
   const name = 'retire the owner'
   return {
     name,
     isPossible: ({ owner }) => owner !== 'retired',
     run: (oracle, driver) => {
-      // Who stands in line finds it closed.
+      // Queued operations find the owner closed.
       oracle.owner = 'draining'
       const verdict = oracle.terminateOwner('owner gone')
       oracle.owner = 'retired'

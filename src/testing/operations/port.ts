@@ -16,13 +16,13 @@ import type {
 import type { Awaitable } from '../awaitable.js'
 import type { Reported } from '../comparison.js'
 
-/** An operation as a system under test shows it: whatever it says has to be right. */
+/** An operation as reported by a system under test; every field that it reports must be right. */
 export type ReportedOperation = Reported<OperationSnapshot> & {
   readonly id: OperationId
   readonly status: OperationStatus
 }
 
-/** A completion as a system under test shows it. */
+/** A completion as reported by a system under test. */
 export type ReportedCompletion = Reported<CompletionEntry> & { readonly operationId: OperationId }
 
 /** The completions of a system under test, from the first. */
@@ -30,7 +30,7 @@ export interface ReportedFeed {
   since(cursor: number): Awaitable<{ readonly entries: readonly ReportedCompletion[]; readonly watermark?: number }>
 }
 
-/** What a system under test shows differently from a registry. */
+/** Reads that a system under test may answer with less than a registry does. */
 interface Reads {
   snapshot(id: OperationId): Awaitable<ReportedOperation | undefined>
   listOperations(): Awaitable<readonly ReportedOperation[]>
@@ -41,7 +41,7 @@ interface Reads {
   readonly lost: Awaitable<readonly Pick<LostOperation, 'id' | 'status'>[]>
 }
 
-/** The members of a registry, whose answers may come at once or as promises. */
+/** The members of a registry, with answers given at once or as promises. */
 type Answers = {
   readonly [Name in Exclude<keyof OperationsSystem, keyof Reads>]: OperationsSystem[Name] extends (
     ...given: infer Given
@@ -51,25 +51,31 @@ type Answers = {
 }
 
 /**
- * What a system that is tested offers of {@link OperationsSystem}: as much of it as there is, every answer at once or as a
- * promise. A registry is one; write one over HTTP, over a wrapped runtime or over another store. What it lacks is not
- * tried. What it refuses is an error whose `code` is the one the registry would give.
+ * The part of {@link OperationsSystem} that a system under test offers, with every answer given at once or as a
+ * promise. A registry is one; write your own over HTTP, over a wrapped runtime or over another store. Missing methods
+ * are not tested. A refusal is an error with the `code` that the registry would give.
  */
 export interface OperationsPort extends Partial<Answers>, Partial<Reads> {
-  /** Registers and starts in one, for systems that do both, as `session.run` does. Its id is always a fresh one. */
+  /**
+   * Registers and starts an operation in one call, for systems that do both, as `session.run` does. Its id is always a
+   * new one.
+   */
   run?(spec: OperationSpec): Awaitable<void>
   /**
-   * Runs an operation once there is room for it, in line until then. Answers with its outcome when it has ended, and refuses
-   * when it never begins. Its id is always a fresh one.
+   * Runs an operation once there is room for it, and queues it until then. Answers with its outcome when it has ended,
+   * and rejects if it never begins. Its id is always a new one.
    */
   queue?(spec: OperationSpec): Awaitable<Reported<OperationOutcome>>
-  /** Who stands in line, in the order in which they came. */
+  /** The queued operations, in order of arrival. */
   queued?(): Awaitable<readonly OperationId[]>
-  /** Takes one that was run by `queue` out of the line: `cancelled_in_line`, and `already_ended` from then on. */
+  /**
+   * Removes an operation that was run by `queue` from the queue: answers `cancelled_in_line`, and `already_ended` from
+   * then on.
+   */
   cancelQueued?(id: OperationId): Awaitable<string>
-  /** Waits until all have ended, of which some may be in line, and acknowledges that. */
+  /** Waits until all of these operations have ended, some of which may be queued, and acknowledges the obligation. */
   waitForQueued?(turnId: TurnId, ids: readonly OperationId[]): Awaitable<Reported<WaitAllResult>>
 }
 
-/** Name of a method of a port. */
+/** The name of a method of a port. */
 export type OperationsMethod = Exclude<keyof OperationsPort, 'epochId' | 'lost'>

@@ -7,16 +7,16 @@ import type {
   TurnId,
 } from '../../../machines/operation-vocabulary.js'
 
-/** What the oracle expects of one call: that it is taken, or refused with this code and data. */
+/** The expected result of a call: accepted, or refused with this code and data. */
 export type Verdict = { readonly refused?: undefined } | Refusal
 
-/** A refusal: its code, and its data where these matter. */
+/** A refusal: its code, and its data if these matter. */
 export interface Refusal {
   readonly refused: string
   readonly data?: object
 }
 
-/** One operation as the oracle keeps it. */
+/** One operation in the oracle. */
 export interface OracleOperation {
   readonly id: OperationId
   readonly kind: OperationKind
@@ -30,13 +30,13 @@ export interface OracleOperation {
   progressCount: number
   outcome: OperationOutcome | undefined
   sequence: number | undefined
-  /** True once retention has evicted it; an active wait may keep it a while longer. */
+  /** True once retention has evicted it; an active wait may keep it longer. */
   isEvicted: boolean
-  /** True once the end of one above it is durable, which its own process has not lived to follow. */
+  /** True once the end of an operation above it is durable, if the process died before this one could be ended. */
   isOwedAnEnd: boolean
 }
 
-/** One row of the completion feed as the oracle keeps it. */
+/** One row of the completion feed in the oracle. */
 export interface OracleFeedRow {
   readonly seq: number
   readonly operationId: OperationId
@@ -45,14 +45,14 @@ export interface OracleFeedRow {
   readonly outcome: OperationOutcome
 }
 
-/** A watch and how it should stand. */
+/** A watch and its expected state. */
 export interface OracleWatch {
   readonly operationId: OperationId
   state: 'pending' | 'resolved' | 'abandoned' | 'closed'
   outcome: OperationOutcome | undefined
 }
 
-/** A wait-all and how it should stand. */
+/** A wait and its expected state. */
 export interface OracleWait {
   readonly turnId: TurnId
   readonly members: readonly OperationId[]
@@ -64,37 +64,37 @@ export interface OracleWait {
 export interface OracleLost {
   readonly id: OperationId
   readonly status: 'provisioning' | 'running'
-  /** As it comes back when an end is owed to it. */
+  /** The recovered operation, if it has to be ended because of one above it. */
   readonly operation: OracleOperation
 }
 
-/** An operation that runs once there is room, and how its outcome should stand. */
+/** An operation that runs once there is room, and the expected state of its outcome. */
 export interface OracleLineRun {
   readonly id: OperationId
   state: 'queued' | 'begun' | 'ended' | 'refused' | 'closed'
   outcome: OperationOutcome | undefined
-  /** Why it never began. */
+  /** The reason why it never started. */
   refusal: Refusal | undefined
 }
 
-/** A wait for what may be in line. */
+/** A wait for operations that may be queued. */
 export interface OracleLineWait {
   readonly turnId: TurnId
   readonly members: readonly OperationId[]
-  /** Those that were in line when it was asked for. */
+  /** The operations that were queued when the wait was requested. */
   readonly inLine: readonly OracleLineRun[]
-  /** The wait of the registry, once all have begun. */
+  /** The wait of the registry, once all members have started. */
   begun: OracleWait | undefined
   refusal: Refusal | undefined
-  /** The session was over before it began. */
+  /** True if the session closed before the wait began. */
   isClosed: boolean
 }
 
-/** How many operations may run and wait in line, and how many ended ones are kept. */
+/** Limits on running and queued operations, and on retained ended ones. */
 export interface OracleLimits {
   readonly maxConcurrent?: number
   readonly maxCompleted: number
-  /** What becomes of one that is run and does not fit now. Default `refuse`. */
+  /** What happens to an operation for which there is no room. Default `refuse`. */
   readonly whenFull?: 'refuse' | 'queue'
   readonly maxQueued?: number
 }

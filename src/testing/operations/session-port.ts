@@ -9,7 +9,7 @@ import type { OracleLimits } from './rows.js'
 
 const name = 'model'
 
-/** The port of a session: all that its registry can do, and its line. */
+/** The port of a session: everything that its registry and its queue can do. */
 export function sessionPort(session: Pick<Session, 'operations' | 'run' | 'waitAll' | 'view'>): OperationsPort {
   const handles = new Map<OperationId, OperationHandle>()
   const line: OperationsPort = {
@@ -30,14 +30,14 @@ export function sessionPort(session: Pick<Session, 'operations' | 'run' | 'waitA
   return Object.defineProperties(line, whole)
 }
 
-/** Work that goes on until somebody else has ended the operation. */
+/** Work that runs until its operation has been ended otherwise. */
 function untilOver({ signal }: { readonly signal: AbortSignal }): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
 
-/** A session over a journal in memory, which survives a crash: for a search over a runtime of stateward itself. */
+/** A session on a journal in memory that survives a crash, to test a runtime of stateward itself. */
 export async function openSession(limits: OracleLimits): Promise<OperationsUnderTest> {
   const store = createMemoryJournal()
   const clock = new SimulatedClock()
@@ -54,7 +54,7 @@ export async function openSession(limits: OracleLimits): Promise<OperationsUnder
     crash: async () => {
       store.crash()
       session.dispose()
-      // The dead process cannot write any more; closing it only ends its timers.
+      // The dead process can no longer write; closing it only stops its timers.
       await runtime.close({ policy: 'terminate' }).catch(() => {})
       return open()
     },

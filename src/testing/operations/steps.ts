@@ -1,4 +1,4 @@
-/** Everything that histories are made of. */
+/** All steps of histories. */
 export * from './call-steps.js'
 export * from './choices.js'
 export * from './line-steps.js'

@@ -1,14 +1,14 @@
-/** The tables of O-18, O-25, O-26, O-27, written out once more so that the oracle owes the product nothing. */
+/** The tables of O-18, O-25, O-26 and O-27, written a second time so that the oracle does not depend on the product. */
 
 import type { OperationAction, OperationKind, OperationStatus } from '../../../machines/operation-vocabulary.js'
 
-/** Statuses in which an operation still runs. */
+/** Statuses of an operation that has not ended. */
 export const live: readonly string[] = ['provisioning', 'running', 'retiring']
 
-/** Statuses that are never left again. */
+/** Final statuses. */
 export const terminal: readonly string[] = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated']
 
-/** O-27, O-26. */
+/** The public result of each status (O-26, O-27). */
 export const publicResults: Readonly<Record<OperationStatus, string>> = {
   provisioning: 'running',
   running: 'running',
@@ -21,7 +21,7 @@ export const publicResults: Readonly<Record<OperationStatus, string>> = {
   retired: 'cancelled',
 }
 
-/** O-25: statuses in which repeating the action is a success. */
+/** O-25: the statuses in which repeating an action counts as success. */
 export const repeats: Readonly<Partial<Record<OperationAction, readonly string[]>>> = {
   start: ['running'],
   retire_requested: ['retiring', ...terminal],
@@ -33,7 +33,7 @@ export const repeats: Readonly<Partial<Record<OperationAction, readonly string[]
 
 type TransitionTable = Readonly<Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>>>
 
-/** The table of legality (O-18); a missing cell is a refusal. */
+/** The legal transitions (O-18); a missing cell is a refusal. */
 export const transitions: TransitionTable = {
   provisioning: {
     start: 'running',
@@ -69,7 +69,7 @@ export const transitions: TransitionTable = {
   terminated: {},
 }
 
-/** How a refused action is called (O-11). */
+/** The names of refused actions (O-11). */
 export const labels: Readonly<Record<OperationAction, string>> = {
   start: 'provisioning_succeeded',
   fail: 'fail_operation',
@@ -83,5 +83,5 @@ export const labels: Readonly<Record<OperationAction, string>> = {
   terminate: 'terminate_owner',
 }
 
-/** Capacity slots leave no trace (O-27). */
+/** Capacity slots are not journalled (O-27). */
 export const isTraceless = (kind: OperationKind): boolean => kind === 'background_tool_capacity_slot'

@@ -33,7 +33,7 @@ export function abandonWatchStep(): OperationsStep {
   }
 }
 
-/** Waits for operations, which may be unknown or named twice; one of two turns does. */
+/** Waits for operations, which may be unknown or named twice, in one of two turns. */
 export function waitAllStep(operations: readonly Choice[], isOtherTurn = false): OperationsStep {
   const names = operations.map((operation) => operation.name).join(', ')
   const name = `wait for [${names}]${isOtherTurn ? ' in another turn' : ''}`
@@ -49,7 +49,7 @@ export function waitAllStep(operations: readonly Choice[], isOtherTurn = false):
   }
 }
 
-/** A signal that has aborted already must not activate the barrier. */
+/** Waits with a signal that has already aborted, which must not activate the barrier. */
 export function abortedWaitStep(operation: Choice): OperationsStep {
   const name = `wait for ${operation.name} with an aborted signal`
   return {
@@ -62,7 +62,7 @@ export function abortedWaitStep(operation: Choice): OperationsStep {
   }
 }
 
-/** Gives up the newest wait, satisfied or not; one that the line has begun is nobody's to give up. */
+/** Gives up the newest wait, satisfied or not. A wait that the queue has begun cannot be given up. */
 export function giveUpWaitStep(): OperationsStep {
   return {
     name: 'give up the newest wait',

@@ -31,7 +31,7 @@ const outputs: readonly AwaitOutput[] = [
 
 const statuses = ['completed', 'failed', 'cancelled', 'abandoned'] as const
 
-/** How processes end, and that they end once. */
+/** Tests of how processes end, and that they end once. */
 export const endsPart: SuitePart = (test) => {
   test('P-30: a completion is one event, the end, and what was waited for is over', async ({ store }) => {
     for (const [index, output] of outputs.entries()) {
@@ -141,7 +141,7 @@ export const endsPart: SuitePart = (test) => {
     const [event] = await store.eventsAfter('p', 0)
     const payload = event?.payload as { readonly authority: unknown } | undefined
     assert.deepEqual(payload?.authority, { type: 'lease', fencing_token: 1 })
-    // The fence goes on.
+    // The fencing token continues to increase.
     assert.equal((await acquire(store, 'p', owner('other'))).fencingToken, 2)
   })
 
@@ -372,7 +372,7 @@ export const endsPart: SuitePart = (test) => {
     const cleared = await store.clearWait('p')
     assert.equal(cleared.wait, undefined)
     assert.deepEqual(await store.clearWait('p'), cleared)
-    // An execution that begins again comes by a wait that is over.
+    // An execution that starts again passes a wait that is over.
     assert.equal((await store.setWait('p', wait)).wait, undefined)
     const events = await store.eventsAfter('p', 0)
     assert.deepEqual(
@@ -403,7 +403,7 @@ export const endsPart: SuitePart = (test) => {
     ]
     for (const call of calls) await refused(call(), 'process.lease_superseded', 'missing or expired')
     assert.deepEqual(await everythingOf(store, 'p'), before)
-    // Each part of a lease catches a case that the others miss.
+    // Each field of a lease catches a case that the others miss.
     const forged = [
       { ...lease, leaseToken: 'x' },
       { ...lease, owner: owner('other', '2') },

@@ -20,7 +20,7 @@ const note = (payload: AppendRequest['payload'], key?: string): AppendRequest =>
   ...(key !== undefined && { replay: { key } }),
 })
 
-/** Appending, replaying, reading and waking. */
+/** Tests of appending, replaying, reading and waking. */
 export const eventsPart: SuitePart = (test) => {
   test('P-21: the first event is 1, and those of a process go on without gaps', async ({ store }) => {
     await store.registerProcess(external('p'))
@@ -204,7 +204,7 @@ export const eventsPart: SuitePart = (test) => {
       assert.deepEqual((await append('p', 'when', { urgent }))?.input, { urgent })
     assert.equal(await append('p', 'present', { a: 1 }), undefined)
     assert.deepEqual((await append('p', 'present', { 'a/b': null }))?.input, [1])
-    // What was put in is never taken for a name.
+    // Inserted text is never treated as a placeholder.
     assert.equal((await append('p', 'template', { name: '{state}' }))?.input, '{state} is {"done":true}, {unknown}')
     await refused(append('p', 'template', {}), 'process.event_payload_invalid', '/name')
     const [one, other] = [await append('p', 'const', 1), await append('q', 'const', 2)]

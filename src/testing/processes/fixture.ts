@@ -11,41 +11,47 @@ import type {
   RecoveryDisposition,
 } from '../../processes/index.js'
 
-/** A store under test, empty at first. */
+/** A process store under test, empty at first. */
 export interface ProcessStoreFixture {
   readonly store: ProcessStore
-  /** Lets so many milliseconds pass by the clock of the store. */
+  /** Advances the clock of the store. */
   advance(milliseconds: number): Promise<void> | void
-  /** The store takes whoever holds this lease to be dead from now on. */
+  /** Makes the store consider the holder of this lease dead from now on. */
   declareDead(lease: ProcessLease): void
-  /** Another store on what this one holds, which is closed; left out for one whose contents go with it. */
+  /**
+   * Opens another store on the contents of this one, which is closed. Leave it out if the contents do not outlive the
+   * store.
+   */
   reopen?(): Promise<ProcessStore>
-  /** Makes the stored state of a process that has ended one that runs, its log as it is; left out where that cannot be. */
+  /**
+   * Sets the stored state of an ended process back to running, without changing its log. Leave it out if that is
+   * impossible.
+   */
   leaveBehind?(processId: string): Promise<void>
-  /** Takes the store away once its test is over. */
+  /** Removes the store after its test. */
   dispose?(): Promise<void>
 }
 
-/** Defines one test on a store of its own. */
+/** Defines one test with its own store. */
 export type DefineTest = (behaviour: string, run: (fixture: ProcessStoreFixture) => Promise<void>) => void
 
 /** A part of the suite. */
 export type SuitePart = (test: DefineTest) => void
 
-/** What a registration of the suite says beside its id. */
+/** The fields of a registration besides its id. */
 export type RegistrationParts = Partial<Omit<ProcessRegistration, 'id'>>
 
-/** An event type without semantics that takes any payload. */
+/** An event type without semantics that accepts any payload. */
 export function plainType(name: string): ProcessEventType {
   return { name, payloadSchema: {}, semantics: {} }
 }
 
-/** An event type that wakes the target with its whole payload. */
+/** An event type that wakes the target with the whole payload. */
 export function wakeType(name: string): ProcessEventType {
   return { name, payloadSchema: {}, semantics: { wake: { input: { type: 'payload' } } } }
 }
 
-/** A process that is owned outside. */
+/** A process that is owned externally. */
 export function external(id: string, parts: RegistrationParts = {}): ProcessRegistration {
   return {
     id,
@@ -71,22 +77,22 @@ export function engine(
   })
 }
 
-/** An incarnation of an owner. */
+/** A lease owner in one incarnation. */
 export function owner(ownerId: string, incarnationId = '1'): LeaseOwner {
   return { ownerId, incarnationId }
 }
 
-/** The session of this name. */
+/** The session with this id. */
 export function session(sessionId: string, agentFrameId?: string) {
   return { sessionId, ...(agentFrameId !== undefined && { agentFrameId }) }
 }
 
-/** The output of a process that went well. */
+/** The output of a successful process. */
 export function success(value: JsonValue) {
   return { type: 'success', value } as const
 }
 
-/** The output of a process that was given up on request. */
+/** The output of a process that was abandoned on request. */
 export const abandonedOnRequest = {
   type: 'abandoned',
   evidence: { writer: 'reconciled_request', epochMs: 7 },
@@ -102,13 +108,13 @@ export async function acquire(
   return leaseIn(await store.claimLease(processId, claimant, ttlMs))
 }
 
-/** The lease that was acquired. */
+/** The acquired lease. */
 export function leaseIn(outcome: ClaimOutcome): ProcessLease {
   assert.equal(outcome.outcome, 'acquired')
   return outcome.lease
 }
 
-/** Expects a refusal by its code, and gives back its data. */
+/** Expects a refusal with this code, and returns its data. */
 export async function refused(call: Promise<unknown>, code: string, text = ''): Promise<Record<string, unknown>> {
   const [settled] = await Promise.allSettled([call])
   assert.equal(settled?.status, 'rejected', `expected ${code}`)
@@ -119,12 +125,12 @@ export async function refused(call: Promise<unknown>, code: string, text = ''): 
   return reason.data as Record<string, unknown>
 }
 
-/** The ids of records. */
+/** The ids of the records. */
 export function idsOf(records: readonly { readonly id: string }[]): string[] {
   return records.map(({ id }) => id)
 }
 
-/** Everything that a store answers about one process, to tell that nothing has changed. */
+/** Everything that a store answers about one process, to check that nothing has changed. */
 export async function everythingOf(store: ProcessStore, processId: string): Promise<unknown> {
   return {
     record: await store.getProcess(processId),

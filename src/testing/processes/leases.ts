@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { acquire, engine, external, leaseIn, owner, refused, session, success, type SuitePart } from './fixture.js'
 
-/** Who may work on what, and who may address it. */
+/** Tests of leases, and of who may address a process. */
 export const leasesPart: SuitePart = (test) => {
   test('P-40: a live lease keeps others out, and its own incarnation enters again', async ({ store, advance }) => {
     await store.registerProcess(engine('p'))
@@ -90,7 +90,7 @@ export const leasesPart: SuitePart = (test) => {
     assert.ok(renewed.expiresAtMs > lease.expiresAtMs)
     await advance(60_001)
     assert.equal((await store.claimLease('p', owner('other'), 1000)).outcome, 'busy')
-    // The lease of before is the same one.
+    // It is still the same lease.
     await store.renewLease(lease, 600_000)
   })
 

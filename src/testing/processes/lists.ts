@@ -21,7 +21,7 @@ const signalWait = (ordinal: number, sinceMs = 1) =>
     kind: { type: 'signal', name: 'go', eventType: 'signal.go', key: `process:p:signal.go:${ordinal}`, ordinal },
   }) as const
 
-/** Listing, following changes, what is to be done, and pruning. */
+/** Tests of listing, following changes, pending work, and pruning. */
 export const listsPart: SuitePart = (test) => {
   test('P-60: lists are ordered by the bytes of ids', async ({ store }) => {
     const ids = ['b', 'B', 'a-1', 'a1', 'a', '~', '0', 'A b', 'aa']
@@ -75,7 +75,7 @@ export const listsPart: SuitePart = (test) => {
     const { ids } = await scan(store, 2, first.next)
     assert.deepEqual(ids, ['f', 'g', 'j'])
     assert.deepEqual((await scan(store, 2)).ids, ['a', 'b', 'd', 'f', 'g', 'j', 'z'])
-    // What is left out takes no place on the page.
+    // Excluded processes take no place on the page.
     assert.deepEqual(idsOf((await store.listWork(3, undefined, new Set(['a', 'd', 'x']))).records), ['b', 'f', 'g'])
     for (const cursor of ['x', 'embedded:', 'embedded:[1,2]', 'embedded:{}', 1]) {
       await refused(store.listWork(2, cursor as WorkCursor), 'process.cursor_invalid')
@@ -104,7 +104,7 @@ export const listsPart: SuitePart = (test) => {
     assert.deepEqual(await work(), ['p', 'r'])
     await store.clearWait('q')
     assert.deepEqual(await work(), ['p', 'q', 'r'])
-    // The signal was there before.
+    // The signal had arrived before.
     await store.setWait('q', signalWait(1))
     assert.deepEqual(await work(), ['p', 'r'])
     await store.clearWait('p')
@@ -186,7 +186,7 @@ export const listsPart: SuitePart = (test) => {
         else if (wasDone) return
         wasDone = isDone
         cursor = next
-        // Lets the writers have their turn.
+        // Lets the writers run.
         await new Promise((resolve) => setImmediate(resolve))
       }
     }
@@ -214,7 +214,7 @@ export const listsPart: SuitePart = (test) => {
     const { record } = await store.completeProcess('young', success(1))
     const live = await store.getProcess('live')
     const options = { watermark: noProjector }
-    // The cutoff is strict.
+    // The cutoff is exclusive.
     const report = await store.pruneTerminal(record.updatedAtMs, options)
     assert.deepEqual(report, { prunedProcesses: 1, prunedEvents: 2 })
     assert.deepEqual(await store.pruneTerminal(record.updatedAtMs, options), { prunedProcesses: 0, prunedEvents: 0 })
@@ -287,7 +287,7 @@ export const listsPart: SuitePart = (test) => {
     await store.appendEvent('waking', { eventType: 'done', payload: 1 })
     await store.completeProcess('waking', success(1))
     assert.equal(await prune({ watermark: noProjector }), 0)
-    // Nobody is left who could be woken.
+    // Nothing is left that could be woken.
     await store.deleteSessionProcessState('s')
     assert.equal(await prune({ watermark: noProjector }), 1)
     await refused(store.pruneTerminal(1, { watermark: upTo('x') }), 'process.cursor_invalid')
@@ -333,7 +333,7 @@ export const listsPart: SuitePart = (test) => {
     assert.equal((await store.getTerminal('b')).state, 'pruned')
     assert.equal(await store.compactTombstones(0, { watermark: noProjector }), 0)
     assert.equal(await store.compactTombstones(Number.POSITIVE_INFINITY, { watermark: noProjector }), 2)
-    // No number is given out twice: a cursor of before is still one.
+    // No number is used twice: an earlier cursor stays valid.
     await store.registerProcess(external('d'))
     const [later] = await store.processesChangedSince(after, 10)
     assert.deepEqual(later.map(idOfChange), ['d'])
@@ -409,7 +409,7 @@ async function checkFold(store: ProcessStore, processId: string): Promise<void> 
   }
 }
 
-/** Filters that ask for one thing, and for two. */
+/** Filters with one condition, and with two. */
 function filtersOf(at: readonly number[]): ProcessListFilter[] {
   const single: ProcessListFilter[] = [
     ...(['running', 'completed', 'failed', 'cancelled', 'abandoned', 'any'] as const).map((status) => ({ status })),
@@ -427,7 +427,7 @@ function filtersOf(at: readonly number[]): ProcessListFilter[] {
   return single.flatMap((one) => single.map((other) => ({ status: 'any' as const, ...one, ...other })))
 }
 
-/** What a filter asks for, said once more. */
+/** The meaning of a filter, written a second time. */
 function isAsked(filter: ProcessListFilter, record: ProcessRecord): boolean {
   const { identity, provenance } = record
   const { originator, causedBy } = provenance

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { storeMethods } from '../../processes/index.js'
 import { engine, external, idsOf, plainType, refused, session, success, type SuitePart } from './fixture.js'
 
-/** Registering, reading and listing. */
+/** Tests of registering, reading and listing. */
 export const registrationPart: SuitePart = (test) => {
   test('says what it is, and how durable', async ({ store }) => {
     const missing = storeMethods.filter((name) => typeof store[name] !== 'function')
@@ -198,7 +198,7 @@ export const registrationPart: SuitePart = (test) => {
     const list = [1]
     const registration = external('p', { input: { type: 'external', metadata: { list } } })
     const record = await store.registerProcess(registration)
-    // What was handed in is a copy.
+    // The store keeps a copy of what was passed in.
     list.push(2)
     const payload = { deep: { value: 1 } }
     const { event } = await store.appendEvent('p', { eventType: 'note', payload })

@@ -5,10 +5,13 @@ import type { TasksPort } from './port.js'
 import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 
-/** What a port says of one run. */
+/** A run as reported by a port. */
 type ReportedRun = Awaited<ReturnType<NonNullable<TasksPort['run']>>>
 
-/** Rejects with an `AssertionError` unless all that the port can be asked is answered as the oracle says. */
+/**
+ * Compares everything that can be read through the port with the oracle. Rejects with an `AssertionError` if they
+ * differ.
+ */
 export async function assertTasksAgreement(
   port: TasksPort,
   oracle: OracleState,

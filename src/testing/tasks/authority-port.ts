@@ -5,14 +5,14 @@ import { SimulatedClock } from '../simulated-clock.js'
 import type { TasksUnderTest } from './check.js'
 import type { TasksSystem } from './port.js'
 
-/** An authority, as far as it is needed. */
+/** The needed part of a task authority. */
 interface Authority extends Pick<TaskMutations, 'submit'> {
   readonly projection: TaskProjection
 }
 
 /**
- * The port of an authority, or of the authority of `runtime.tasks`. Register no handler meanwhile: dispatch submits
- * commands of its own, which no model can know.
+ * The port of a task authority, or of that of `runtime.tasks`. Register no handler while using it: dispatch submits its
+ * own commands, which the model cannot know.
  */
 export function tasksPort(of: Authority | Pick<Tasks, 'authority'>): TasksSystem {
   const authority: Authority = 'authority' in of ? of.authority : of
@@ -38,12 +38,13 @@ export function tasksPort(of: Authority | Pick<Tasks, 'authority'>): TasksSystem
   }
 }
 
-/** The tasks of a runtime over a journal in memory, which survives a crash: for a search over stateward itself. */
+/** The tasks of a runtime on a journal in memory that survives a crash, to test stateward itself. */
 export async function openTasks(): Promise<TasksUnderTest> {
   const store = createMemoryJournal()
   let runtime: Runtime
   const open = async (): Promise<TasksSystem> => {
-    // Of its own accord nothing happens: what retention does is no command of the model.
+    // The simulated clock never advances, so that nothing happens by itself: the commands of retention are not part of
+    // the model.
     runtime = await createRuntime({ store, clock: new SimulatedClock() })
     return tasksPort(runtime.tasks)
   }
@@ -52,7 +53,7 @@ export async function openTasks(): Promise<TasksUnderTest> {
     flush: () => runtime.flush(),
     crash: async () => {
       store.crash()
-      // The dead process cannot write any more; closing it only ends its timers.
+      // The dead process can no longer write; closing it only stops its timers.
       await runtime.close({ policy: 'terminate' }).catch(() => {})
       return open()
     },

@@ -10,17 +10,23 @@ import { commandOf, intentSteps, type Intent } from './intents.js'
 import { TasksOracle } from './oracle.js'
 import type { TasksPort } from './port.js'
 
-/** A system at the beginning of a history: no command has been taken. */
+/** A system at the beginning of a history: no command has been submitted. */
 export interface TasksUnderTest {
   readonly port: TasksPort
-  /** Resolves once all that was answered is durable; called before a crash. Absent where every answer says so. */
+  /**
+   * Resolves once everything that was answered is durable; called before a crash. Leave it out if every answer implies
+   * that.
+   */
   flush?(): Awaitable<void>
-  /** Lets the process die and another take over what was durable; gives the port of the other. Absent: no crashes. */
+  /**
+   * Lets the process die and another take over what was durable; returns the port of the new one. Without it there are
+   * no crashes.
+   */
   crash?(): Awaitable<TasksPort>
   close?(): Awaitable<void>
 }
 
-/** What is tested, and how. */
+/** Options of {@link checkTasksModel}. */
 export interface TasksModelOptions extends ModelSearch {
   /** Opens a fresh system for each history. */
   readonly open: () => Awaitable<TasksUnderTest>
@@ -39,12 +45,12 @@ interface OpenTasks {
 type Step = ModelStep<TasksOracle, OpenTasks>
 
 /**
- * Searches for a history of commands after which your system and an independent model of the authority disagree: about
- * what is refused and with which code, or about anything that can be read. `numRuns` and `maxSteps` default to 50
- * histories of up to 120 commands.
+ * Searches for a history of commands after which your system and an independent model of the task authority disagree:
+ * about refusals and their codes, or about anything that can be read. `numRuns` and `maxSteps` default to 50 histories
+ * of up to 120 commands.
  *
- * Give it the fast-check module. Rejects with fast-check's report, which names the seed and the shortest history found;
- * its cause is a {@link ModelError}.
+ * Pass in the fast-check module. Rejects with fast-check's report, which contains the seed and the shortest history
+ * found; its cause is a {@link ModelError}.
  */
 export async function checkTasksModel(fc: typeof fastCheck, options: TasksModelOptions): Promise<void> {
   const { open, commands, comparison = 'reported', numRuns = 50, maxSteps = 120 } = options
@@ -68,7 +74,7 @@ export async function checkTasksModel(fc: typeof fastCheck, options: TasksModelO
   await searchHistories(fc, model, { ...options, numRuns, maxSteps })
 }
 
-/** Submits what an intent means where things stand. */
+/** Submits the command that an intent stands for in the current state. */
 function commandStep(intent: Intent, commands: readonly CommandType[] | undefined): Step {
   return {
     name: `${intent.type} ${intent.isSensible ? '' : 'or not '}${intent.dice.join(' ')}`,
@@ -85,7 +91,7 @@ function commandStep(intent: Intent, commands: readonly CommandType[] | undefine
   }
 }
 
-/** The process dies when everything is durable, and another takes over. */
+/** The process dies once everything is durable, and another takes over. */
 const crashStep: Step = {
   name: 'crash',
   run: async (_, driver) => {
@@ -94,7 +100,10 @@ const crashStep: Step = {
   },
 }
 
-/** What a system answers to a command: the code that it refuses it with, or its place in their order if it names one. */
+/**
+ * Submits a command and returns the answer: the code of a refusal, or the sequence of the command if the system reports
+ * one.
+ */
 async function submitTo(
   port: TasksPort,
   command: TaskCommand,

@@ -2,14 +2,15 @@ import type { CommandOf, TaskCommand } from '../../tasks/public.js'
 import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
 
-/** True for a command that is no composite. */
+/** True for a command that is not a composite. */
 export function isOneMove(command: TaskCommand): command is PlainCommand {
   return command.type !== 'attempt_begin' && command.type !== 'attempt_end'
 }
 
 /**
- * The moves of a command, one after another, each worked out where the ones before it have led: a command that is one move
- * is itself. A composite is refused as the first of its moves is, and then changes nothing.
+ * The moves of a command, in order; each is computed from the state that the previous ones have led to. A command that
+ * is not a composite is its own only move. A composite is refused with the refusal of its first refused move, and then
+ * changes nothing.
  */
 export function* movesOf(state: OracleState, command: TaskCommand): Iterable<PlainCommand> {
   if (isOneMove(command)) yield command

@@ -3,7 +3,7 @@ import type { OracleBudget, OracleDurableWait, OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isFinal } from './tables.js'
 
-/** What a command that was taken changes. */
+/** Applies an accepted command. */
 export function applyTo(state: OracleState, command: PlainCommand): void {
   const run = 'runId' in command && command.runId !== undefined ? state.runs.get(command.runId) : undefined
   switch (command.type) {
@@ -223,7 +223,7 @@ function freshRun(task: string): OracleRun {
   }
 }
 
-/** A run enters a state, and leaves behind what does not belong there. */
+/** Moves a run into a state, and clears what does not belong there. */
 function enter(run: OracleRun | undefined, state: string): void {
   if (run === undefined) return
   run.state = state
@@ -237,7 +237,7 @@ function closeAttempt(run: OracleRun): void {
   run.isWaiting = false
 }
 
-/** A run whose wait has ended does something again. */
+/** Ends a wait; its run is no longer only waiting. */
 function endWait(run: OracleRun | undefined, wait: OracleDurableWait | undefined, end: string): void {
   if (run === undefined || wait === undefined) return
   wait.end = end

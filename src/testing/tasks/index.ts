@@ -1,4 +1,4 @@
-/** Models of tasks, for a system of yours that keeps them. */
+/** A model of tasks, to test a system of yours that keeps them. */
 export { assertTasksAgreement } from './agreement.js'
 export { openTasks, tasksPort } from './authority-port.js'
 export { checkTasksModel, type TasksModelOptions, type TasksUnderTest } from './check.js'

@@ -19,15 +19,15 @@ import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
 import { isFinal } from './tables.js'
 
-/** Ways on: towards the end of some run, and from failed tasks to those that do them again or come after them. */
+/** Intents that move on: some run towards its end, or from a failed task to a retry or to a task that follows it. */
 type Way = 'advance' | 'retry' | 'follow'
 
-/** Raw numbers that are turned into a command once it is known what would make sense. */
+/** Random numbers that are turned into a command once the state is known. */
 export interface Intent {
   readonly type: TaskCommand['type'] | Way
-  /** Picks ids, amounts and states. */
+  /** Selects ids, amounts and states. */
   readonly dice: readonly number[]
-  /** Whether to aim at something legal; otherwise the dice decide alone. */
+  /** Whether to aim for a legal command; otherwise the dice alone decide. */
   readonly isSensible: boolean
 }
 
@@ -82,13 +82,13 @@ const weights: readonly (readonly [TaskCommand['type'] | Way, number])[] = [
   ['attempt_end', 14],
 ]
 
-/** What the ways lead to, sooner or later. */
+/** The command to which each of these intents leads in the end. */
 const commandBehind: Readonly<Partial<Record<string, CommandType>>> = {
   retry: 'task_create',
   follow: 'dependency_declare',
 }
 
-/** Intents, as often as what they lead to should come up; only towards these commands, all by default. */
+/** Weighted intents that lead to these commands; by default to all. */
 export function intentSteps(
   fc: typeof fastCheck,
   commands?: readonly CommandType[],
@@ -105,14 +105,14 @@ export function intentSteps(
   ])
 }
 
-/** Keys that tasks are submitted under. */
+/** The keys of submitted tasks. */
 export const taskKeys = ['k0', 'k1'] as const
 
-/** What budgets are given for. */
+/** The dimensions of budgets. */
 export const dimensions = ['token', 'time:ms'] as const
 
 const [token, time] = [budgetDimension('token'), budgetDimension('time:ms')]
-/** Where an end of an attempt leads. */
+/** The run states that the end of an attempt leads to. */
 const endStates = ['completed', 'failed', 'retry_wait', 'suspended'] as const
 const next: Readonly<Record<string, readonly RunState[]>> = {
   scheduled: ['ready'],
@@ -123,7 +123,7 @@ const next: Readonly<Record<string, readonly RunState[]>> = {
   suspended: ['ready', 'cancelled'],
 }
 
-/** The next step of some run towards an end, or a task and a run to begin with. */
+/** The command that moves some run one step towards its end, or one that creates a task or a run first. */
 function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): PlainCommand {
   if (oracle.tasks.size < 2) {
     return {
@@ -161,7 +161,7 @@ function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly n
   return { type: 'run_state_transition', ...ofRun, previousState, newState: choices[e % choices.length] ?? 'ready' }
 }
 
-/** The command an intent means in a given state. */
+/** The command that an intent stands for in this state. */
 export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): TaskCommand {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = dice
   const atMs = 100 + a * 10 + b
@@ -259,7 +259,7 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       return { type, taskId: task, ...policy, dropped, runs, atMs }
     }
     case 'tasks_forget': {
-      // With luck what is below it goes first.
+      // If sensible, the tasks below are forgotten first.
       const below = [...oracle.tasks].filter(([, { parent }]) => parent === task).map(([id]) => id as TaskId)
       return { type, taskIds: isSensible ? [...below, task] : [task, taskId((c % 4) + 1)], ...until, atMs }
     }
@@ -363,14 +363,16 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
   }
 }
 
-/** The first task that never was. */
+/** The first task id that was never used. */
 function freeTask(oracle: OracleState): TaskId {
   let number = 1
   while (oracle.tasks.has(taskId(number)) || oracle.tombstones.has(taskId(number))) number += 1
   return taskId(number)
 }
 
-/** The next step of the only run of a task towards its failure, or a task with one run. */
+/**
+ * The command that moves the only run of a task one step towards failure, or one that creates a task or a run first.
+ */
 function towardsFailure(oracle: OracleState, atMs: number): PlainCommand {
   const [id, run] =
     [...oracle.runs].find(
@@ -394,14 +396,14 @@ function towardsFailure(oracle: OracleState, atMs: number): PlainCommand {
   return { type: 'run_state_transition', ...ofRun, previousState: run.state as RunState, newState }
 }
 
-/** Tasks that have failed, another one first each time. */
+/** The failed tasks, rotated so that each time another one is first. */
 function failedOf(oracle: OracleState, first: number): readonly TaskId[] {
   const failedOnes = [...oracle.tasks.keys()].filter((id) => oracle.phase(id) === 'failed') as TaskId[]
   const place = first % Math.max(1, failedOnes.length)
   return [...failedOnes.slice(place), ...failedOnes.slice(0, place)]
 }
 
-/** The key of a new task, and the failed one that it does again: with luck the key is that of the other. */
+/** The key of a new task, and the failed task that it retries; sometimes the key is that of the failed task. */
 function namesOf(
   [, b = 0, c = 0, d = 0, e = 0]: readonly number[],
   isSensible: boolean,
@@ -416,7 +418,7 @@ function namesOf(
   }
 }
 
-/** Claims a run and starts an attempt; with luck one that is ready, and with an amount set aside. */
+/** Claims a run and starts an attempt; sometimes a run that is ready, with a reservation. */
 function beginOf(
   [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
   isSensible: boolean,
@@ -442,7 +444,7 @@ function beginOf(
   }
 }
 
-/** Ends an attempt with all that follows; with luck one that is under way. */
+/** Ends an attempt together with everything that follows; sometimes one that is running. */
 function endOf(
   [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
   isSensible: boolean,

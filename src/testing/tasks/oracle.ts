@@ -5,12 +5,12 @@ import { refusalOf } from './refusals.js'
 import { OracleState } from './state.js'
 
 /**
- * An independent model of the authority over tasks, written from docs/spec/tasks.md: what
- * every command is refused with, or what it changes. Nothing is shared with the product but the names of types; whatever
- * it says that the authority does not do is a bug of one of the two.
+ * An independent model of the task authority, written from docs/spec/tasks.md: why a command is refused, or what it
+ * changes. It shares nothing with the product but the names of types. Any difference from the authority is a bug in one
+ * of the two.
  */
 export class TasksOracle extends OracleState {
-  /** The refusal's code; without one the command has been applied. */
+  /** Submits a command. Returns the code of the refusal, or `undefined` if the command was applied. */
   submit(command: TaskCommand): string | undefined {
     const refusal = isOneMove(command) ? refusalOf(this, command) : this.#refusalOfMoves(command)
     if (refusal !== undefined) return refusal
@@ -19,7 +19,7 @@ export class TasksOracle extends OracleState {
     return undefined
   }
 
-  /** Tried out on a copy, so that a refusal leaves nothing of the moves before it. */
+  /** Tries the command on a copy first, so that a refusal of one move leaves no trace of the earlier ones. */
   #refusalOfMoves(command: TaskCommand): string | undefined {
     const trial = this.copy()
     trial.sequence += 1

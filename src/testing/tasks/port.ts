@@ -2,10 +2,10 @@ import type { MutationOutcome, TaskCommand, TaskProjection } from '../../tasks/p
 import type { Awaitable } from '../awaitable.js'
 import type { Reported } from '../comparison.js'
 
-/** Commands that are one move each. Composites do the same in one go: see {@link movesOf}. */
+/** Commands that are a single move. Composites make several moves at once: see {@link movesOf}. */
 export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin' | 'attempt_end' }>
 
-/** What the model reads, beside the commands that it submits. */
+/** The reads that the model compares. */
 type TasksReads = Pick<
   TaskProjection,
   | 'latestSequence'
@@ -22,12 +22,12 @@ type TasksReads = Pick<
   | 'ledger'
 >
 
-/** The interface of the authority: one way to change what must run, and what can be read of it. */
+/** The interface of the task authority: one method that changes it, and the reads. */
 export interface TasksSystem extends TasksReads {
   submit(command: TaskCommand): Promise<MutationOutcome>
 }
 
-/** The members that read, whose answers may come at once or as promises, and may leave parts out. */
+/** The reads, with answers given at once or as promises; parts may be left out. */
 type Answers = {
   readonly [Name in keyof TasksReads]?: TasksReads[Name] extends (...given: infer Given) => infer Answer
     ? (...given: Given) => Awaitable<ReportedAnswer<Answer>>
@@ -41,10 +41,10 @@ type ReportedAnswer<Answer> = Answer extends string
     : Reported<Answer>
 
 /**
- * What a system that is tested offers of {@link TasksSystem}: commands, and as much as there is to read, every answer at
- * once or as a promise. What it refuses is an error whose `code` is the one the authority would give.
+ * The part of {@link TasksSystem} that a system under test offers: commands, and any of the reads, with every answer
+ * given at once or as a promise. A refusal is an error with the `code` that the authority would give.
  */
 export interface TasksPort extends Answers {
-  /** Takes a command or rejects; what it resolves with may name the place of the command in their order. */
+  /** Carries out a command or rejects. The resolved value may contain the sequence of the command. */
   submit(command: TaskCommand): Awaitable<Reported<Pick<MutationOutcome, 'sequence'>> | void>
 }

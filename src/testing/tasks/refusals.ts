@@ -4,7 +4,7 @@ import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isEdge, isFinal } from './tables.js'
 
-/** The code that a command is refused with, if it is: the first that applies. */
+/** The code with which a command is refused, if it is; the first rule that applies. */
 export function refusalOf(state: OracleState, command: PlainCommand): string | undefined {
   switch (command.type) {
     case 'task_create': {
@@ -239,25 +239,28 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
   }
 }
 
-/** A token must be that of the lease, and a held lease asks for it. */
+/** Checks a fencing token: it must be that of the lease, and is required while a lease is held. */
 function fence({ lease }: OracleRun, token: number | undefined, isRequired: boolean): string | undefined {
   if (token !== undefined) return token === lease?.token ? undefined : 'fencing_token_superseded'
   return isRequired && lease !== undefined ? 'fencing_token_required' : undefined
 }
 
-/** What keeps a worker from speaking for a run: there is none, or it is another. */
+/** Why a worker cannot act on a run: the run has no attempt, or the worker's token is missing or superseded. */
 function unworked(run: OracleRun, token: number | undefined): string | undefined {
   return run.attempt === undefined ? 'no_active_attempt' : fence(run, token, true)
 }
 
-/** What keeps a run from leaving its state. */
+/** Why a run cannot leave its state. */
 function leaving(run: OracleRun, to: string): string | undefined {
   if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
   const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
   return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
 }
 
-/** A retry is of a failed task that was not retried, and takes over its key; any other key must be free. */
+/**
+ * Checks the key and `retryOf` of a new task. A retry must be of a failed task that was not retried yet, and may take
+ * over its key; any other key must be free.
+ */
 function refusalOfNames(state: OracleState, { key, retryOf }: TaskSpec): string | undefined {
   if (retryOf !== undefined) {
     if (!state.tasks.has(retryOf)) return absence(state, retryOf)
@@ -274,7 +277,7 @@ function refusalOfChild(state: OracleState, parentTaskId: string): string | unde
   return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
 }
 
-/** Why nothing can be said of a task that is not there. */
+/** The code for a task that does not exist. */
 function absence(state: OracleState, taskId: string): string {
   return state.tombstones.has(taskId) ? 'no_longer_retained' : 'unknown_task'
 }

@@ -1,39 +1,39 @@
-/** A task as the oracle keeps it. */
+/** A task in the oracle. */
 export interface OracleTask {
   readonly parent: string | undefined
   isCancelled: boolean
   readonly isRepeating: boolean
-  /** How the runs ended that were forgotten while it stayed. */
+  /** The final states of its runs that were forgotten. */
   readonly forgotten: string[]
-  /** The failed task that it does again. */
+  /** The failed task that this one retries. */
   readonly retryOf: string | undefined
-  /** 0 without a parent. */
+  /** 0 if it has no parent. */
   readonly depth: number
   readonly createdAtMs: number
 }
 
-/** A run as the oracle keeps it. */
+/** A run in the oracle. */
 export interface OracleRun {
   readonly task: string
   state: string
   attempt: string | undefined
   attempts: string[]
-  /** When its first attempt began. */
+  /** When its first attempt started, in epoch milliseconds. */
   startedAtMs: number | undefined
-  /** All that its attempt does is wait. */
+  /** Whether its attempt is only waiting. */
   isWaiting: boolean
-  /** Keys of steps that are done. */
+  /** Keys of the finished steps. */
   readonly steps: Set<string>
-  /** By key, in the order in which they were begun. */
+  /** By key, in the order in which they began. */
   readonly waits: Map<string, OracleDurableWait>
   lease: { owner: string; expiresAtMs: number; token: number } | undefined
   history: string[]
 }
 
-/** A wait as the oracle keeps it. */
+/** A wait in the oracle. */
 export interface OracleDurableWait {
   readonly type: string
-  /** Of a question. */
+  /** The name of a question. */
   readonly name: string | undefined
   readonly isLimited: boolean
   /** Sequence of the command that began it. */
@@ -41,14 +41,14 @@ export interface OracleDurableWait {
   end: string | undefined
 }
 
-/** What one task may spend of one dimension, as the oracle keeps it. */
+/** The budget of one task for one dimension in the oracle. */
 export interface OracleBudget {
   limit: number
   consumed: number
   reserved: number
 }
 
-/** A subscription as the oracle keeps it. */
+/** A subscription in the oracle. */
 export interface OracleSubscription {
   readonly task: string
   readonly rearm: boolean
@@ -57,12 +57,12 @@ export interface OracleSubscription {
   pending: number
 }
 
-/** An amount that is set aside, as the oracle keeps it. */
+/** A reservation in the oracle. */
 export interface OracleReservation {
   readonly task: string
   readonly run: string | undefined
   readonly dimension: string
   readonly amount: number
-  /** The budgets that it was set aside on. */
+  /** The budgets from which it is reserved. */
   readonly charged: readonly OracleBudget[]
 }

@@ -8,66 +8,69 @@ import type {
 } from './rows.js'
 import { isFinal } from './tables.js'
 
-/** What the oracle knows of all tasks: mutable maps and no other structure, everything recomputed. */
+/** The oracle's state of all tasks: plain mutable maps, everything else is recomputed. */
 export class OracleState {
-  /** Commands taken so far. */
+  /** Number of commands applied so far. */
   sequence = 0
   /** Since when the engine is paused. */
   paused: { at: number } | undefined
   readonly tasks = new Map<string, OracleTask>()
-  /** Tasks that were forgotten and are still known to have been there. */
+  /** Forgotten tasks that are still known to have existed. */
   readonly tombstones = new Set<string>()
   readonly runs = new Map<string, OracleRun>()
-  /** Tasks that must have completed before a task. */
+  /** For each task, the tasks that must complete before it. */
   readonly prerequisites = new Map<string, Set<string>>()
-  /** Tasks that must have ended before a task, however. */
+  /** For each task, the tasks that must end before it, in any state. */
   readonly followed = new Map<string, Set<string>>()
-  /** The task that has a key, forgotten or not: of a task and its retries the last. */
+  /** The task that has a key, forgotten or not; of a task and its retries, the last one. */
   readonly keys = new Map<string, string>()
-  /** The task that does a failed one again, by that one. */
+  /** The retry of each failed task. */
   readonly retries = new Map<string, string>()
-  /** Budgets of exactly one task, by dimension. */
+  /** The own budgets of each task, by dimension. */
   readonly budgets = new Map<string, Map<string, OracleBudget>>()
   /** Open reservations, oldest first. */
   readonly reservations = new Map<string, OracleReservation>()
-  /** Answers that nobody has asked for, by task and name. */
+  /** Answers that arrived before their question, by task and name. */
   readonly early = new Set<string>()
   readonly subscriptions = new Map<string, OracleSubscription>()
   readonly actors = new Set<string>()
   readonly tenants = new Set<string>()
-  /** Entries of the ledger, in their order. */
+  /** Entries of the ledger, in order. */
   readonly entries: string[] = []
 
-  /** A copy that shares nothing. */
+  /** Returns a deep copy. */
   copy(): OracleState {
     return Object.assign(new OracleState(), structuredClone(Object.fromEntries(Object.entries(this))))
   }
 
-  /** Runs of a task, in the order of their creation. */
+  /** The runs of a task, in order of creation. */
   runsOf(task: string): OracleRun[] {
     return [...this.runs.values()].filter((run) => run.task === task)
   }
 
-  /** The oldest open question of this name, among runs that have not ended. */
+  /** The oldest open question with this name, among runs that have not ended. */
   askedOf(task: string, name: string): OracleDurableWait | undefined {
     return this.#questionsOf(task, name).find(({ end }) => end === undefined)
   }
 
-  /** Whether a run that has not ended was answered under this name. */
+  /** Whether a run that has not ended received an answer under this name. */
   isAnswered(task: string, name: string): boolean {
     return this.#questionsOf(task, name).some(({ end }) => end === 'answered')
   }
 
-  /** The budgets a task spends from. */
+  /** The budgets from which a task spends. */
   budgetsFor(task: string | undefined, dimension: string): OracleBudget[] {
     if (task === undefined) return []
     const own = this.budgets.get(task)?.get(dimension)
     return [...(own === undefined ? [] : [own]), ...this.budgetsFor(this.tasks.get(task)?.parent, dimension)]
   }
 
-  /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */
+  /**
+   * Whether the prerequisites of a task let it run. What counts is that they have completed, not that they could run
+   * (T-92).
+   */
   gate(task: string): string {
-    // What was forgotten has ended.
+    // Forgotten tasks have ended.
     const known = (ids: Iterable<string> = []) =>
       [...ids].filter((id) => this.tasks.has(id)).map((id) => this.phase(id))
     const needed = known(this.prerequisites.get(task))
@@ -75,7 +78,7 @@ export class OracleState {
     return [...needed, ...known(this.followed.get(task))].includes('open') ? 'waiting' : 'open'
   }
 
-  /** What has become of a task: its runs that were forgotten count. */
+  /** The phase of a task, in which forgotten runs count too. */
   phase(task: string): 'open' | 'completed' | 'failed' | 'cancelled' {
     const { isCancelled = false, forgotten = [] } = this.tasks.get(task) ?? {}
     const states = [...forgotten, ...this.runsOf(task).map(({ state }) => state)]
@@ -84,12 +87,15 @@ export class OracleState {
     return states.includes('failed') ? 'failed' : 'cancelled'
   }
 
-  /** Whether a task can change no more. */
+  /** Whether a task can no longer change. */
   hasEnded(task: string): boolean {
     return this.phase(task) !== 'open'
   }
 
-  /** Whether something that has not ended refers to a task, or is below it. */
+  /**
+   * Whether the task is still needed: by a task below it, by one above it that has not ended, by one that waits for it,
+   * or by a reservation.
+   */
   isUsed(task: string): boolean {
     for (let above = this.tasks.get(task)?.parent; above !== undefined; above = this.tasks.get(above)?.parent) {
       if (!this.hasEnded(above) && !this.isLeftBehind(above, task)) return true
@@ -100,7 +106,10 @@ export class OracleState {
     return [...this.reservations.values()].some((reservation) => reservation.task === task)
   }
 
-  /** Whether a task is below a repeating one, all of whose runs at work have begun after it was made. */
+  /**
+   * Whether the task is below a repeating one and was created before the start of every open run of that task that has
+   * started.
+   */
   isLeftBehind(above: string, task: string): boolean {
     let below = task
     while (this.tasks.get(below)?.parent !== above) below = this.tasks.get(below)?.parent ?? above
@@ -122,7 +131,7 @@ export class OracleState {
     return asked.sort((one, other) => one.begunAt - other.begunAt)
   }
 
-  /** Whether a task waits for another, over any number of steps. */
+  /** Whether a task waits for another, directly or indirectly. */
   needs(task: string, goal: string): boolean {
     const waitedFor = [...(this.prerequisites.get(task) ?? []), ...(this.followed.get(task) ?? [])]
     return task === goal || waitedFor.some((next) => this.needs(next, goal))

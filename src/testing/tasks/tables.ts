@@ -1,6 +1,6 @@
-/** The tables of the life of a run, written out once more so that the oracle owes the product nothing. */
+/** The transitions of a run, written a second time so that the oracle does not depend on the product. */
 
-/** The states that each state may be followed by; a state without a row is final. */
+/** The states that can follow each state; a state without an entry is final. */
 const edges: Readonly<Record<string, string>> = {
   scheduled: 'ready cancelled',
   ready: 'leased cancelled',
@@ -13,5 +13,5 @@ const edges: Readonly<Record<string, string>> = {
 /** Whether a run may go from one state to the other. */
 export const isEdge = (from: string, to: string): boolean => edges[from]?.split(' ').includes(to) ?? false
 
-/** Whether nothing leads on from a state. */
+/** Whether a state is final. */
 export const isFinal = (state: string): boolean => edges[state] === undefined

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 const fileName = 'input'
 
 /**
- * The standard input of a child: a file of its own in the directory, which is empty. It is there before the child is, so that a child
- * which has thrown its environment away is known by it also when its supervisor was killed before it could note which process
- * the child is.
+ * The standard input of a child: an empty file of its own in the directory. The file is created before the child is
+ * started. A child that has cleared its environment can therefore be found by its input, even if its supervisor was
+ * killed before it could record the child's process id.
  */
 export class ChildInput implements Disposable {
   /** Open for reading. */
@@ -23,7 +23,7 @@ export class ChildInput implements Disposable {
   }
 }
 
-/** The path of the input of a child, by which its processes are known; `undefined` where there is none. */
+/** The path of a child's input, by which its processes are recognised; `undefined` if there is none. */
 export function childInputPath(directory: string): string | undefined {
   try {
     return realpathSync(join(directory, fileName))

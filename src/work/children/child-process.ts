@@ -10,7 +10,7 @@ import { LineSplitter, OutputTail } from './output-lines.js'
 import { isGateFailure, spawnBehindGate, type GatedChild } from './start-gate.js'
 import { guardGroup, signalGroup } from './process-group.js'
 
-/** Bytes of a child's last output that its report keeps. */
+/** Bytes of a child's last output that are kept for its report. */
 export const outputTailBytes = 8192
 /** Milliseconds between asking a child to end and killing it. */
 export const defaultGraceMs = 5000
@@ -18,51 +18,51 @@ export const defaultGraceMs = 5000
 /** Where a line of output came from. */
 export type OutputStream = 'stdout' | 'stderr'
 
-/** What a running child is tied to. */
+/** Options of running a child process. */
 export interface ChildProcessOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Asks the child to end: SIGTERM, and SIGKILL when the grace has passed. */
+  /** Asks the child to end: SIGTERM, then SIGKILL once the grace period has passed. */
   readonly retiring?: AbortSignal
-  /** A file, open for reading, that is its standard input; by default it has none. */
+  /** A file descriptor, open for reading, for its standard input. Default none. */
   readonly input?: number
-  /** The same, but a child that was asked before is killed at once. */
+  /** Asks the child to end like `retiring`, but kills it at once if it has been asked before. */
   readonly signal?: AbortSignal
-  /** Milliseconds between SIGTERM and SIGKILL. */
+  /** Milliseconds between SIGTERM and SIGKILL. Default 5,000. */
   readonly graceMs?: number
   /**
-   * Called with the process id, which is the id of its group too. What it puts on record is there before the program runs: see
-   * `spawnBehindGate`.
+   * Called with the process id, which is also the id of its group. What it records is stored before the program runs:
+   * see `spawnBehindGate`.
    */
   readonly onStarted?: (pid: number) => void
-  /** Called for every line of output that is not empty. */
+  /** Called for every non-empty line of output. */
   readonly onLine?: (line: string, stream: OutputStream) => void
-  /** Called with the output as it comes. Must not throw. */
+  /** Called with the output as it arrives. Must not throw. */
   readonly onOutput?: (bytes: Buffer, stream: OutputStream) => void
   /**
-   * Called once the child has ended and its group was killed, before the rest of its output is read: ends what has left
-   * the group, which may hold the pipes open.
+   * Called once the child has ended and its group has been killed, before the rest of its output is read. Ends
+   * processes that have left the group, which may keep the pipes open.
    */
   readonly onExited?: () => Promise<unknown>
 }
 
 /** How a child ended. */
 export interface ChildProcessReport {
-  /** `null` when a signal ended it. */
+  /** `null` if a signal ended it. */
   readonly exitCode: number | null
   readonly signal: NodeJS.Signals | null
-  /** It ran into its `timeoutMs`. */
+  /** It exceeded its `timeoutMs`. */
   readonly timedOut: boolean
-  /** It was asked to end by one of the abort signals. */
+  /** One of the abort signals asked it to end. */
   readonly interrupted: boolean
   readonly durationMs: number
   /** The last bytes of both streams, as text. */
   readonly outputTail: string
-  /** Bytes written to both streams. */
+  /** Number of bytes written to both streams. */
   readonly outputBytes: number
 }
 
-/** Raised with code `child_not_started` when the system could not start the program. */
+/** Thrown with code `child_not_started` if the system could not start the program. */
 export class ChildNotStartedError extends StatewardError<
   'child_not_started',
   { readonly command: string; readonly cwd: string; readonly systemCode: string | undefined }
@@ -71,7 +71,7 @@ export class ChildNotStartedError extends StatewardError<
 
   constructor({ command, cwd }: ChildCommand, cause: unknown) {
     const { code: systemCode } = cause as NodeJS.ErrnoException
-    // The system says the same of a program and of a folder that is not there.
+    // The system reports a missing program and a missing folder with the same error.
     const missing = existsSync(cwd) ? 'no such program' : `no such folder: ${cwd}`
     const reason = systemCode === 'ENOENT' ? missing : messageOf(cause)
     super('child_not_started', `cannot start ${command}: ${reason}`, { command, cwd, systemCode }, { cause })
@@ -79,11 +79,11 @@ export class ChildNotStartedError extends StatewardError<
 }
 
 /**
- * Runs a program as the leader of a process group of its own, and settles only once it has really
- * ended and its output has been read. Whatever it leaves running in its group is killed with its end;
- * the group does not outlive this process either, unless that is killed.
+ * Runs a program as the leader of its own process group. Settles only once it has really ended and its output has
+ * been read. Processes that it leaves in its group are killed when it ends. The group does not outlive this process
+ * either, unless this process is killed.
  *
- * Raises `child_not_started`, the reason of an already aborted `signal`, and what `onStarted` throws.
+ * Throws `child_not_started`, the reason of a `signal` that is aborted already, and what `onStarted` throws.
  */
 export async function runChildProcess(call: ChildCommand, options: ChildProcessOptions): Promise<ChildProcessReport> {
   const { clock, onStarted, onExited } = options
@@ -132,7 +132,10 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
   }
 }
 
-/** A process that left the group may hold the pipes open for ever: they are read for the grace period, then let go. */
+/**
+ * A process that has left the group may keep the pipes open for ever. They are read for the grace period, then
+ * closed.
+ */
 async function releasePipes(
   child: GatedChild['child'],
   closed: Promise<unknown>,
@@ -174,7 +177,7 @@ function readOutput(child: GatedChild['child'], tail: OutputTail, { onLine, onOu
   }
 }
 
-/** Ends a running group: by its timeout or on request, gently first. */
+/** Ends a running group on timeout or on request, with SIGTERM first. */
 class Ending implements Disposable {
   readonly #group: number
   readonly #options: ChildProcessOptions

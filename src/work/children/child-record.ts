@@ -15,8 +15,8 @@ const fileName = 'child.json'
 const maxRecordBytes = 1024
 
 /**
- * Leaves in the directory which process the child is, for the case that its supervisor is killed: a child that has thrown
- * its environment away bears no mark.
+ * Records in the directory which process the child is, in case its supervisor is killed: a child that has cleared its
+ * environment has lost its mark.
  */
 export function writeChildRecord(directory: string, pid: number): void {
   const identity = identify(pid)
@@ -26,7 +26,7 @@ export function writeChildRecord(directory: string, pid: number): void {
   renameSync(`${path}.new`, path)
 }
 
-/** Which process the child was; `undefined` when nothing was left, or nothing that can be read. */
+/** The recorded process of the child; `undefined` if there is no record, or none that can be read. */
 export function readChildRecord(directory: string): ProcessIdentity | undefined {
   const path = join(directory, fileName)
   try {

@@ -7,19 +7,19 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 const endedSchema = v.strictObject({
   type: v.literal('ended'),
-  /** `null` when a signal ended it. */
+  /** `null` if a signal ended it. */
   exitCode: v.nullable(count),
   signal: v.nullable(v.string()),
-  /** It ran into its time limit. */
+  /** It exceeded its time limit. */
   timedOut: v.boolean(),
-  /** Why it was asked to end before, if it was: somebody said so, or its owner was gone. */
+  /** Why it was asked to end, if it was: by a request, or because its owner was gone. */
   interruptedBy: v.nullable(v.picklist(['request', 'owner_lost'])),
   durationMs: count,
   stdoutBytes: count,
   stderrBytes: count,
   /** The last bytes of both streams, as text. */
   outputTail: v.string(),
-  /** What kept its output from being written to its files. */
+  /** The error that prevented its output from being written to files, if any. */
   outputFailure: v.nullable(v.string()),
 })
 
@@ -27,19 +27,19 @@ const reportSchema = v.variant('type', [
   endedSchema,
   /** The system could not start the program. */
   v.strictObject({ type: v.literal('not_started'), systemCode: v.nullable(v.string()), message: v.string() }),
-  /** Its owner was gone before it said what to run. */
+  /** Its owner was gone before it sent a command. */
   v.strictObject({ type: v.literal('unasked') }),
 ])
 
-/** How a supervised child ended, as its supervisor leaves it for whoever comes. */
+/** The report that a supervisor leaves about the end of its child. */
 export type ExitReport = v.InferOutput<typeof reportSchema>
-/** The end of a child that had run. */
+/** The end of a child that has run. */
 export type EndedReport = v.InferOutput<typeof endedSchema>
 
 const fileName = 'exit.json'
 const maxReportBytes = 262_144
 
-/** Leaves the report in the directory, durable and whole. */
+/** Writes the report to the directory, durably and atomically. */
 export function writeExitReport(directory: string, report: ExitReport): void {
   const path = join(directory, fileName)
   const descriptor = openSync(`${path}.new`, 'w', 0o600)
@@ -52,7 +52,7 @@ export function writeExitReport(directory: string, report: ExitReport): void {
   renameSync(`${path}.new`, path)
 }
 
-/** The report that was left in the directory, if one was. Raises `invalid_input` for one that is none. */
+/** Reads the report in the directory, if there is one. Throws `invalid_input` if it cannot be decoded. */
 export function readExitReport(directory: string): ExitReport | undefined {
   const path = join(directory, fileName)
   let text: string

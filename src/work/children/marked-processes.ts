@@ -9,56 +9,59 @@ import {
 } from '../../base/process-status.js'
 
 /**
- * A variable by which a process and everything that it starts are known, in whatever group or session: an environment is
- * inherited.
+ * An environment variable by which a process and everything that it starts are recognised, in any group or session:
+ * environments are inherited.
  */
 export interface ProcessMark {
   readonly name: string
   readonly value: string
 }
 
-/** Which process it was: within one boot, pid and start time are never given twice. */
+/** Identifies a process. Within one boot, no two processes have the same pid and start time. */
 export interface ProcessIdentity {
   readonly pid: number
   readonly startTime: string
   readonly bootId: string
 }
 
-/** What to look for. */
+/** What to recognise processes by. */
 export interface ProcessTraces {
   readonly mark: ProcessMark
   readonly recorded?: ProcessIdentity
-  /** A file of their own that they were started to read from: its path without links. */
+  /** The real path of the file that is their standard input and nobody else's. */
   readonly input?: string
 }
 
-/** What became of processes that were to end. */
+/** The result of killing processes. */
 export interface KilledProcesses {
   /** How many were still running and have been killed. */
   readonly killed: number
-  /** Processes that may still run: killed without effect, or not to be told from a stranger on this system. */
+  /**
+   * Processes that may still run: they survived being killed, or cannot be told from unrelated processes on this
+   * system.
+   */
   readonly leftPids: readonly number[]
 }
 
-/** Milliseconds between looking whether killed processes have gone, and how often to look. */
+/** Milliseconds between checks whether killed processes are gone, and the number of checks. */
 const pollMs = 5
 const polls = 400
 
-/** Which process has this pid now; `undefined` when there is none, or the system does not tell. */
+/** The process with this pid; `undefined` if there is none or the system does not report it. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const [status, bootId] = [readProcessStatus(pid), readBootId()]
   return status === undefined || bootId === undefined ? undefined : { pid, startTime: status.startTime, bootId }
 }
 
-/** Whether this very process still runs, and not another one that got its pid. */
+/** Whether this very process still runs, and not another one with the same pid. */
 export function isStillRunning({ pid, startTime, bootId }: ProcessIdentity): boolean {
   const status = readProcessStatus(pid)
   return status !== undefined && !status.hasEnded && status.startTime === startTime && bootId === readBootId()
 }
 
 /**
- * The processes with this mark, identity or input, and whatever shares a group with one of them; never the group of the caller.
- * A process is told by its start time, its mark or its input, never by its pid alone.
+ * The processes with this mark, identity or input, and all members of their groups; never the caller's own group. A
+ * process is recognised by its start time, its mark or its input, never by its pid alone.
  */
 export function findProcesses({ mark, recorded, input }: ProcessTraces): ProcessStatus[] {
   const processes = listProcesses()
@@ -73,7 +76,10 @@ export function findProcesses({ mark, recorded, input }: ProcessTraces): Process
   return processes.filter(({ group }) => groups.has(group))
 }
 
-/** Kills them, again and again until none is left: they may start others meanwhile. Takes two seconds at most. */
+/**
+ * Kills the processes repeatedly until none is left, because they may start others meanwhile. Takes two seconds at
+ * most.
+ */
 export async function killProcesses(traces: ProcessTraces, clock: Clock): Promise<KilledProcesses> {
   const killed = new Set<number>()
   for (let poll = 0; poll < polls; poll += 1) {
@@ -93,7 +99,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch (error) {
-    // It ended by itself, or is not ours to kill; the next look tells which.
+    // It has ended by itself, or we may not kill it. The next check tells which.
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ESRCH' && code !== 'EPERM') throw error
   }

@@ -12,16 +12,16 @@ export function markOf(name: string): ProcessMark {
   return { name, value: '1' }
 }
 
-/** Sees to it that nothing of a command outlives this process. */
+/** Makes sure that no process of a command outlives this process. */
 export interface OrphanGuard extends Disposable {
-  /** Names the process that the command is, which may throw its environment away, and the mark with it. */
+  /** Reports the command's process. It may clear its environment and lose its mark. */
   started(pid: number): void
 }
 
 /**
- * Until disposed, makes sure that nothing with this mark outlives this process, even if that is killed: one small process
- * waits for its end. It is started with the first mark and stays; where its program is not found, in a service that is
- * bundled into one file, there is none.
+ * Makes sure, until disposed, that nothing with this mark outlives this process, even if this process is killed: one
+ * small process waits for its end. It is started with the first mark and stays. If its program is not found, as in a
+ * service that is bundled into one file, there is no such process.
  */
 export function guardMark({ name }: ProcessMark): OrphanGuard {
   tell(`+${name}\n`)
@@ -42,7 +42,7 @@ function tell(line: string): void {
 function start(): ChildProcess | undefined {
   if (!existsSync(program)) return undefined
   const { NODE_OPTIONS: _, ...env } = process.env
-  // In a session of its own: it has to outlive a kill of our whole group.
+  // In a session of its own: it must survive a kill of our whole process group.
   const child = spawn(process.execPath, [program], { env, detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
   const forget = (): void => {
     if (reaper === child) reaper = undefined

@@ -2,14 +2,14 @@ import { messageOf } from '../../base/errors.js'
 import type { OutputStream } from './child-process.js'
 import { SegmentWriter } from './output-segments.js'
 
-/** The files of both streams. A disk that is full is no reason to stop the child: the rest of its output is counted. */
+/** The files of both output streams. A full disk does not stop the child: the rest of its output is only counted. */
 export class OutputFiles implements Disposable {
-  /** Bytes of each stream so far, those that could not be kept included. */
+  /** Bytes of each stream so far, including those that could not be written. */
   readonly totals = { stdout: 0, stderr: 0 }
   readonly #writers: Readonly<Record<OutputStream, SegmentWriter>>
   #failure: string | null = null
 
-  /** Keeps at most `limitBytes` of each stream in a directory that is there. */
+  /** Keeps at most `limitBytes` of each stream. The directory must exist. */
   constructor(home: string, limitBytes: number) {
     this.#writers = {
       stdout: new SegmentWriter(home, 'stdout', limitBytes),
@@ -17,12 +17,12 @@ export class OutputFiles implements Disposable {
     }
   }
 
-  /** Why the output is kept no longer, if it is not. */
+  /** Why output is no longer written, or null. */
   get failure(): string | null {
     return this.#failure
   }
 
-  /** Never fails. */
+  /** Never throws. */
   write(bytes: Buffer, stream: OutputStream): void {
     this.totals[stream] += bytes.length
     if (this.#failure !== null) return

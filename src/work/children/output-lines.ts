@@ -1,9 +1,9 @@
 import { StringDecoder } from 'node:string_decoder'
 
-/** Longest line handed on, in UTF-16 code units; the rest of a longer one is left out. */
+/** Maximum length of a line, in UTF-16 units. The rest of a longer line is dropped. */
 export const maxLineLength = 4096
 
-/** Cuts a stream of bytes into lines without their ends (`\n`, `\r\n`, or a `\r` that redraws the line). */
+/** Splits a stream of bytes into lines without their ends (`\n`, `\r\n`, or a `\r` that redraws the line). */
 export class LineSplitter {
   readonly #onLine: (line: string) => void
   readonly #decoder = new StringDecoder('utf8')
@@ -13,12 +13,12 @@ export class LineSplitter {
     this.#onLine = onLine
   }
 
-  /** Takes the next bytes; complete lines are handed on at once. */
+  /** Adds bytes. Passes complete lines on at once. */
   push(bytes: Buffer): void {
     this.#take(this.#decoder.write(bytes))
   }
 
-  /** Hands on what follows the last line end, if anything. */
+  /** Passes on the text after the last line end, if any. */
   end(): void {
     this.#take(this.#decoder.end())
     this.#finishLine()
@@ -38,13 +38,13 @@ export class LineSplitter {
   }
 
   #finishLine(): void {
-    // Also passes over the nothing between the two halves of a `\r\n` that was cut in the middle.
+    // Also skips the empty line between the halves of a `\r\n` that was split between two chunks.
     if (this.#line !== '') this.#onLine(this.#line)
     this.#line = ''
   }
 }
 
-/** Keeps the last bytes of a stream, and counts them all. */
+/** Keeps the last bytes of a stream, and counts all of them. */
 export class OutputTail {
   readonly #limit: number
   #chunks: Buffer[] = []
@@ -56,7 +56,7 @@ export class OutputTail {
     this.#limit = limit
   }
 
-  /** Bytes seen so far. */
+  /** Number of bytes so far. */
   get total(): number {
     return this.#total
   }
@@ -68,7 +68,7 @@ export class OutputTail {
     if (this.#kept > 2 * this.#limit) this.#compact()
   }
 
-  /** What is kept, as text; never begins in the middle of a character. */
+  /** The kept bytes as text. Never begins in the middle of a character. */
   toString(): string {
     this.#compact()
     const [bytes = Buffer.alloc(0)] = this.#chunks
@@ -79,7 +79,7 @@ export class OutputTail {
 
   #compact(): void {
     const all = Buffer.concat(this.#chunks)
-    // A copy, so that the tail does not keep the large chunk alive that it was cut from.
+    // A copy, so that the tail does not keep the whole large chunk in memory.
     const last = Buffer.from(all.subarray(Math.max(0, all.length - this.#limit)))
     this.#chunks = [last]
     this.#kept = last.length

@@ -3,24 +3,23 @@ import { join } from 'node:path'
 import type { OutputStream } from './child-process.js'
 
 /**
- * The output of a child as bounded files: each stream is cut into segments of half its limit, named by the place in the
- * stream at which they begin, and the last two are kept. A place in the stream is a cursor that stays true whatever is
- * dropped.
+ * The output of a child as bounded files. Each stream is split into segments of half its limit, named by their offset
+ * in the stream, and the last two are kept. An offset in the stream is a cursor that stays valid whatever is dropped.
  */
 
 /** Part of the output of a child. */
 export interface OutputPart {
   readonly bytes: Buffer
-  /** Where the part begins: behind the cursor that was asked for when what lay between was dropped. */
+  /** Offset at which the part begins. It is beyond the requested cursor if the bytes in between have been dropped. */
   readonly from: number
-  /** Where the next part begins. */
+  /** Offset at which the next part begins. */
   readonly cursor: number
 }
 
-/** Bytes of a part unless told otherwise. */
+/** Default maximum of bytes of a part. */
 export const defaultPartBytes = 65_536
 
-/** Writes one stream of a child. */
+/** Writes one output stream of a child. */
 export class SegmentWriter implements Disposable {
   readonly #directory: string
   readonly #stream: OutputStream
@@ -29,19 +28,19 @@ export class SegmentWriter implements Disposable {
   #descriptor: number | undefined
   #written = 0
 
-  /** Keeps at most `limitBytes` of the stream in a directory that is there. */
+  /** Keeps at most `limitBytes` of the stream. The directory must exist. */
   constructor(directory: string, stream: OutputStream, limitBytes: number) {
     this.#directory = directory
     this.#stream = stream
     this.#segmentBytes = Math.max(1, Math.floor(limitBytes / 2))
   }
 
-  /** Bytes of the stream so far. */
+  /** Number of bytes of the stream so far. */
   get total(): number {
     return this.#written
   }
 
-  /** Raises what the file system fails with; nothing is written any more then. */
+  /** Throws errors of the file system. Nothing more is written after one. */
   write(bytes: Buffer): void {
     for (let done = 0; done < bytes.length; ) {
       const descriptor = this.#openSegment()
@@ -71,7 +70,7 @@ export class SegmentWriter implements Disposable {
   }
 }
 
-/** What a child has written from the cursor on, at most `maxBytes` of it; empty when there is nothing yet. */
+/** The output of a child from the cursor on, at most `maxBytes` of it; empty if there is none yet. */
 export function readOutput(
   directory: string,
   stream: OutputStream,
@@ -84,7 +83,7 @@ export function readOutput(
     const start = starts.findLast((one) => one <= from)
     if (start === undefined) return { bytes: Buffer.alloc(0), from: cursor, cursor }
     const bytes = readSegment(join(directory, nameOf(stream, start)), from - start, maxBytes)
-    // Dropped since it was listed: what is left begins further on.
+    // Dropped after it was listed. The remaining output begins further on.
     if (bytes === undefined) continue
     if (bytes.length === 0) return { bytes, from: cursor, cursor }
     return { bytes, from, cursor: from + bytes.length }

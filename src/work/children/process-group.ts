@@ -1,21 +1,26 @@
-/** Groups of processes led by a child of ours; a whole child is ended through its group. */
+/** Process groups led by our children. A child and everything in its group are ended together. */
 
 const guarded = new Set<number>()
 
-/** Sends a signal to every process of the group; false when nobody is left in it that may be signalled. */
+/**
+ * Sends a signal to every process of the group. Returns false if the group has no process left that may be signalled.
+ */
 export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-group, signal)
     return true
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Some systems answer EPERM where only ended, uncollected processes are left.
+    // Some systems answer EPERM if only ended, uncollected processes are left.
     if (code === 'ESRCH' || code === 'EPERM') return false
     throw error
   }
 }
 
-/** Until disposed, makes sure that the group does not outlive this process, however it exits short of being killed. */
+/**
+ * Makes sure, until disposed, that the group does not outlive this process, in whatever way this process exits except
+ * by being killed.
+ */
 export function guardGroup(group: number): Disposable {
   if (guarded.size === 0) process.on('exit', killGuarded)
   guarded.add(group)

@@ -9,8 +9,8 @@ import { isPidInUse } from '../../base/process-status.js'
 import { identify, killProcesses, type KilledProcesses } from './marked-processes.js'
 
 /**
- * Name of the variable by which every process of an operation is known. It is inherited, so it also
- * marks what the recorded process started, and what was started in the moment before it was recorded.
+ * The environment variable by which all processes of an operation are recognised. It is inherited, so it also marks
+ * what the recorded process has started, including what was started just before the record was written.
  */
 export const operationVariable = 'STATEWARD_OPERATION_ID'
 
@@ -18,32 +18,32 @@ const maxRecordBytes = 1024
 
 const recordSchema = v.strictObject({
   pid: v.pipe(v.number(), v.safeInteger(), v.minValue(2)),
-  /** Absent where the system does not tell. */
+  /** Absent if the system does not report it. */
   identity: v.nullable(v.strictObject({ startTime: v.string(), bootId: v.string() })),
 })
 
 type ProcessRecord = v.InferOutput<typeof recordSchema>
 
-/** The record of one operation's process; disposing it says that nothing of the process is left. */
+/** The record of one operation's process. Disposing it means that nothing of the process is left. */
 export interface OpenProcessRecord extends Disposable {
-  /** Adds which process it is. */
+  /** Records which process it is. */
   started(pid: number): void
 }
 
-/** What became of the recorded processes of one operation. */
+/** The result of killing the recorded processes of one operation. */
 export interface ReapedOperation extends KilledProcesses {
   readonly operationId: string
 }
 
 /**
- * Which process runs on behalf of which operation, one small file each, so that the next process can
- * end what a killed one left behind. Nothing is synced: the files only matter while the system stays
- * up, and an empty one is as good as an announcement.
+ * Records which process runs for which operation, in one small file each, so that after this process is killed the
+ * next one can end what it left behind. Nothing is synced: the files only matter while the system stays up, and an
+ * empty one still announces its operation.
  */
 export class ProcessRecords {
   readonly #directory: string
 
-  /** Creates the directory when it is missing. */
+  /** Creates the directory if it is missing. */
   constructor(directory: string) {
     this.#directory = directory
     makeDirectorySync(directory)
@@ -65,12 +65,11 @@ export class ProcessRecords {
   }
 
   /**
-   * Kills what still runs of recorded processes, with their groups; a record is forgotten once nothing
-   * is left of it. Only for a caller who knows that nobody else uses the directory. A process is taken
-   * for the operation's by its start time or by the operation's id in its environment, never by its
-   * pid alone.
+   * Kills recorded processes that still run, with their groups. A record is deleted once nothing of its process is
+   * left. The caller must know that no other process uses the directory. A process is recognised by its start time or
+   * by the operation's id in its environment, never by its pid alone.
    *
-   * Raises `invalid_input` for a record that is not one.
+   * Throws `invalid_input` for a record that cannot be decoded.
    */
   async reap(clock: Clock): Promise<ReapedOperation[]> {
     const reaped: ReapedOperation[] = []

@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * The file of a program that comes with the library and runs in a process of its own. Published code is bundled, so that
- * this module may stand anywhere below the folder that the programs lie in; it is looked for upwards from here.
+ * The file of a program that is shipped with the library and runs in its own process. Published code is bundled, so
+ * this module may be at any depth below the folder of the programs; they are searched for upwards from here.
  */
 export function programPath(name: 'supervisor' | 'reaper'): string {
   const here = fileURLToPath(import.meta.url)

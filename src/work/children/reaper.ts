@@ -1,7 +1,7 @@
 /**
- * The small program that ends the commands of a process which was killed: it is told on standard input which marks come
- * (`+NAME`, and `+NAME PID START_TIME BOOT_ID` once it is known which process bears it) and go (`-NAME`), and when that ends,
- * kills whatever is left of those that have not gone.
+ * A small program that ends the commands of a process that was killed. On standard input it is told which marks begin
+ * (`+NAME`, and `+NAME PID START_TIME BOOT_ID` once their process is known) and which end (`-NAME`). When its input
+ * ends, it kills whatever is left of marks that have not ended.
  */
 import { createInterface } from 'node:readline'
 import { systemClock } from '../../base/clock.js'

@@ -16,19 +16,19 @@ import { runChildProcess, type ChildProcessReport, type OutputStream } from './c
 import { killProcesses } from './marked-processes.js'
 import { guardMark, markOf } from './orphan-guard.js'
 
-/** How a command is run. */
+/** Options of running a command. */
 export interface RunCommandOptions {
-  /** Default the directory of this process. */
+  /** Default the working directory of this process. */
   readonly cwd?: string
-  /** The whole environment; default that of this process. */
+  /** The complete environment. Default that of this process. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
-  /** Asks the command to end, and rejects once nothing of it is left. */
+  /** Asks the command to end. The call then rejects once no process of it is left. */
   readonly signal?: AbortSignal
   /** Milliseconds after which it is asked to end. */
   readonly timeoutMs?: number
-  /** Milliseconds between asking it to end and killing it; default 5,000. */
+  /** Milliseconds between asking it to end and killing it. Default 5,000. */
   readonly graceMs?: number
-  /** Called for every line of output that is not empty. */
+  /** Called for every non-empty line of output. */
   readonly onLine?: (line: string, stream: OutputStream) => void
   readonly clock?: Clock
 }
@@ -47,13 +47,14 @@ const optionsOfCommand = optionsSchema<RunCommandOptions>({
 })
 
 /**
- * Runs a program for the code that awaits it, for instance a handler of a task with its signal. Resolves with how it
- * ended, whatever that is, once nothing of it is left: what it started is ended with it, in whatever session it runs.
+ * Runs a program and waits for it, for instance in the handler of a task with the task's signal. Resolves with how it
+ * ended, whatever the result, once no process of it is left: processes that it started are ended with it, in whatever
+ * session they run.
  *
  *     const { exitCode, outputTail } = await runCommand('git', ['fetch'], { cwd, signal })
  *
- * The command does not outlive this process, even if that is killed, as far as the system tells which processes there
- * are. What must go on, or must not be forgotten, is a process: see `systemProcess`.
+ * The command does not outlive this process, even if this process is killed, as far as the system reports processes.
+ * For work that must continue or must not be forgotten, use a process: see `systemProcess`.
  *
  * Rejects with `invalid_input`, with `child_not_started`, and with the reason of the signal.
  */

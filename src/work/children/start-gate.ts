@@ -4,38 +4,42 @@ import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import type { ChildCommand } from './child-command.js'
 
-/** A child that is there, and has yet to be let through to its program. */
+/** A child that has been started but still waits for its gate to be opened. */
 export interface GatedChild {
   readonly child: ChildProcessByStdio<null, Readable, Readable>
-  /** Lets it through. */
+  /** Lets the child run its program. */
   readonly open: () => void
   readonly isGated: boolean
 }
 
-/** How a child is started. */
+/** Options of starting a child. */
 interface StartOptions {
-  /** A file, open for reading, that is its standard input. */
+  /** A file descriptor, open for reading, for its standard input. */
   readonly input: number | 'ignore'
-  /** It is let through once it is on record. */
+  /** Whether the child must be recorded before its program may run. */
   readonly isRecorded: boolean
 }
 
-/** What the shell of the gate calls itself when it complains. */
+/** The name of the gate's shell in its error messages. */
 const gateName = 'stateward-start'
-/** Becomes the program, under the same process id, once it is told a line; ends when whoever could tell it is gone. */
+/**
+ * Replaces itself by the program, under the same process id, once it reads a line; ends if the process that could
+ * send one is gone.
+ */
 const gate = 'read -r go <&3 && exec "$@" 3<&-'
-/** Where programs are looked for when the environment does not say. */
+/** Where programs are searched if the environment has no `PATH`. */
 const defaultPath = '/usr/bin:/bin'
-/** Names of variables that every shell hands on. */
+/** Names of environment variables that every shell passes on. */
 const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
- * Starts a program as the leader of a group of its own; if it is to be put on record, behind a gate that {@link GatedChild.open}
- * opens. One that throws its environment away, and with it its mark, can be found again by what is on record alone, so nothing of it may run
- * before that is there: when we are killed in between, the gate has nobody who could open it, and ends.
+ * Starts a program as the leader of its own group. If it is to be recorded, it is started behind a gate that
+ * {@link GatedChild.open} opens. A program that clears its environment, and its mark with it, can only be found again by its
+ * record, so nothing of it may run before the record exists. If this process is killed in between, nothing can open
+ * the gate, and the child ends.
  *
- * What the shell cannot be asked for is started at once: a program that is not there, so that the system says so, and what a
- * shell would take for something else. Throws what `spawn` throws.
+ * Some programs are started directly: a missing one, so that the system reports it, and calls that a shell would
+ * interpret differently. Throws what `spawn` throws.
  */
 export function spawnBehindGate(call: ChildCommand, { input, isRecorded }: StartOptions): GatedChild {
   const { command, args, cwd, env } = call
@@ -50,17 +54,17 @@ export function spawnBehindGate(call: ChildCommand, { input, isRecorded }: Start
     stdio: [input, 'pipe', 'pipe', 'pipe'],
   })
   const key = child.stdio[3] as Writable | undefined
-  // It may have been killed before it was let through; its end says so.
+  // It may have been killed before the gate was opened. Its exit is reported elsewhere.
   key?.on('error', () => {})
   return { child: child as unknown as GatedChild['child'], open: () => void key?.end('go\n'), isGated: true }
 }
 
-/** True when it came through the gate and the system could not run it, which is found out only then. */
+/** True if the gate was opened but the system could not run the program, which only shows then. */
 export function isGateFailure({ isGated }: GatedChild, exitCode: number | null, output: string): boolean {
   return isGated && (exitCode === 126 || exitCode === 127) && output.startsWith(`${gateName}: `)
 }
 
-/** What the shell is to become; `undefined` when it cannot be asked for that. */
+/** The arguments for the shell; `undefined` if the program has to be started directly. */
 function argumentsOf(call: ChildCommand): readonly string[] | undefined {
   const { command, args, env } = call
   if (process.platform === 'win32' || command.startsWith('-') || !isRunnable(call)) return undefined

@@ -10,45 +10,46 @@ import { ChildNotStartedError } from './child-process.js'
 import { identify, isStillRunning, type ProcessIdentity, type ProcessMark } from './marked-processes.js'
 import { programPath } from './program-path.js'
 
-/** What a supervisor is told to run. */
+/** The command that a supervisor runs. */
 export interface SupervisedCommand extends ChildCommand {
-  /** Every process of the child bears it. */
+  /** Every process of the child carries this mark. */
   readonly mark: ProcessMark
   /** Milliseconds between asking the child to end and killing it. */
   readonly graceMs: number
-  /** Bytes of each stream that are kept. */
+  /** Maximum number of bytes kept of each stream. */
   readonly outputLimitBytes: number
-  /** Ends the child when its owner is gone. */
+  /** Whether the child is ended when its owner is gone. */
   readonly endsWithOwner: boolean
-  /** The same when the owner has not spoken for so many milliseconds: it may be frozen. */
+  /** Also ends it when the owner has sent nothing for this many milliseconds: it may be frozen. */
   readonly ownerSilenceMs?: number
 }
 
-/** Milliseconds between looking whether an adopted supervisor has ended. */
+/** Milliseconds between checks whether an adopted supervisor has ended. */
 const pollMs = 50
 
-/** The program that comes with the library. */
+/** The supervisor program shipped with the library. */
 export const supervisorProgram = programPath('supervisor')
 
-/** A supervisor, of our own or adopted: what can be done to a child from outside. */
+/** Controls a child through its supervisor, which we have started or adopted. */
 export interface Supervisor {
   readonly pid: number
-  /** Resolves once it has ended; rejects with the reason of the signal. */
+  /** Resolves once the supervisor has ended. Rejects with the reason of the signal. */
   ended(signal: AbortSignal): Promise<void>
-  /** Asks it to end its child, gently; asked again it kills it. */
+  /** Asks it to end its child gently. A second request kills the child. */
   askToEnd(): void
-  /** Lets it go on without us. */
+  /** Detaches from it; it continues without us. */
   leave(): void
 }
 
 /**
- * A supervisor that was started here and has not been told yet what to run: gone before that, it runs nothing.
+ * A supervisor started by this process that has not received its command yet. If it loses this process before that,
+ * it runs nothing.
  *
- * Raises `child_not_started`.
+ * Throws `child_not_started`.
  */
 export class SupervisedChild implements Supervisor {
   readonly pid: number
-  /** Absent where the system does not tell. */
+  /** Absent if the system does not report it. */
   readonly identity: ProcessIdentity | undefined
   readonly #process: ChildProcess
   readonly #ended: Promise<unknown>
@@ -58,11 +59,11 @@ export class SupervisedChild implements Supervisor {
     this.pid = pid
     this.identity = identify(pid)
     this.#ended = silence(once(child, 'exit'))
-    // It may be gone before it has read everything; its end says so.
+    // It may end before it has read everything. Its exit is reported elsewhere.
     child.stdin?.on('error', () => {})
   }
 
-  /** Starts a supervisor on a directory of its own, which is there. */
+  /** Starts a supervisor on its own directory, which must exist. */
   static async start(program: string, directory: string, mark: ProcessMark): Promise<SupervisedChild> {
     const { NODE_OPTIONS: _, ...surroundings } = process.env
     const env = { ...surroundings, [mark.name]: mark.value }
@@ -83,7 +84,7 @@ export class SupervisedChild implements Supervisor {
     }
   }
 
-  /** Says what to run. */
+  /** Sends the command to run. */
   begin(command: SupervisedCommand): void {
     const { stdin } = this.#process
     const { mark, env } = command
@@ -92,12 +93,12 @@ export class SupervisedChild implements Supervisor {
     else stdin?.end(line)
   }
 
-  /** Says that we are there, to one that ends with its owner. */
+  /** Signals to a supervisor that ends with its owner that we are alive. */
   speak(): void {
     this.#process.stdin?.write('\n')
   }
 
-  /** Lets it go before it was told anything. */
+  /** Releases it before it has received a command. */
   withdraw(): void {
     this.#process.stdin?.end()
     this.leave()
@@ -118,7 +119,7 @@ export class SupervisedChild implements Supervisor {
   }
 }
 
-/** A supervisor that somebody else has started, told to be the one by pid, start time and boot. */
+/** A supervisor that another process started, recognised by pid, start time and boot. */
 export class AdoptedSupervisor implements Supervisor {
   readonly #identity: ProcessIdentity
   readonly #clock: Clock
@@ -141,7 +142,7 @@ export class AdoptedSupervisor implements Supervisor {
     try {
       process.kill(this.pid, 'SIGTERM')
     } catch (error) {
-      // It ended by itself in this moment.
+      // It has ended by itself just now.
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
   }

@@ -1,9 +1,10 @@
 /**
  * The small program that a supervised child runs under: `supervisor.js DIRECTORY`.
  *
- * It runs nothing before its owner has said on standard input what to run, which that does once it is on record that this
- * process is there. It outlives its owner, or ends the child when the owner is gone or silent, as it was told; it writes the output to
- * bounded files, ends whatever the child leaves running, wherever that went, and leaves in the directory how it ended.
+ * It runs nothing before its owner sends the command on standard input, which the owner does once this process is
+ * recorded. It outlives its owner, or ends the child when the owner is gone or silent, as the command says. It writes
+ * the output to bounded files, ends whatever the child leaves running, in whatever group or session, and leaves a
+ * report in the directory of how the child ended.
  */
 import { systemClock } from '../../base/clock.js'
 import { DeadlineQueue } from '../../base/deadline-queue.js'
@@ -22,7 +23,7 @@ const command = await readCommand()
 writeExitReport(directory, command === undefined ? { type: 'unasked' } : await supervise(command, directory))
 process.exit()
 
-/** The first line of standard input; `undefined` when it ends before. */
+/** The first line of standard input; `undefined` if the input ends before it. */
 async function readCommand(): Promise<SupervisedCommand | undefined> {
   const { stdin } = process
   return new Promise((resolve) => {
@@ -47,7 +48,7 @@ async function supervise(call: SupervisedCommand, home: string): Promise<ExitRep
   const [retire, terminate] = [new AbortController(), new AbortController()]
   let interruptedBy: 'request' | 'owner_lost' | null = null
   const ask = (cause: 'request' | 'owner_lost'): void => {
-    // A silent owner may be gone later: that is no second request.
+    // A silent owner may later turn out to be gone. That does not count as a second request.
     if (retire.signal.aborted) return interruptedBy === cause && cause === 'owner_lost' ? undefined : terminate.abort()
     interruptedBy = cause
     retire.abort()

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 
-/** What a drawing needs once for its arrows to end in a head: `marker-end="url(#arrow)"`. */
+/** The definition of the arrow head, once per drawing: `marker-end="url(#arrow)"`. */
 export function ArrowHead(): JSX.Element {
   return (
     <defs>

@@ -7,16 +7,19 @@ import { drawMachine, type ArrowLine, type StateBox } from './layout.js'
 import { litStates } from './lit.js'
 import { text } from './measure.js'
 
-/** A drawing is not made smaller than this: its text could not be read any more. */
+/** The smallest scale of a drawing; its text would be illegible below it. */
 const leastScale = 0.66
 
 interface Properties {
   readonly machine: MachineDefinition
-  /** How many are in each innermost state; those around them are lit as well. */
+  /** The number of items in each innermost state; the states around them are highlighted as well. */
   readonly occupancy: Readonly<Record<string, number>>
 }
 
-/** A chart, lit where something is. It is made smaller to fit the width, as long as it can be read, until its full size is asked for. */
+/**
+ * A chart with highlighted states where items are. It is scaled down to fit the width, but not below legibility, until
+ * its full size is asked for.
+ */
 export function Chart({ machine, occupancy }: Properties): JSX.Element {
   const drawing = useMemo(() => drawMachine(machine), [machine])
   const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
@@ -108,7 +111,7 @@ function Label({ arrow }: { readonly arrow: ArrowLine }): JSX.Element {
   )
 }
 
-/** A line through the points, level where two are at one height and bent softly where they are not. */
+/** A line through the points: horizontal between two at the same height, a gentle curve otherwise. */
 function curve(points: readonly Point[]): string {
   return points
     .map(({ x, y }, index) => {

@@ -5,10 +5,10 @@ import { route, type RoutedArrow } from './route.js'
 import type { Box, Point } from './geometry.js'
 import { outline, type Arrow, type Outline } from './outline.js'
 
-/** A state as it is drawn; those inside it follow it in the list of the drawing. */
+/** A state as it is drawn; states inside it follow it in the drawing's list. */
 export interface StateBox extends Box {
   readonly state: StateNode
-  /** The state that is entered first: an arrow out of a dot points to it. */
+  /** The initial state: an arrow from a dot points to it. */
   readonly isInitial: boolean
   /** Lines below its name. */
   readonly notes: readonly string[]
@@ -19,9 +19,9 @@ export interface StateBox extends Box {
 export interface ArrowLine {
   readonly from: string
   readonly to: string
-  /** Level from an even point to the next one, bent between these. */
+  /** Horizontal from each point with an even index to the next, curved between these pairs. */
   readonly points: readonly Point[]
-  /** Where its text stands. */
+  /** The position of its text. */
   readonly label: Box & { readonly lines: readonly string[] }
 }
 
@@ -45,9 +45,9 @@ interface Sized {
 }
 
 /**
- * Draws a chart from the inside out: each state is a box as large as what is inside it, and its children are arranged by themselves,
- * from left to right in the order in which they are reached. So final states, which nothing leaves, stand in one column at the end, and regions of
- * a parallel state, between which no arrow leads, stand below each other.
+ * Draws a chart from the inside out. Each state is a box of the size of its content, and its children are laid out on
+ * their own, from left to right in the order they are reached. Final states, which have no outgoing transitions, form
+ * one column at the end; the regions of a parallel state, which have no transitions between them, are stacked.
  */
 export function drawMachine(machine: MachineDefinition): Drawing {
   const { width, height, boxes, arrows } = sizeOf(outline(machine), false)
@@ -57,7 +57,7 @@ export function drawMachine(machine: MachineDefinition): Drawing {
 function sizeOf(node: Outline, isInitial: boolean): Sized {
   const notes = node.notes.flatMap((note) => wrap(note, columns))
   const inside = node.inside.flatMap((line) => wrap(line, columns))
-  // Behind the name there is room for how many are in it.
+  // Leaves room behind the name for the number of items in the state.
   const heading = [`${node.state.key}      `, ...notes, ...inside]
   const head = {
     width: Math.max(widthOf(heading) + 2 * padding, 64),
@@ -79,7 +79,7 @@ function sizeOf(node: Outline, isInitial: boolean): Sized {
 
 const nothing: Sized = { width: 0, height: 0, boxes: [], arrows: [] }
 
-/** Regions below each other. */
+/** Stacks regions below each other. */
 function stack({ children }: Outline): Sized {
   let height = 0
   let width = 0
@@ -96,11 +96,11 @@ function stack({ children }: Outline): Sized {
   return { width, height, boxes, arrows }
 }
 
-/** Children with arrows between them. */
+/** Lays out children and the arrows between them. */
 function arrangement(node: Outline): Sized {
   if (node.children.length === 0) return nothing
   const graph = new Graph({ multigraph: true })
-  // The longest path puts what nothing leaves, final states that is, into one column.
+  // Ranking by the longest path puts final states, which have no outgoing transitions, into one column.
   graph.setGraph({
     rankdir: 'LR',
     ranker: 'longest-path',

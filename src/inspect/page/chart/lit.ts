@@ -1,8 +1,8 @@
 import type { MachineDefinition, StateNode } from '../../stream/protocol.js'
 
 /**
- * States that something is in, and those around them, with how many. Whoever is in a parallel state is in each of its regions, and
- * counts once in it.
+ * The states to highlight, with the number of items in each: the occupied states and those around them. An item in a
+ * parallel state is in each of its regions, but counts once for the parallel state.
  */
 export function litStates(
   machine: MachineDefinition,

@@ -1,7 +1,7 @@
-/** Sizes of the monospaced text in a drawing, in pixels. The page sets its font to the same size. */
+/** The metrics of the monospaced text in a drawing, in pixels. The page sets its font to the same size. */
 export const text = { size: 12, column: 7.3, line: 17 }
 
-/** How many columns a text takes: wide characters two, combining ones none. */
+/** The number of columns that a text takes: wide characters count two, combining ones none. */
 function columnsOf(words: string): number {
   let columns = 0
   for (const character of words) {
@@ -16,18 +16,18 @@ function columnsOf(words: string): number {
   return columns
 }
 
-/** Width of the longest of these lines. */
+/** The width of the longest line. */
 export function widthOf(lines: readonly string[]): number {
   return Math.ceil(lines.reduce((widest, line) => Math.max(widest, columnsOf(line)), 0) * text.column)
 }
 
-/** A text that is no longer than so many characters; what is cut off is said by an ellipsis. */
+/** Cuts a text to a maximum number of characters, ending it with an ellipsis. */
 export function cut(words: string, most: number): string {
   const characters = Array.from(words)
   return characters.length <= most ? words : `${characters.slice(0, most - 1).join('')}…`
 }
 
-/** Breaks a text at spaces into lines of about so many characters; a word that is longer is cut. */
+/** Breaks a text at spaces into lines of about so many characters; longer words are cut. */
 export function wrap(words: string, most: number): readonly string[] {
   const lines: string[] = []
   let line = ''

@@ -1,25 +1,28 @@
 import type { MachineDefinition, StateNode, TransitionEdge } from '../../stream/protocol.js'
 
-/** A state with what is inside it, and how it is drawn: which transitions are lines in its box, which are arrows. */
+/** A state with its content, and how it is drawn: which transitions are lines in its box, and which are arrows. */
 export interface Outline {
   readonly state: StateNode
   readonly children: readonly Outline[]
-  /** What happens on the way in, out and while it is there. */
+  /** What runs while it is active, and its entry and exit actions. */
   readonly notes: readonly string[]
-  /** Transitions that are written in the box: those that stay, and those that lead into it or out of nowhere beside it. */
+  /**
+   * Transitions written in the box: those without a target, and those that cannot be an arrow between two children of a
+   * state.
+   */
   readonly inside: readonly string[]
   /** Arrows between children of this state. */
   readonly arrows: readonly Arrow[]
 }
 
-/** All that leads from one child to another. */
+/** All transitions from one child to another. */
 export interface Arrow {
   readonly from: string
   readonly to: string
   readonly labels: readonly string[]
 }
 
-/** What a transition says: `event [guard] / action`. */
+/** The label of a transition: `event [guard] / action`. */
 export function transitionText({ event, guard, actions }: TransitionEdge): string {
   const condition = guard === undefined ? '' : ` [${guard}]`
   const effect = actions.length === 0 ? '' : ` / ${actions.join(', ')}`
@@ -27,9 +30,9 @@ export function transitionText({ event, guard, actions }: TransitionEdge): strin
 }
 
 /**
- * Sorts the parts of a chart into boxes and arrows. An arrow is drawn between the two children, of the innermost state that contains
- * both ends, in which the ends lie. What has no such two children (a transition that stays, one of the root, one from a state into
- * itself) is a line in the box of its source.
+ * Sorts the parts of a chart into boxes and arrows. An arrow connects two children of the innermost state that contains
+ * both ends of a transition: those that contain the ends. A transition without two such children (an internal one, one
+ * of the root, one from a state to itself) is a line in the box of its source.
  */
 export function outline(machine: MachineDefinition): Outline {
   const states = new Map(machine.states.map((state) => [state.id, state]))
@@ -39,7 +42,7 @@ export function outline(machine: MachineDefinition): Outline {
 
   for (const state of machine.states) if (state.parent !== undefined) push(children, state.parent, state)
 
-  /** From the root down to the state. */
+  /** The path from the root down to the state. */
   function pathTo(id: string): readonly string[] {
     const path: string[] = []
     for (let at = states.get(id); at !== undefined; at = at.parent === undefined ? undefined : states.get(at.parent))
@@ -56,7 +59,7 @@ export function outline(machine: MachineDefinition): Outline {
       let depth = 0
       while (depth < source.length && depth < goal.length && source[depth] === goal[depth]) depth += 1
       const [container, from, to] = [source[depth - 1], source[depth], goal[depth]]
-      // Regions of a parallel state are not left for each other: what aims from one into another re-enters the whole.
+      // A transition never leaves one region of a parallel state for another: such a target re-enters the whole state.
       if (
         container === undefined ||
         from === undefined ||

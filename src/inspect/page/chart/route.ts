@@ -1,25 +1,25 @@
 import type { Box, Point } from './geometry.js'
 
-/** An arrow whose label has its place. */
+/** An arrow whose label has been placed. */
 export interface RoutedArrow {
   readonly from: string
   readonly to: string
   readonly label: Box
-  /** Where it goes through the columns between its ends; one of these is the middle of its label. */
+  /** The points on its way through the columns between its ends; one of them is the middle of its label. */
   readonly between: readonly Point[]
 }
 
-/** From left to right: what stands in one column of the drawing, from its left edge to its right one. */
+/** A column of the drawing, from its left edge to its right edge; columns are ordered from left to right. */
 interface Column {
   readonly left: number
   readonly right: number
 }
 
 /**
- * Lines of arrows that pass under no label and through no box but those that they belong to. The layout has put boxes and labels
- * into columns, and given every arrow a height of its own in each column that it goes through: a line is level from the left edge of
- * a column to its right one, and changes its height between two columns only, where nothing stands. At its ends it leaves a box
- * on the side of where it goes, at a place of its own.
+ * Routes arrows so that none crosses a label, or a box other than its ends. The layout has arranged boxes and labels in
+ * columns, and given every arrow a height of its own in each column that it crosses. A line is horizontal from the left
+ * edge of a column to its right edge, and changes its height only between columns, where nothing is. It leaves and
+ * enters a box on the side facing its other end, at a point of its own.
  */
 export function route<Arrow extends RoutedArrow>(
   boxes: ReadonlyMap<string, Box>,
@@ -51,7 +51,7 @@ export function route<Arrow extends RoutedArrow>(
   })
 }
 
-/** Boxes that share a part of the width stand in one column. */
+/** Boxes that overlap horizontally form one column. */
 function columnsOf(boxes: readonly Box[]): readonly Column[] {
   const columns: Column[] = []
   for (const { x, width } of [...boxes].sort((one, other) => one.x - other.x)) {
@@ -62,7 +62,7 @@ function columnsOf(boxes: readonly Box[]): readonly Column[] {
   return columns
 }
 
-/** Where each arrow leaves its box, and where it enters one: spread over the side, in the order of where they come from. */
+/** Where each arrow leaves and enters its boxes: spread along the side, sorted by where the other ends are. */
 function portsOf(boxes: ReadonlyMap<string, Box>, arrows: readonly RoutedArrow[]): ReadonlyMap<string, Point> {
   const sides = new Map<string, { readonly name: string; readonly box: Box; readonly isRight: boolean; y: number }[]>()
   for (const [index, { from, to, between, label }] of arrows.entries()) {

@@ -6,7 +6,7 @@ interface Properties<Answer> {
   readonly children: (view: Answer) => ComponentChildren
 }
 
-/** What was answered, or that nothing is there yet, or why not. */
+/** Shows an answer, or that it is still awaited, or why there is none. */
 export function Answered<Answer>({ of, children }: Properties<Answer>): JSX.Element {
   return (
     <>

@@ -3,9 +3,9 @@ import type { ItemPhase, ItemRef, ItemRow, Progress } from '../../stream/protoco
 import { hrefOf, place } from '../address.js'
 import { Age } from './when.js'
 
-/** Where something stands, in a word and a colour. */
+/** The phase of an item, as a word and a colour. */
 export function Phase({ phase, status }: { readonly phase: ItemPhase; readonly status?: string }): JSX.Element {
-  // A run that waits is still running in the word of its room, and so is what was lost with its process.
+  // Its room says "running" for a run that waits, and for one that was lost with its process; the phase says more.
   const word = phase === 'lost' || (phase === 'waiting' && status === 'running') ? phase : (status ?? phase)
   return <span class={`phase phase-${phase}`}>{word.replaceAll('_', ' ')}</span>
 }
@@ -26,7 +26,7 @@ export function ItemLink({ item, name }: { readonly item: ItemRef; readonly name
   )
 }
 
-/** How far something says it is. */
+/** The progress that an item has reported. */
 export function ProgressBar({ progress }: { readonly progress: Progress }): JSX.Element {
   const { message, fraction } = progress
   return (
@@ -37,7 +37,7 @@ export function ProgressBar({ progress }: { readonly progress: Progress }): JSX.
   )
 }
 
-/** One row of a long list about an item: the same in the same column. */
+/** The cells of an item's row in a long list, with the same columns in every row. */
 export function ItemCells({ row, more }: { readonly row: ItemRow; readonly more?: ComponentChildren }): JSX.Element {
   return (
     <>
@@ -65,7 +65,7 @@ export function ItemLine({ row }: { readonly row: ItemRow }): JSX.Element {
   )
 }
 
-/** What there is to say of an item beside its name: how far it is, what it waits for, of what it has failed. */
+/** Details of an item besides its name: its progress, what it waits for, its error. */
 function About({ row }: { readonly row: ItemRow }): JSX.Element {
   return (
     <>

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals'
 
-/** Epoch milliseconds, once a second: for what says how long something takes. */
+/** The current time in epoch milliseconds, updated once a second: for ages and durations. */
 export const now = signal(Date.now())
 
 function tick(): void {

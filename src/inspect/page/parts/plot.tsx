@@ -4,7 +4,7 @@ import { count, duration } from './text.js'
 interface Properties {
   readonly title: string
   readonly values: readonly number[]
-  /** What is said in large letters; default: the last value. */
+  /** The text in large letters; default: the last value. */
   readonly now?: string
   /** Milliseconds from the first value to the last. */
   readonly spanMs: number
@@ -12,7 +12,7 @@ interface Properties {
 
 const size = { width: 160, height: 48 }
 
-/** A small line over time with its last value, what it goes up to, and how long it is. */
+/** A small line chart over time, with its last value, its maximum and its time span. */
 export function Plot({ title, values, now, spanMs }: Properties): JSX.Element {
   const most = Math.max(1, ...values)
   const step = size.width / Math.max(1, values.length - 1)

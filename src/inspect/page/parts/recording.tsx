@@ -3,7 +3,10 @@ import { useRef, useState } from 'preact/hooks'
 import { goTo } from '../address.js'
 import { connection } from '../connection.js'
 
-/** Saves what the stream holds, and opens what was saved. A file that is opened is read in the page and goes nowhere. */
+/**
+ * Saves the content of the stream as a recording, and opens recordings. An opened file is read in the page and not sent
+ * anywhere.
+ */
 export function Recording(): JSX.Element {
   const input = useRef<HTMLInputElement>(null)
   const [said, setSaid] = useState('')

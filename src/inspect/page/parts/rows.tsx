@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
-/** Height of one row, in pixels, where there is much room and where there is little; the style sheet says the same. */
+/** The height of a row in pixels, on wide and on narrow screens; must match the style sheet. */
 const heights = { wide: 36, narrow: 60 }
 const narrow = matchMedia('(max-width: 700px)')
 const spare = 12
@@ -17,27 +17,28 @@ function useRowHeight(): number {
 }
 
 interface Properties<Row> {
-  /** How many rows there are in all. */
+  /** The total number of rows. */
   readonly total: number
-  /** Where `rows` begin. */
+  /** The index of the first of `rows`. */
   readonly offset: number
   readonly rows: readonly Row[]
   readonly label: string
-  /** What is said when there is none. */
+  /** The text for an empty list. */
   readonly empty: string
-  /** Called when other rows come into sight. */
+  /** Called when other rows come into view. */
   readonly onWindow: (offset: number, limit: number) => void
   readonly children: (row: Row, index: number) => ComponentChildren
   readonly keyOf: (row: Row) => string
-  /** What stands above the rows, however far they are scrolled. */
+  /** A header above the rows, which does not scroll. */
   readonly head?: ComponentChildren
-  /** Whoever is at the end stays there when there is more. */
+  /** Keeps a view that is scrolled to the end there when rows are added. */
   readonly isFollowed?: boolean
 }
 
 /**
- * A long list of which only the rows in sight exist, so that ten thousand cost what twenty do. The scroll bar is that of the whole; what comes
- * into sight is asked for. With the keyboard one goes into it once, from row to row by the arrows, Page Up, Page Down, Home and End, and out again.
+ * A long list that renders only the rows in view, so that ten thousand rows cost as much as twenty. The scroll bar
+ * covers the whole list, and rows are requested as they come into view. With the keyboard, Tab enters and leaves the
+ * list, and the arrow keys, Page Up, Page Down, Home and End move between rows.
  */
 export function Rows<Row>(properties: Properties<Row>): JSX.Element {
   const { total, offset, rows, label, empty, onWindow, children, keyOf, head, isFollowed = false } = properties
@@ -45,7 +46,7 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
   const frame = useRef<HTMLDivElement>(null)
   const [first, setFirst] = useState(0)
   const [height, setHeight] = useState(600)
-  /** The row that the tab key leads to, and the one that is to be given the focus as soon as it is there. */
+  /** The row that Tab leads to, and the row that gets the focus as soon as it is rendered. */
   const [at, setAt] = useState(0)
   const isAtEnd = useRef(isFollowed)
   const goal = useRef<number | undefined>(undefined)
@@ -66,7 +67,7 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
   const shown = rows
     .map((row, index) => [row, offset + index] as const)
     .filter(([, index]) => index >= from && index < from + limit)
-  // One stop of the tab key for the whole list.
+  // The whole list is one tab stop.
   useLayoutEffect(() => {
     const row = frame.current?.querySelector(`[aria-posinset="${at + 1}"]`)
     for (const link of frame.current?.querySelectorAll('a') ?? []) link.tabIndex = row?.contains(link) ? 0 : -1
@@ -87,7 +88,7 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const page = Math.max(1, inSight - 1)
-    // A list that is live may have been put into another order since.
+    // A live list may have been reordered since.
     const row = event.target instanceof Element ? event.target.closest('[aria-posinset]') : null
     const here = row === null ? at : Number(row.getAttribute('aria-posinset')) - 1
     const to = {

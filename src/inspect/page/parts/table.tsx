@@ -8,14 +8,14 @@ export interface Column<Row> {
 }
 
 interface Properties<Row> {
-  /** What is listed, for those who do not see it. */
+  /** The label of the table for screen readers. */
   readonly label: string
   readonly columns: readonly Column<Row>[]
   readonly rows: readonly Row[]
   readonly keyOf: (row: Row) => string
 }
 
-/** A table; where there is little room, each row becomes a card in which every cell says what it is. */
+/** A table; on narrow screens each row becomes a card in which every cell has a label. */
 export function Table<Row>({ label, columns, rows, keyOf }: Properties<Row>): JSX.Element {
   return (
     <table>

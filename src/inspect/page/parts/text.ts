@@ -1,4 +1,4 @@
-/** Milliseconds as people say them: `250 ms`, `3.2 s`, `4 min`, `2 h`, `3 d`. */
+/** A duration in the usual units: `250 ms`, `3.2 s`, `4 min`, `2 h`, `3 d`. */
 export function duration(ms: number): string {
   const size = Math.abs(ms)
   if (size < 1_000) return `${Math.round(ms)} ms`
@@ -8,14 +8,14 @@ export function duration(ms: number): string {
   return `${Math.round(ms / 86_400_000)} d`
 }
 
-/** How far an instant is from now. */
+/** The time between an instant and now. */
 export function relative(atMs: number, nowMs: number): string {
   const ms = nowMs - atMs
   if (Math.abs(ms) < 1_000) return 'now'
   return ms > 0 ? `${duration(ms)} ago` : `in ${duration(-ms)}`
 }
 
-/** Time of day where the browser is, with milliseconds. */
+/** The local time of day, with milliseconds. */
 export function clockTime(atMs: number): string {
   const date = new Date(atMs)
   if (Number.isNaN(date.getTime())) return String(atMs)
@@ -23,7 +23,7 @@ export function clockTime(atMs: number): string {
   return `${time.join(':')}.${padded(date.getMilliseconds(), 3)}`
 }
 
-/** An instant, seen from another: the time of day, and the date before it where that is not the same. */
+/** An instant relative to another: the time of day, preceded by the date if it differs. */
 export function instant(atMs: number, fromMs: number): string {
   const [date, from] = [new Date(atMs), new Date(fromMs)]
   if (Number.isNaN(date.getTime()) || date.toDateString() === from.toDateString()) return clockTime(atMs)
@@ -35,7 +35,7 @@ function padded(value: number, digits: number): string {
   return String(value).padStart(digits, '0')
 }
 
-/** A count with separators. */
+/** A number with separators. */
 export function count(value: number): string {
   return value.toLocaleString('en-GB')
 }

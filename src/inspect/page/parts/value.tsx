@@ -1,7 +1,10 @@
 import type { JSX } from 'preact'
 import type { JsonObject, JsonValue } from '../../../base/json.js'
 
-/** Names and what stands under them, but for those with nothing under them. Text, whatever it holds; instants are written as such. */
+/**
+ * Shows the fields of an object that have a value. Values are shown as text, whatever they contain; instants are
+ * formatted as such.
+ */
 export function Fields({ of }: { readonly of: JsonObject }): JSX.Element {
   return (
     <dl class="fields">

@@ -1,11 +1,11 @@
 /**
- * Characters that are not seen but change how others are shown: controls, terminal escapes, and marks that turn the direction of
- * text, with which one name can look like another.
+ * Invisible characters that change how others are displayed: control characters, terminal escapes, and marks that
+ * change the text direction, which can make one name look like another.
  */
 // oxlint-disable-next-line no-control-regex
 const invisible = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
-/** Writes them out: `␛` for an escape, `<202E>` for what has no sign of its own. */
+/** Replaces them by visible ones: `␛` for an escape, `<202E>` for characters without a symbol. */
 export function visible(words: string): string {
   return words.replace(invisible, (character) => {
     const code = character.charCodeAt(0)
@@ -14,7 +14,7 @@ export function visible(words: string): string {
   })
 }
 
-/** The longest text that is shown at one place; what follows is cut off, and said to be. */
+/** The maximum length of a text in one place; the rest is cut off and marked. */
 const longest = 20_000
 
 function shown(value: unknown): unknown {
@@ -23,7 +23,7 @@ function shown(value: unknown): unknown {
   return visible(value.length > longest ? `${value.slice(0, longest)}… (${value.length} characters)` : value)
 }
 
-/** Makes every text of an element visible, whatever screen it stands on. */
+/** Makes every text of an element visible, on any screen. */
 export function showAll(element: { readonly type: unknown; readonly props: unknown }): void {
   if (typeof element.type !== 'string') return
   const props = element.props as Record<string, unknown>

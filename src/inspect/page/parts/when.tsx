@@ -5,7 +5,7 @@ import { place } from '../address.js'
 import { now } from './now.js'
 import { duration, instant } from './text.js'
 
-/** An instant: the time of day where the browser is, with the date if it is another day; the whole of it on demand. */
+/** An instant: the local time of day, with the date if it is another day; the full instant on demand. */
 export function When({ at }: { readonly at: number }): JSX.Element {
   const date = new Date(at)
   const isKnown = !Number.isNaN(date.getTime())
@@ -16,7 +16,7 @@ export function When({ at }: { readonly at: number }): JSX.Element {
   )
 }
 
-/** How long an item has taken, or takes by now; since when, where what is shown is not how it is now. */
+/** How long an item took, or has been running; for past states, when it started. */
 export function Age({ row }: { readonly row: ItemRow }): JSX.Element | null {
   const since = row.startedAtMs ?? row.createdAtMs
   if (since === undefined) return null

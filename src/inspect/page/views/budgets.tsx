@@ -52,7 +52,7 @@ function Used({ of: { dimension, consumed, reserved, limit, isExhausted } }: { r
   )
 }
 
-/** What comes at its time, the next first. */
+/** Scheduled tasks, the next first. */
 export function Schedules(): JSX.Element {
   const shown = useView({ view: 'schedules', limit: 200 })
   return (

@@ -10,7 +10,7 @@ import { count } from '../parts/text.js'
 import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
-/** Every feed of ends, with what it keeps and how far its readers are. */
+/** Every completion feed, with what it keeps and how far its readers are. */
 export function Feeds(): JSX.Element {
   const shown = useView({ view: 'feeds' })
   return (
@@ -55,7 +55,7 @@ function Readers({ of: { cursors, droppedThrough, watermark } }: { readonly of: 
   )
 }
 
-/** The last ends of one feed. */
+/** The last completions of one feed. */
 export function Feed({ feed }: { readonly feed: string }): JSX.Element {
   const [{ offset, limit }, setWindow] = useState({ offset: 0, limit: 60 })
   const shown = useView({ view: 'feed', feed, offset, limit })

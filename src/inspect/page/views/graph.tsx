@@ -11,7 +11,7 @@ import { useView } from '../use-view.js'
 
 const size = { width: 190, height: 56 }
 
-/** Tasks and what stands between them, with the states of their last runs. */
+/** Tasks and the links between them, with the states of their last runs. */
 export function TaskGraph({ task }: { readonly task: string | undefined }): JSX.Element {
   const shown = useView({ view: 'graph', limit: 200, ...(task !== undefined && { task }) })
   return (

@@ -12,7 +12,7 @@ import { Fields } from '../parts/value.js'
 import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
-/** One item: how it is, what may be done, its chart, what belongs to it and its whole history. */
+/** One item: its state, the actions on it, its chart, related items and its whole history. */
 export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
   const { at } = place.value
   const shown = useView({ view: 'item', item })
@@ -107,7 +107,7 @@ function Facts({ view }: { readonly view: ItemView }): JSX.Element {
   )
 }
 
-/** The chart of an item, lit where the item is, or where its actor was. */
+/** The chart of an item, highlighting the state of the item, or the past state of its actor. */
 function OwnChart(properties: {
   readonly machine: string
   readonly states: readonly string[]

@@ -29,7 +29,7 @@ export function Machines(): JSX.Element {
   )
 }
 
-/** One chart, lit where those are that it moves: now, or as it was. */
+/** One chart, highlighting the states that its items are in: now, or in the past. */
 export function Machine({ id }: { readonly id: string }): JSX.Element {
   const { at } = place.value
   const shown = useView({ view: 'machine', machine: id })

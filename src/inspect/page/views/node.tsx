@@ -6,7 +6,7 @@ import { Fields } from '../parts/value.js'
 import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
-/** What this node should be doing, what it does, and what was asked of it. */
+/** What this node should be doing, what it does, and what operators asked of it. */
 export function NodeScreen(): JSX.Element {
   const shown = useView({ view: 'node' })
   return (

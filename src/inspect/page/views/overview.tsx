@@ -7,7 +7,7 @@ import { Plot } from '../parts/plot.js'
 import { count, duration } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** The whole at one glance. */
+/** The overview. */
 export function Overview(): JSX.Element {
   const shown = useView({ view: 'overview' })
   return <Answered of={shown}>{(view) => <Whole view={view} />}</Answered>
@@ -21,7 +21,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
       return (pick(sample) * 1_000) / Math.max(1, sample.atMs - before.atMs)
     })
   const spanMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0)
-  // A recording says nothing of sessions and waits.
+  // A recording has no data on sessions and waits.
   const isOfRooms = connection.hello.value?.views.includes('waits') === true
   const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
@@ -129,7 +129,7 @@ function Fact({
 }: {
   readonly name: string
   readonly value: string
-  /** Where there is more about it. */
+  /** The screen with details. */
   readonly screen?: string
 }): JSX.Element {
   return (
@@ -165,7 +165,7 @@ function PhaseCard(properties: {
   )
 }
 
-/** What the server had measured, and what has come since. */
+/** Samples that the server had, followed by newer ones. */
 function joined(before: readonly Sample[], since: readonly Sample[]): readonly Sample[] {
   const last = before.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY
   return [...before, ...since.filter(({ atMs }) => atMs > last)].slice(-300)

@@ -8,7 +8,7 @@ import { now } from '../parts/now.js'
 import { relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Processes with who holds them and who waits for them; of the past, as far as the rows of that time say. */
+/** Processes with their owners and waiters; for the past, as far as the rows of that time tell. */
 export function Processes(): JSX.Element {
   const { at } = place.value
   return at === undefined ? <ProcessesNow /> : <ProcessesThen at={at} />

@@ -10,10 +10,10 @@ import { useView } from '../use-view.js'
 
 const mostEntries = 200
 const mostLanes = 6
-/** In pixels; the style sheet says the same. */
+/** In pixels; must match the style sheet. */
 const laneWidth = 110
 
-/** Messages between actors, newest at the bottom: who told whom what, what was refused and what it led to. */
+/** Messages between actors, newest at the bottom: who sent what to whom, what was refused and what it led to. */
 export function Sequence({ actor }: { readonly actor: string | undefined }): JSX.Element {
   const { text, at } = place.value
   const recent = usePaced(connection.entries)
@@ -28,7 +28,7 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
     },
     isLive,
   )
-  // Actors that run for long were introduced long ago.
+  // Long-running actors were announced long ago.
   const hasActors = connection.hello.value?.views.includes('actors') === true
   const known = useView(hasActors ? { view: 'actors', limit: 500 } : undefined, true)
   return (
@@ -61,7 +61,7 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
   )
 }
 
-/** Who is told in an entry; facts have no actor, they stand in a lane of their part of the house. */
+/** The receiver in an entry. Facts have no actor; each has a lane for its topic. */
 function laneOf(entry: StreamEntry): string | undefined {
   switch (entry.type) {
     case 'actor':
@@ -96,7 +96,7 @@ function wordsOf(entry: StreamEntry): string {
   }
 }
 
-/** Who tells in an entry: the sender of an event, or who has begun an actor. */
+/** The sender in an entry: of an event, or the actor that started another. */
 function senderOf(entry: StreamEntry): string | undefined {
   switch (entry.type) {
     case 'transition':
@@ -109,7 +109,10 @@ function senderOf(entry: StreamEntry): string | undefined {
   }
 }
 
-/** Lines of actors, of which each message shows a piece. Those that were last told something come first: the others go out of sight. */
+/**
+ * The lanes of actors; each message row shows a piece of them. Those with the latest messages come first, the others
+ * scroll out of view.
+ */
 interface LanesOf {
   readonly names: ReadonlyMap<string, string>
   readonly lanes: readonly string[]
@@ -178,7 +181,7 @@ function Message({ entry, of }: { readonly entry: StreamEntry; readonly of: Lane
   )
 }
 
-/** Who tells whom: a line for each actor, a dot on that of who is told, an arrow from the one of who tells. */
+/** The lines of a message: one for each actor, a dot for the receiver, and an arrow from the sender. */
 function Lines({ entry, of: { lanes } }: { readonly entry: StreamEntry; readonly of: LanesOf }): JSX.Element {
   const [lane, source] = [laneOf(entry), senderOf(entry)]
   const x = (name: string | undefined): number | undefined => {

@@ -10,7 +10,7 @@ import { now } from '../parts/now.js'
 import { duration, relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Who waits for what, and who is missing; of the past, what the rows of that time say. */
+/** Who waits for what, and what is missing; for the past, what the rows of that time tell. */
 export function Waits(): JSX.Element {
   const { at } = place.value
   return at === undefined ? <WaitsNow /> : <WaitsThen at={at} />

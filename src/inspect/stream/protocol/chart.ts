@@ -2,20 +2,20 @@
 export interface MachineDefinition {
   readonly id: string
   readonly description?: string
-  /** The root first, each before what it contains, in the order of the chart. */
+  /** The root first, each state before its children, in the order of the chart. */
   readonly states: readonly StateNode[]
   readonly transitions: readonly TransitionEdge[]
 }
 
 /** A state of a chart. */
 export interface StateNode {
-  /** Path from the root, joined by dots; the root's is the id of the machine. */
+  /** The path from the root, joined by dots; for the root, the id of the machine. */
   readonly id: string
   readonly key: string
   /** Absent at the root. */
   readonly parent?: string
   readonly type: 'atomic' | 'compound' | 'parallel' | 'final' | 'history'
-  /** The child that is entered first, of `compound`. */
+  /** The initial child of a `compound` state. */
   readonly initial?: string
   readonly description?: string
   readonly entry: readonly string[]
@@ -27,9 +27,12 @@ export interface StateNode {
 /** A transition of a chart. */
 export interface TransitionEdge {
   readonly source: string
-  /** Type of the event; `always` without one, `after 5000` for a time, `done(child)` and `error(child)` for what was invoked. */
+  /**
+   * The type of the event; `always` without one, `after 5000` for a delay, `done(child)` and `error(child)` for an
+   * invoked actor.
+   */
   readonly event: string
-  /** None: it stays, and only acts. */
+  /** Empty for a transition that only runs actions. */
   readonly targets: readonly string[]
   /** As written: `isLive`, `not(isLive)`, `and(isLive, isWhole)`. */
   readonly guard?: string

@@ -2,7 +2,10 @@ import type { JsonObject, JsonValue } from '../../../base/json.js'
 import type { ItemRef, ItemRow } from './item.js'
 
 interface EntryBase {
-  /** Place in the stream, from 1, given when it is queued. What is missing in between was dropped, and a `gap` says so. */
+  /**
+   * Number in the stream, from 1, assigned when the entry is queued. Missing numbers were dropped, which a `gap`
+   * reports.
+   */
   readonly n: number
   readonly atMs: number
 }
@@ -10,39 +13,39 @@ interface EntryBase {
 /** An event as it is shown. */
 export interface ShownEvent {
   readonly type: string
-  /** Its other fields, masked and cut; absent where values are not shown. */
+  /** Its other fields, masked and cut; absent if values are not shown. */
   readonly data?: JsonObject
 }
 
-/** An actor of XState has started, or runs already and is introduced to whoever looks. */
+/** An XState actor has started, or is already running and is announced to a new viewer. */
 export interface ActorEntry extends EntryBase {
   readonly type: 'actor'
   /** Unique in the stream. */
   readonly actor: string
   readonly name: string
-  /** Id of its {@link MachineDefinition}; absent for actors that are no statecharts. */
+  /** Id of its {@link MachineDefinition}; absent for actors that are not statecharts. */
   readonly machine?: string
   readonly parent?: string
   readonly item?: ItemRef
-  /** Ids of the innermost states that it is in, as in the definition; those around them follow from `parent`. */
+  /** Ids of its innermost active states, as in the definition; the states around them follow from `parent`. */
   readonly states: readonly string[]
-  /** Masked and cut; absent where values are not shown. */
+  /** Masked and cut; absent if values are not shown. */
   readonly context?: JsonValue
 }
 
-/** An event came to an actor and moved it, or left it where it was. */
+/** An actor has handled an event, with or without changing its state. */
 export interface TransitionEntry extends EntryBase {
   readonly type: 'transition'
   readonly actor: string
   readonly event: ShownEvent
   /** The actor that sent it; absent when it came from outside. */
   readonly source?: string
-  /** Where the actor is now. */
+  /** The actor's states after the event. */
   readonly states: readonly string[]
   readonly context?: JsonValue
 }
 
-/** An event was refused: nothing has changed. */
+/** An event was refused; nothing has changed. */
 export interface RefusedEntry extends EntryBase {
   readonly type: 'refused'
   readonly actor: string
@@ -59,29 +62,35 @@ export interface EndEntry extends EntryBase {
   readonly status: 'done' | 'error' | 'stopped'
 }
 
-/** Something durable that is no actor's: an event of the log of tasks, processes or operations, or a fact of the runtime. */
+/**
+ * Something durable that does not belong to an actor: an event in the log of tasks, processes or operations, or a fact
+ * about the runtime.
+ */
 export interface FactEntry extends EntryBase {
   readonly type: 'fact'
-  /** Which part of the house: `operations/<session>`, `tasks`, `processes`, `journal`, `node`. */
+  /** Where it comes from: `operations/<session>`, `tasks`, `processes`, `journal`, `node`. */
   readonly topic: string
-  /** Of the event, for instance `attempt_started`. */
+  /** The name of the event, for instance `attempt_started`. */
   readonly name: string
-  /** What it is about; the first is the subject. */
+  /** The items that it is about; the first is its subject. */
   readonly items: readonly ItemRef[]
   readonly data?: JsonObject
 }
 
-/** How an item is now; takes the place of what was told of it before. */
+/** The current row of an item; replaces its previous row. */
 export interface RowEntry extends EntryBase {
   readonly type: 'row'
   readonly row: ItemRow
 }
 
-/** Entries that nobody can be shown any more: numbers `from` to `n`. */
+/** Entries that can no longer be shown: numbers `from` to `n`. */
 export interface GapEntry extends EntryBase {
   readonly type: 'gap'
   readonly from: number
-  /** `slow`: this viewer did not read in time. `evicted`: it came back late. `cut`: a recording is damaged or too long. */
+  /**
+   * `slow`: this viewer did not read in time. `evicted`: it came back too late. `cut`: a recording is damaged or too
+   * long.
+   */
   readonly reason: 'slow' | 'evicted' | 'cut'
 }
 

@@ -1,16 +1,16 @@
-/** What an {@link ItemRef} can point to. `job`: code that runs in this process, whatever its room. */
+/** The types of items that an {@link ItemRef} can point to. `job`: code that runs in this process, of any room. */
 export const itemTypes = ['operation', 'task', 'run', 'process', 'job', 'daemon'] as const
 export type ItemType = (typeof itemTypes)[number]
 
-/** Something that has a history of its own. */
+/** Something with its own history. */
 export interface ItemRef {
   readonly type: ItemType
   readonly id: string
-  /** Of operations: ids are looked up in a session. */
+  /** For operations: the session that the id belongs to. */
   readonly session?: string
 }
 
-/** Where an item stands, in the words that all rooms share. `lost`: it was under way when its process ended. */
+/** The phase of an item, with the same words for all rooms. `lost`: it was running when its process ended. */
 export const itemPhases = ['waiting', 'running', 'ending', 'completed', 'failed', 'cancelled', 'lost'] as const
 export type ItemPhase = (typeof itemPhases)[number]
 
@@ -19,14 +19,14 @@ export interface ItemRow extends ItemRef {
   readonly name: string
   readonly kind: string
   readonly phase: ItemPhase
-  /** In the word of its room: `provisioning`, `retry_wait`, ... */
+  /** The status in its room's own words: `provisioning`, `retry_wait`, ... */
   readonly status: string
   /** What it waits for, in words. */
   readonly waitsFor?: string
   readonly progress?: Progress
-  /** Why it has failed, or what it last failed of. */
+  /** Why it failed, or the error of its last attempt. */
   readonly error?: string
-  /** From 1, where there is more than one try. */
+  /** From 1, if it can be attempted more than once. */
   readonly attempt?: number
   readonly parent?: ItemRef
   /** Who runs it: a session, a task, the owner of a lease. */
@@ -36,7 +36,7 @@ export interface ItemRow extends ItemRef {
   readonly endedAtMs?: number
 }
 
-/** How far something says it is. */
+/** The progress that an item has reported. */
 export interface Progress {
   readonly message: string
   /** From 0 to 1. */

@@ -3,31 +3,31 @@ import type { StreamEntry } from './entry.js'
 import type { ViewName } from './request.js'
 import type { inspectorProtocol } from './version.js'
 
-/** What is looked at. */
+/** The source that is inspected. */
 export interface InspectedSource {
   readonly type: 'runtime' | 'directory' | 'recording'
   /** A path or a name. */
   readonly name: string
-  /** Whether anything can still happen there. */
+  /** Whether it can still change. */
   readonly isLive: boolean
 }
 
-/** First message of each connection. */
+/** The first message of each connection. */
 export interface HelloMessage {
   readonly type: 'hello'
   readonly protocol: typeof inspectorProtocol
-  /** Release of stateward that answers. */
+  /** The release of stateward that serves it. */
   readonly release: string
-  /** Of this run of the server: numbers of another stream mean nothing here. */
+  /** Identifies this run of the server: numbers of another stream have no meaning here. */
   readonly stream: string
   readonly source: InspectedSource
-  /** Those that there are; what belongs to a room that is not there is missing. */
+  /** The available views; those of missing rooms are left out. */
   readonly views: readonly ViewName[]
-  /** Empty: read-only. */
+  /** Empty if it is read-only. */
   readonly actions: readonly ActionName[]
   /** Whether contexts and contents of events are shown. */
   readonly showsValues: boolean
-  /** First and last number of what is held; 1 and 0 when there is nothing yet. */
+  /** The first and last number of the held entries; 1 and 0 when there are none yet. */
   readonly oldest: number
   readonly newest: number
   readonly nowMs: number
@@ -39,19 +39,19 @@ export interface EntriesMessage {
   readonly entries: readonly StreamEntry[]
 }
 
-/** Once a second: the point that the plots go on with. */
+/** The next point of the plots, once a second. */
 export interface SampleMessage {
   readonly type: 'sample'
   readonly sample: Sample
 }
 
-/** These views are not what they were; at most four times a second. */
+/** These views have changed; sent at most four times a second. */
 export interface ChangedMessage {
   readonly type: 'changed'
   readonly views: readonly ViewName[]
 }
 
-/** Nothing will follow: the runtime has closed. */
+/** The last message: the runtime has closed. */
 export interface ByeMessage {
   readonly type: 'bye'
   readonly reason: string
@@ -59,12 +59,12 @@ export interface ByeMessage {
 
 export type ServerMessage = HelloMessage | EntriesMessage | SampleMessage | ChangedMessage | ByeMessage
 
-/** The state of things at an instant, as plots show it. */
+/** A measurement at one instant, for the plots. */
 export interface Sample {
   readonly atMs: number
   readonly running: number
   readonly waiting: number
-  /** Since the sample before. */
+  /** Since the previous sample. */
   readonly started: number
   readonly ended: number
   readonly failed: number

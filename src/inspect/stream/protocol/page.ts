@@ -1,6 +1,6 @@
 /** A part of a long list. */
 export interface Page<Row> {
-  /** How many there are that fit what was asked. */
+  /** The number of rows that match the request. */
   readonly total: number
   readonly offset: number
   readonly rows: readonly Row[]

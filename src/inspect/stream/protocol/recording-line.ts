@@ -3,7 +3,7 @@ import type { StreamEntry } from './entry.js'
 import type { InspectedSource, SampleMessage } from './message.js'
 import type { inspectorProtocol } from './version.js'
 
-/** First line of a recording. */
+/** The first line of a recording. */
 export interface RecordingHeader {
   readonly type: 'stateward.recording'
   readonly version: typeof inspectorProtocol
@@ -13,7 +13,7 @@ export interface RecordingHeader {
   readonly atMs: number
 }
 
-/** A chart of which entries that follow speak. */
+/** A chart that later entries refer to. */
 export interface RecordedMachine {
   readonly type: 'machine'
   readonly machine: MachineDefinition

@@ -20,7 +20,7 @@ export const viewNames = [
 ] as const
 export type ViewName = (typeof viewNames)[number]
 
-/** The part of a long list that is asked for. */
+/** The requested part of a long list. */
 interface Window {
   /** Default 0. */
   readonly offset?: number
@@ -28,7 +28,7 @@ interface Window {
   readonly limit?: number
 }
 
-/** What is looked at in the past: as it was right after this entry. Only within what the stream holds, and only of what says so. */
+/** Requests a past state: right after this entry. Only within the held entries, and only for views that support it. */
 interface PastRequest {
   readonly at?: number
 }
@@ -51,49 +51,49 @@ export type ViewRequest =
   | ({ readonly view: 'processes' } & Window)
   | { readonly view: 'node' }
 
-/** Jobs, operations, tasks and processes. With `at` those that the stream has told of. */
+/** Jobs, operations, tasks and processes. With `at`, those that the stream has reported. */
 export interface ListRequest extends Window, PastRequest {
   readonly view: 'list'
   /** Default: operations, tasks and processes. */
   readonly types?: readonly ItemType[]
   readonly phases?: readonly ItemPhase[]
-  /** Words that must all occur, whatever their case, in name, kind, id, status, owner, error or wait. */
+  /** Words that must all occur, ignoring case, in name, kind, id, status, owner, error or wait. */
   readonly text?: string
-  /** Default `changed`: what has changed last comes first. */
+  /** Default `changed`: the latest change first. */
   readonly order?: 'changed' | 'name' | 'created'
 }
 
-/** What has happened to one item, from the journal where there is one, oldest first. */
+/** The history of one item, from the journal if there is one, oldest first. */
 export interface HistoryRequest extends Window {
   readonly view: 'history'
   readonly item: ItemRef
 }
 
-/** Actors of XState, those that ended included as long as the stream holds them. */
+/** XState actors, including ended ones as long as the stream holds them. */
 export interface ActorsRequest extends Window, PastRequest {
   readonly view: 'actors'
   readonly machine?: string
   readonly text?: string
 }
 
-/** A part of the stream: the last entries, or those behind a number, or before it. */
+/** A part of the stream: the last entries, or those after or before a number. */
 export interface EntriesRequest {
   readonly view: 'entries'
   readonly after?: number
   readonly before?: number
   /** From 1 to 500. Default 100. */
   readonly limit?: number
-  /** About one actor: sent to it or by it. */
+  /** Entries of one actor: events sent to it or by it. */
   readonly actor?: string
   readonly item?: ItemRef
   readonly text?: string
 }
 
-/** Tasks with what they wait for: those around one, or the newest. */
+/** Tasks and their dependencies: those around one task, or the newest. */
 export interface GraphRequest {
   readonly view: 'graph'
   /** Id of a task: its ancestors, descendants, prerequisites and dependents. */
   readonly task?: string
-  /** Most nodes, from 1 to 1,000. Default 200. */
+  /** The maximum number of nodes, from 1 to 1,000. Default 200. */
   readonly limit?: number
 }

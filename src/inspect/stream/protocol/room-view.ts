@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../base/json.js'
 import type { ItemRef, ItemRow } from './item.js'
 import type { Page } from './page.js'
 
-/** Feeds of ends. */
+/** Completion feeds. */
 export interface FeedsView {
   readonly view: 'feeds'
   readonly feeds: readonly FeedRow[]
@@ -15,7 +15,7 @@ export interface FeedRow {
   readonly epochId?: string
   /** Number of the last row. */
   readonly watermark: number
-  /** Rows up to this number are not kept any more. */
+  /** Rows up to this number are no longer kept. */
   readonly droppedThrough: number
   readonly kept: number
   readonly cursors: readonly { readonly name: string; readonly position: number }[]
@@ -27,7 +27,7 @@ export interface FeedView extends Page<CompletionRow> {
   readonly feed: string
 }
 
-/** An end. */
+/** A completion. */
 export interface CompletionRow {
   readonly seq: number
   readonly item: ItemRef
@@ -37,7 +37,7 @@ export interface CompletionRow {
   readonly atMs: number | null
 }
 
-/** Who waits for what. Of each list the first 500. */
+/** Who waits for what; the first 500 of each list. */
 export interface WaitsView {
   readonly view: 'waits'
   readonly barriers: Page<BarrierRow>
@@ -51,16 +51,16 @@ export interface BarrierRow {
   readonly session: string
   readonly turnId: string
   readonly members: number
-  /** Those that have not ended; the first hundred. */
+  /** Members that have not ended; the first hundred. */
   readonly missing: readonly ItemRow[]
   readonly missingCount: number
 }
 
-/** What a handler asks and nobody has answered. */
+/** A question of a task that has not been answered. */
 export interface QuestionRow {
   readonly task: ItemRef
   readonly run: ItemRef
-  /** Of what is asked. */
+  /** The name of the question. */
   readonly name: string
   readonly taskName: string
   readonly kind: string
@@ -75,31 +75,31 @@ export interface WaitRow {
   readonly item: ItemRef
   readonly name: string
   readonly waitsFor: string
-  /** What it waits for, if that is an item. */
+  /** The item that it waits for, if it waits for one. */
   readonly on?: ItemRef
   readonly sinceMs?: number
   readonly untilMs?: number
 }
 
-/** Tasks and what stands between them. */
+/** Tasks and the links between them. */
 export interface GraphView {
   readonly view: 'graph'
   readonly nodes: readonly GraphNode[]
   readonly edges: readonly GraphEdge[]
-  /** How many tasks there are; more than the nodes when not all are shown. */
+  /** The total number of tasks; larger than the number of nodes if not all are shown. */
   readonly total: number
 }
 
 /** A task in the graph. */
 export interface GraphNode {
   readonly row: ItemRow
-  /** What lets it begin. */
+  /** Whether its dependencies allow it to start. */
   readonly gate: 'open' | 'closed' | 'failed'
   /** The last runs, newest first. */
   readonly runs: readonly { readonly id: string; readonly state: string; readonly attempt: number }[]
 }
 
-/** `to` waits for `from`, is a child of it, or tries it again; ids of tasks. */
+/** `to` waits for `from`, is a child of it, or retries it; ids of tasks. */
 export interface GraphEdge {
   readonly from: string
   readonly to: string
@@ -122,12 +122,12 @@ export interface BudgetRow {
   readonly isExhausted: boolean
 }
 
-/** What comes again, or later; the next first. */
+/** Scheduled and recurring tasks, the next first. */
 export interface SchedulesView extends Page<ScheduleRow> {
   readonly view: 'schedules'
 }
 
-/** A task that comes at its time. */
+/** A task with a schedule. */
 export interface ScheduleRow {
   readonly task: ItemRef
   readonly name: string
@@ -135,7 +135,7 @@ export interface ScheduleRow {
   /** For instance `0 6 * * *`, or `once`. */
   readonly schedule: string
   readonly nextAtMs: number | null
-  /** When it was last to begin, as far as that is known. */
+  /** When its last run was due, if that is known. */
   readonly lastAtMs?: number
 }
 
@@ -149,29 +149,29 @@ export interface ProcessRow {
   readonly row: ItemRow
   readonly lease?: { readonly owner: string; readonly token: number; readonly expiresAtMs: number }
   readonly waitsFor?: string
-  /** Who waits for its end, as far as it is known here. */
+  /** Who waits for its end, as far as this process knows. */
   readonly waiters: readonly ItemRef[]
 }
 
-/** What this node should be doing; only where there is one. */
+/** What this node should be doing; only if there is a node. */
 export interface NodeView {
   readonly view: 'node'
   readonly name: string
-  /** What else there is to say, by name. */
+  /** Further details, by name. */
   readonly details: JsonObject
   readonly daemons: readonly DaemonRow[]
   readonly maintenance: readonly NodeFact[]
-  /** What cannot be seen of it from here, in words. */
+  /** What cannot be shown from here, in words. */
   readonly notice?: string
   /** What was done and why, newest first. */
   readonly audit: readonly NodeFact[]
 }
 
-/** A daemon that is to run, or does. */
+/** A daemon that should run, or does. */
 export interface DaemonRow {
   readonly row: ItemRow
   readonly desired: string
-  /** Whether it may be started again: `idle`, `backing_off` or `crash_looping`. */
+  /** Whether it may be restarted: `idle`, `backing_off` or `crash_looping`. */
   readonly restart: string
 }
 

@@ -1,2 +1,2 @@
-/** Version of all of this; another one is refused. */
+/** The version of the whole protocol; others are refused. */
 export const inspectorProtocol = 1

@@ -17,13 +17,13 @@ import type {
   WaitsView,
 } from './room-view.js'
 
-/** The whole at one glance. */
+/** The overview. */
 export interface OverviewView {
   readonly view: 'overview'
   readonly atMs: number
   /** When the runtime was opened, or the recording begins; absent for a directory. */
   readonly openedAtMs?: number
-  /** Code that is running in this process. */
+  /** Jobs that run in this process. */
   readonly jobs: number
   readonly operations: Counts
   readonly tasks?: Counts & { readonly isPaused: boolean }
@@ -31,7 +31,7 @@ export interface OverviewView {
   readonly sessions: number
   readonly barriers: number
   readonly questions: number
-  /** Limits on what runs, with who waits for them. */
+  /** Concurrency limits, with who waits for them. */
   readonly slots: readonly SlotRow[]
   readonly stream: StreamState
   readonly journal?: JournalState
@@ -41,14 +41,14 @@ export interface OverviewView {
   readonly samples: readonly Sample[]
 }
 
-/** How many items stand where. */
+/** The number of items in each status. */
 export interface Counts {
   readonly phases: Readonly<Partial<Record<ItemPhase, number>>>
   /** In the words of the room. */
   readonly statuses: Readonly<Record<string, number>>
 }
 
-/** A limit. */
+/** A concurrency limit. */
 export interface SlotRow {
   readonly name: string
   readonly limit: number | null
@@ -56,27 +56,27 @@ export interface SlotRow {
   readonly waiting: number
 }
 
-/** How the stream is. */
+/** The state of the stream. */
 export interface StreamState {
   readonly oldest: number
   readonly newest: number
-  /** Entries that could not be queued for this stream at all, and those that single viewers have missed. */
+  /** Entries that could not be queued, and those that single viewers have missed. */
   readonly dropped: number
   readonly viewers: number
-  /** Fraction of the operations that are shown. */
+  /** The fraction of operations that are shown. */
   readonly sample: number
 }
 
-/** How the journal is. */
+/** The state of the journal. */
 export interface JournalState {
   readonly status: string
-  /** The sequence that its next record gets. */
+  /** The sequence number of its next record. */
   readonly nextSequence: number
-  /** Records behind the newest snapshot. */
+  /** Records after the newest snapshot. */
   readonly tail: number
-  /** Who owns the directory, where it is read from outside. */
+  /** The owner of the directory, if it is read from outside. */
   readonly owner?: { readonly pid: number; readonly host: string; readonly standing: string }
-  /** What the end of the log is broken by. */
+  /** What is wrong at the end of the log. */
   readonly brokenEnd?: string
 }
 
@@ -85,37 +85,37 @@ export interface ListView extends Page<ItemRow> {
   readonly view: 'list'
 }
 
-/** One item, with what belongs to it. */
+/** One item, with related items. */
 export interface ItemView {
   readonly view: 'item'
-  /** `null`: nobody knows it. */
+  /** `null` if the item is unknown. */
   readonly row: ItemRow | null
-  /** What else there is to say, by name. */
+  /** Further details, by name. */
   readonly details: JsonObject
-  /** Its chart, and the innermost states that it is in. */
+  /** Its chart, and its innermost active states. */
   readonly chart?: { readonly machine: string; readonly states: readonly string[] }
-  /** Its actor, if it has one that runs. */
+  /** Its actor, if one is running. */
   readonly actor?: string
   /** Runs of a task, parts of an operation, children; the first hundred. */
   readonly children: readonly ItemRow[]
   readonly childCount: number
-  /** What may be done to it now, as far as its state says. */
+  /** The actions that its state allows now. */
   readonly actions: readonly ActionName[]
 }
 
 /** One step of a history. */
 export interface HistoryRow {
-  /** In the journal; absent for what is not durable. */
+  /** Sequence number in the journal; absent for what is not durable. */
   readonly sequence?: number
   readonly atMs?: number
-  /** Of the event. */
+  /** The name of the event. */
   readonly name: string
-  /** The item that it happened to, where that is a part of the one asked for. */
+  /** The item that it happened to, if that is a part of the requested one. */
   readonly item?: ItemRef
   readonly data?: JsonObject
 }
 
-/** What has happened to one item. */
+/** The history of one item. */
 export interface HistoryView extends Page<HistoryRow> {
   readonly view: 'history'
   readonly from: 'journal' | 'stream'
@@ -123,7 +123,7 @@ export interface HistoryView extends Page<HistoryRow> {
   readonly notice?: string
 }
 
-/** Every chart that is known here. */
+/** Every known chart. */
 export interface MachinesView {
   readonly view: 'machines'
   readonly machines: readonly MachineRow[]
@@ -133,19 +133,19 @@ export interface MachinesView {
 export interface MachineRow {
   readonly id: string
   readonly states: number
-  /** Actors and rows that it moves now, as far as they are counted. */
+  /** The number of actors and rows in it now, as far as they are counted. */
   readonly actors: number
 }
 
-/** A chart, and where those that it moves are: how many are in each innermost state. */
+/** A chart, and the number of items in each of its innermost states. */
 export interface MachineView {
   readonly view: 'machine'
-  /** `null`: nobody knows it. */
+  /** `null` if the chart is unknown. */
   readonly machine: MachineDefinition | null
   readonly occupancy: Readonly<Record<string, number>>
 }
 
-/** An actor, or a row that a chart moves. */
+/** An actor, or a row with a chart. */
 export interface ActorRow {
   readonly actor: string
   readonly name: string

@@ -18,7 +18,7 @@ import {
 
 const endedEarly = 'the connection ended before the answer'
 
-/** What errors of the system mean here. */
+/** Explanations of system error codes. */
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'nobody listens there',
   ECONNREFUSED: 'nobody listens there',
@@ -26,14 +26,15 @@ const reasons: Readonly<Record<string, string>> = {
   EPIPE: endedEarly,
 }
 
-/** How long a node may take to answer, in milliseconds: it may be writing to a slow disk. */
+/** How long to wait for an answer, in milliseconds: the node may be writing to a slow disk. */
 const answerTimeoutMs = 30_000
 
 /**
- * Hands a commit to the node that listens at a socket, and tells what became of it. When the connection ends before the answer, the
- * commit may have been taken: handing in the same once more is safe, and is answered with `replayed` if it was.
+ * Submits a commit to the node that listens at a socket, and returns the outcome. If the connection ends before the
+ * answer, the commit may have been accepted; submitting it again is safe and yields `replayed` if it was.
  *
- * Raises `admin.node_unreachable`, `admin.request_refused`, and `admin.file_exposed` for a socket of somebody else.
+ * Raises `admin.node_unreachable`, `admin.request_refused`, and `admin.file_exposed` for a socket that another user
+ * owns.
  */
 export async function submitCommit(path: string, attempt: SignedAttempt): Promise<AdminReceipt> {
   const answer = await ask(path, { type: 'submit', commit: encodeCommit(attempt) })
@@ -41,7 +42,10 @@ export async function submitCommit(path: string, attempt: SignedAttempt): Promis
   return receiptCodec.decode(answer.receipt)
 }
 
-/** What the node at a socket knows of its cluster, as far as a simulation needs it. Raises like {@link submitCommit}. */
+/**
+ * Reads what the node at a socket knows of its cluster, as far as a simulation needs it. Raises like {@link
+ * submitCommit}.
+ */
 export async function readSimulationView(path: string): Promise<SimulationView> {
   const answer = await ask(path, { type: 'snapshot' })
   if (answer.type !== 'snapshot') throw unexpected(path)
@@ -59,7 +63,7 @@ async function ask(given: string, request: AdminRequest): Promise<Exclude<AdminA
   return answer
 }
 
-/** Whoever else made the socket could tell anything of the node. */
+/** A socket made by another user could claim anything about the node. */
 async function checkOwner(path: string): Promise<void> {
   let stat
   try {

@@ -20,24 +20,24 @@ import { requestFailed, socketFailed, socketOpened } from './lines.js'
 import { mostRequestBytes, receiptCodec, requestSchema, type AdminAnswer, type AdminReceipt } from './protocol.js'
 import { checkVacant, nameBeside, prepareSocketFolder, publishSocket, removeSocket } from './socket-path.js'
 
-/** The node behind a socket, as far as operators can reach it. */
+/** The node behind a socket, as operators can reach it. */
 export interface AdminHost {
-  /** Who is let in at all; the socket opens for nobody where it knows no operator. */
+  /** Decides who may connect; the socket does not open if it knows no operator. */
   readonly verifier: AdminVerifier | undefined
-  /** Hands an attempt to the loop. Resolves once it is judged and audited and what follows from it is durable. */
+  /** Submits an attempt to the loop. Resolves once it is judged and audited and its effects are durable. */
   submit(attempt: SignedAttempt): Promise<AdminReceipt>
-  /** What was published last. */
+  /** The latest snapshot. */
   snapshot(): NodeSnapshot
 }
 
 /** Where a node listens for its operators. */
 export interface AdminSocketOptions {
-  /** Path of the socket; its folder belongs to this user alone, and is made if it is not there. */
+  /** Path of the socket. Its folder must belong to this user alone; it is created if missing. */
   readonly path: string
   readonly host: AdminHost
   readonly logger?: Logger
   readonly clock?: Clock
-  /** Milliseconds that a connection may stay silent. Default 30,000. */
+  /** How long a connection may stay silent, in milliseconds. Default 30,000. */
   readonly idleMs?: number
 }
 
@@ -49,13 +49,13 @@ const optionsOfSocket = optionsSchema<AdminSocketOptions>({
   idleMs: v.optional(durationSchema),
 })
 
-/** Connections at once; there are few operators. */
+/** Maximum number of simultaneous connections; there are few operators. */
 const mostConnections = 16
 
 /**
- * Listens for operators at a socket of the file system that only the user of this process can open (mode 0600, in a folder of mode
- * 0700). What comes in is bounded, decoded by schema and has to be signed: whoever may connect may still do nothing alone. Open until
- * it is closed, or disposed, with its owner.
+ * Listens for operators at a Unix socket that only the user of this process can open (mode 0600, in a folder of mode
+ * 0700). Input is bounded, decoded by schema and must be signed: being able to connect is not enough to command the
+ * node. It stays open until it is closed or disposed.
  */
 export class AdminSocket implements AsyncDisposable {
   readonly path: string
@@ -72,9 +72,10 @@ export class AdminSocket implements AsyncDisposable {
   }
 
   /**
-   * Opens the socket; a stale one, at which nobody listens any more, is replaced.
+   * Opens the socket, replacing a stale one at which nobody listens.
    *
-   * Raises `invalid_input`, `admin.no_operators`, `admin.socket_occupied`, `admin.socket_path_too_long`, `admin.file_exposed`, `admin.file_unusable`.
+   * Raises `invalid_input`, `admin.no_operators`, `admin.socket_occupied`, `admin.socket_path_too_long`,
+   * `admin.file_exposed`, `admin.file_unusable`.
    */
   static async open(options: AdminSocketOptions): Promise<AdminSocket> {
     const {
@@ -110,7 +111,10 @@ export class AdminSocket implements AsyncDisposable {
     }
   }
 
-  /** Takes the socket away and ends every connection. What was handed to the loop already is judged; nobody is told. */
+  /**
+   * Removes the socket and ends every connection. Attempts already submitted to the loop are still judged, but their
+   * senders get no answer.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -140,18 +144,18 @@ function listening(server: Server, path: string): Promise<void> {
 
 type ConnectionOptions = Required<Pick<AdminSocketOptions, 'host' | 'logger' | 'clock' | 'idleMs'>>
 
-/** One operator's connection: its requests are answered one after another, and no more is read while one is. */
+/** One operator's connection. Requests are answered in order; reading pauses while one is being answered. */
 class Connection {
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #reader = new LineReader(mostRequestBytes)
-  /** `undefined` while nothing is waited for. */
+  /** The timer of a silent connection; `undefined` while it is not running. */
   #idle: TimeoutHandle
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
-    // Whoever has gone is told nothing more.
+    // The client has gone; there is nobody to answer.
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#stopWaiting())
     socket.on('data', (bytes) => void this.#take(bytes))
@@ -194,7 +198,7 @@ class Connection {
     }
   }
 
-  /** Where the next request begins is not known any more. */
+  /** The start of the next request can no longer be found. */
   #refuse(): void {
     const message = `a request is a line of UTF-8 of at most ${mostRequestBytes} bytes`
     this.#socket.end(`${JSON.stringify({ type: 'error', code: 'invalid_input', message } satisfies AdminAnswer)}\n`)
@@ -216,7 +220,10 @@ class Connection {
   }
 }
 
-/** Resolves when what was written has left, or nothing will any more: who does not read is asked nothing further. */
+/**
+ * Resolves when the output has been flushed or never will be: a client that does not read gets no further requests
+ * served.
+ */
 function taken(socket: Socket): Promise<void> {
   return new Promise((resolveTaken) => {
     const settle = (): void => {

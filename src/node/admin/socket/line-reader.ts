@@ -1,4 +1,4 @@
-/** Puts lines together from the bytes of a stream, and holds no more of one than it may have. */
+/** Assembles lines from the bytes of a stream, buffering no more than the maximum length of one line. */
 export class LineReader {
   readonly #mostBytes: number
   readonly #parts: Uint8Array[] = []
@@ -9,8 +9,8 @@ export class LineReader {
   }
 
   /**
-   * The lines that end in these bytes, without their ends. `undefined` once a line is longer than it may be; what follows cannot
-   * be understood any more. Raises a `TypeError` for bytes that are not UTF-8.
+   * Returns the lines completed by these bytes, without their line ends. `undefined` once a line exceeds the maximum;
+   * the rest of the stream cannot be understood then. Raises a `TypeError` for bytes that are not UTF-8.
    */
   take(bytes: Uint8Array): readonly string[] | undefined {
     const lines: string[] = []

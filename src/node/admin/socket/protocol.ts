@@ -6,17 +6,17 @@ import { rejectionKinds, type VerificationOutcome } from '../../records.js'
 import { mostCommitBytes } from '../commit-document.js'
 
 /*
- * Requests and answers are JSON objects, one per line, in UTF-8. A connection may ask more than once, one question after
- * another; answers come in that order.
+ * Requests and answers are JSON objects in UTF-8, one per line. A connection may send several requests; answers come in
+ * the same order.
  */
 
-/** The most bytes of a request: a commit, and the words around it. */
+/** The maximum size of a request in bytes: a commit and its envelope. */
 export const mostRequestBytes = mostCommitBytes + 1024
 
-/** The most bytes of an answer: the snapshot of a large cluster. */
+/** The maximum size of an answer in bytes: the snapshot of a large cluster. */
 export const mostAnswerBytes = 64 * 2 ** 20
 
-/** What a node is asked: to judge a commit, or what a simulation needs to know. */
+/** A request to a node: judge a commit, or return what a simulation needs. */
 export type AdminRequest = { readonly type: 'submit'; readonly commit: unknown } | { readonly type: 'snapshot' }
 
 /** Accepts a request. The commit is decoded by its own schema. */
@@ -25,14 +25,14 @@ export const requestSchema: v.GenericSchema<unknown, AdminRequest> = v.variant('
   strictSchema({ type: v.literal('snapshot') }),
 ])
 
-/** What became of a commit. */
+/** The outcome of a commit. */
 export interface AdminReceipt {
   readonly outcome: VerificationOutcome
-  /** Number of the audit record, where the attempt has one on this node. */
+  /** Number of the audit record, if this node has one for the attempt. */
   readonly seq?: number
 }
 
-/** Accepts a {@link AdminReceipt}. */
+/** Accepts an {@link AdminReceipt}. */
 const receiptSchema: v.GenericSchema<AdminReceipt, AdminReceipt> = strictSchema({
   outcome: v.variant('status', [
     strictSchema({ status: v.picklist(['accepted', 'unverified']) }),
@@ -41,14 +41,14 @@ const receiptSchema: v.GenericSchema<AdminReceipt, AdminReceipt> = strictSchema(
   seq: v.exactOptional(positiveSchema),
 }) as v.GenericSchema<AdminReceipt, AdminReceipt>
 
-/** How a receipt is written and read. */
+/** Encodes and decodes a receipt. */
 export const receiptCodec = documentCodec(receiptSchema, 'receipt')
 
-/** What a node answers. */
+/** An answer of a node. */
 export type AdminAnswer =
   | { readonly type: 'receipt'; readonly receipt: unknown }
   | { readonly type: 'snapshot'; readonly snapshot: unknown }
-  /** The request was not understood, or could not be done; nothing was judged. */
+  /** The request was not understood or could not be carried out; nothing was judged. */
   | { readonly type: 'error'; readonly code: string; readonly message: string }
 
 /** Accepts an answer. */

@@ -6,18 +6,18 @@ import { messageOf, StatewardError } from '../../../base/errors.js'
 import { makeDirectory } from '../../../base/make-directory.js'
 import { AdminError } from '../errors.js'
 
-/** The longest path of a socket, in bytes: what every system takes, without what a name has in addition while it is made. */
+/** The maximum length of a socket path in bytes: what every system accepts, less the suffix of the temporary name. */
 const longestPath = 90
 
-/** A file as the system knows it, whatever name leads there. */
+/** The identity of a file, whatever its name. */
 interface FileIdentity {
   readonly dev: number
   readonly ino: number
 }
 
 /**
- * Makes sure that the folder of a socket is ours alone: makes it with mode 0700 where there is none, and refuses one that somebody
- * else could enter. Raises `admin.file_exposed`, `admin.file_unusable`, `admin.socket_path_too_long`.
+ * Ensures that the folder of a socket belongs to us alone: creates it with mode 0700 if missing, and refuses one that
+ * other users can enter. Raises `admin.file_exposed`, `admin.file_unusable`, `admin.socket_path_too_long`.
  */
 export async function prepareSocketFolder(path: string): Promise<void> {
   if (Buffer.byteLength(path) > longestPath) {
@@ -43,7 +43,7 @@ export async function prepareSocketFolder(path: string): Promise<void> {
   }
 }
 
-/** Raises `admin.socket_occupied` when anything but a socket that nobody listens at any more stands there. */
+/** Raises `admin.socket_occupied` if the path holds anything but a stale socket at which nobody listens. */
 export async function checkVacant(path: string): Promise<void> {
   const refuse = (reason: string): never => {
     throw new AdminError('admin.socket_occupied', { path, reason })
@@ -57,12 +57,12 @@ export async function checkVacant(path: string): Promise<void> {
   }
   if (!stat.isSocket()) refuse('something else is there, and is not replaced')
   const answer = await knock(path)
-  // It may have gone since.
+  // It may have disappeared in the meantime.
   if (answer === 'ECONNREFUSED' || answer === 'ENOENT') return
   refuse(answer === undefined ? 'a node listens there already' : `whether a node listens there is not known: ${answer}`)
 }
 
-/** `undefined` when somebody opens, else the code of why nobody does. */
+/** Tries to connect. Resolves with `undefined` if somebody accepts, else with the error code. */
 function knock(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = createConnection(path)
@@ -74,12 +74,15 @@ function knock(path: string): Promise<string | undefined> {
   })
 }
 
-/** A name beside the path, for a socket on its way there. */
+/** A temporary name in the same folder, for a socket that is being created. */
 export function nameBeside(path: string): string {
   return `${path}.${randomBytes(4).toString('hex')}`
 }
 
-/** Gives a socket its mode and its name in one step, in place of a stale one. Answers with what now stands there. */
+/**
+ * Sets the mode of a socket and renames it to its path in one step, replacing a stale one. Resolves with the identity
+ * of the published file.
+ */
 export async function publishSocket(made: string, path: string): Promise<FileIdentity> {
   await chmod(made, 0o600)
   const { dev, ino } = await lstat(made)
@@ -87,7 +90,7 @@ export async function publishSocket(made: string, path: string): Promise<FileIde
   return { dev, ino }
 }
 
-/** Takes the name away if it still leads to this socket. */
+/** Removes the path if it still refers to this socket. */
 export async function removeSocket(path: string, { dev, ino }: FileIdentity): Promise<void> {
   try {
     const found = await lstat(path)
