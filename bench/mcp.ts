@@ -115,7 +115,7 @@ async function getMany(face: FetchFace, taskId: string, count: number): Promise<
 const bench: Bench = {
   name: 'mcp',
   async run({ quick, progress }) {
-    const [calls, atOnce, rounds] = quick ? [100, 20, 5] : [2000, 50, 5]
+    const [calls, atOnce, rounds] = quick ? [200, 20, 5] : [2000, 50, 5]
     // Enough of them that what is measured is compiled, here as in the SDK.
     const warmups = quick ? 10 : 2
     const directory = await mkdtemp(join(tmpdir(), 'stateward-bench-mcp-'))
