@@ -13,10 +13,10 @@ import type { OperationAnswer } from './session-wire.js'
 export interface Connection {
   readonly ingress: RestateIngress
   readonly attach: RestateAttach
-  /** The wait for operations. */
+  /** Waits for operations. */
   readonly operationAttach: Attach<OperationAnswer>
   readonly clock: Clock
-  /** Milliseconds for which an engine that is away is asked again. */
+  /** Milliseconds for which an unreachable engine is retried. */
   readonly outageMs: number
 }
 
@@ -24,9 +24,9 @@ export interface Connection {
 export const neverAborted: AbortSignal = new AbortController().signal
 
 /**
- * Asks until the engine has answered: again after a connection that broke, which says nothing about what was asked. What is
- * asked has to be the same question each time, or one that may be asked twice. Rejects with what is refused, with
- * `restate.unreachable` or `restate.call_failed` once the engine was away for long enough, and with the signal's reason.
+ * Repeats a call until the engine answers. A broken connection says nothing about the call, so the call must be
+ * idempotent. Rejects with a refusal, with `restate.unreachable` or `restate.call_failed` once the engine was
+ * unreachable for long enough, and with the signal's reason.
  */
 export async function insist<Answered>(
   { clock, outageMs }: Pick<Connection, 'clock' | 'outageMs'>,
@@ -52,14 +52,14 @@ export async function insist<Answered>(
   }
 }
 
-/** A feed, and how its rows are read. */
+/** A feed and how to read its rows. */
 export interface FollowedFeed<Entry extends Sequenced> {
   readonly service: FeedService
   readonly key: string
   readonly page: v.GenericSchema<unknown, FeedRows<Entry>>
 }
 
-/** Parts of a feed from behind a place on, each once it is there; over outages shorter than `outageMs`. */
+/** Yields parts of a feed after a position, as soon as they exist, across outages shorter than `outageMs`. */
 export async function* followFeed<Entry extends Sequenced>(
   connection: Connection,
   { service, key, page }: FollowedFeed<Entry>,
