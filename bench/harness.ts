@@ -67,6 +67,14 @@ export async function elapsed(work: () => unknown): Promise<number> {
   return performance.now() - start
 }
 
+/** Milliseconds of processor that this process uses while `work` is done, whoever else is on the machine. */
+export async function processorElapsed(work: () => unknown): Promise<number> {
+  const start = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1000
+}
+
 /** Bytes of live heap after a forced collection. Raises `Error` when node runs without `--expose-gc`. */
 export async function liveHeapBytes(): Promise<number> {
   const { gc } = globalThis

@@ -14,7 +14,7 @@ import { defaultSecretKeys, secretKeys } from '../src/base/mask.js'
 import { createInspectorHandler, createStatelyInspector, type AdapterState } from '../src/inspect/index.js'
 import { RuntimeSource } from '../src/inspect/sources/runtime-source.js'
 import { ShownValues } from '../src/inspect/stream/shown-values.js'
-import { heapBytesOf, interleave, type Bench } from './harness.js'
+import { heapBytesOf, interleave, processorElapsed, type Bench } from './harness.js'
 
 /** Puts events into the form in which they leave, and lets go of them. */
 class Listener {
@@ -28,14 +28,6 @@ class Listener {
   send(event: object): void {
     this.sent += JSON.stringify(event).length > 0 ? 1 : 0
   }
-}
-
-/** Milliseconds of processor that `work` takes, whoever else is on the machine; nothing here waits for anything else. */
-async function elapsed(work: () => unknown): Promise<number> {
-  const start = process.cpuUsage()
-  await work()
-  const { user, system } = process.cpuUsage(start)
-  return (user + system) / 1000
 }
 
 interface Sample {
@@ -60,12 +52,12 @@ async function workIn(runtime: Runtime, count: number): Promise<void> {
 }
 
 async function withObserver(count: number, inspect: RuntimeOptions['inspect']): Promise<Sample> {
-  return { milliseconds: await elapsed(() => runOperations(count, inspect)), sent: 0 }
+  return { milliseconds: await processorElapsed(() => runOperations(count, inspect)), sent: 0 }
 }
 
 /** The inspector is mounted, and nobody looks. */
 async function unwatched(count: number): Promise<Sample> {
-  const milliseconds = await elapsed(async () => {
+  const milliseconds = await processorElapsed(async () => {
     await using runtime = await createRuntime()
     await using _ = createInspectorHandler({ runtime })
     await workIn(runtime, count)
@@ -90,7 +82,7 @@ function sourceOf(runtime: Runtime, capacity: number): RuntimeSource {
 /** A viewer reads every message of the stream. */
 async function watched(count: number): Promise<Sample> {
   let sent = 0
-  const milliseconds = await elapsed(async () => {
+  const milliseconds = await processorElapsed(async () => {
     await using runtime = await createRuntime()
     const source = sourceOf(runtime, 100_000)
     const abort = new AbortController()
@@ -130,7 +122,7 @@ async function withOurs(count: number, state: AdapterState): Promise<Sample> {
   const adapter = new Listener(state)
   const inspector = createStatelyInspector({ adapter })
   inspector.start().catch(() => {})
-  const milliseconds = await elapsed(async () => {
+  const milliseconds = await processorElapsed(async () => {
     await runOperations(count, inspector.inspect)
     await inspector.stop()
   })
@@ -141,7 +133,7 @@ async function withOurs(count: number, state: AdapterState): Promise<Sample> {
 async function withOfficial(count: number): Promise<Sample> {
   const listener = new Listener('ready')
   const { inspect } = createInspector(listener)
-  const milliseconds = await elapsed(async () => {
+  const milliseconds = await processorElapsed(async () => {
     await runOperations(count, inspect)
     for (let before = -1; before < listener.sent; await nextTurn()) {
       before = listener.sent

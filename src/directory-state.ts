@@ -17,28 +17,31 @@ import { EmbeddedProcessStore, type ProcessStore } from './processes/index.js'
 import { TaskAuthority, type TaskEnd, type TaskProjection } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
-/** What is read. */
+/** Options of {@link readDirectory}. */
 export interface ReadDirectoryOptions {
-  /** The directory of a journal: `dataDir` of its runtime. */
+  /** The directory of a journal: the `dataDir` of its runtime. */
   readonly directory: string
-  /** For tests; the one of the process unless told. */
+  /** For tests. Default: the file system of this process. */
   readonly fileSystem?: FileSystem
 }
 
-/** What of a session can be read. Operations that have not ended are `lost`, or running if the directory has a live owner. */
+/**
+ * The readable part of a session. Operations that have not ended are listed as `lost`; if the directory has a live
+ * owner, they are running.
+ */
 export type ReadableSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> & {
   readonly operations: Pick<Session['operations'], 'snapshot' | 'activeCount' | 'completionCursor' | 'pendingWaits'>
   readonly view: Pick<Session['view'], 'rows' | 'row'>
 }
 
-/** What a directory held at one instant, in the terms of the rooms. */
+/** The state of a directory at one instant. */
 export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEnd' | 'nextSequence' | 'cuts'> {
   readonly sessions: readonly ReadableSession[]
   readonly tasks: TaskProjection
-  /** What has ended of them, in order. */
+  /** The ends of tasks, in order. */
   readonly taskEnds: Feed<TaskEnd>
   readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter' | 'recentEvents' | 'getLease'>
-  /** What a node has written down; absent where there was none. */
+  /** The records of a node; absent if there is no node. */
   readonly node?: Pick<NodeHistory, 'chains' | 'checkpoints'>
 }
 
@@ -48,11 +51,11 @@ const optionsOfReading = optionsSchema<ReadDirectoryOptions>({
 })
 
 /**
- * Reads the state in a directory without owning it, beside its owner or after it: takes no lock, writes nothing and is in
- * nobody's way. What it gives belongs to one instant and changes no more.
+ * Reads the state of a directory without owning it, whether its owner is running or not. Takes no lock, writes nothing
+ * and does not disturb the owner. The result describes one instant and does not change afterwards.
  *
- * Rejects with `invalid_input`, with `journal_corrupt` and `journal_io`, and with the errors of a runtime that cannot be
- * opened on what the journal says.
+ * Rejects with `invalid_input`, `journal_corrupt`, `journal_io`, and the errors with which a runtime refuses to open on
+ * this journal.
  */
 export async function readDirectory(options: ReadDirectoryOptions): Promise<DirectoryState> {
   const decoded = decode(optionsOfReading, options, 'directory reading options')
@@ -67,7 +70,7 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
   const history = new NodeHistory()
   const lane = await Lane.open({
     store: storeOf(reading),
-    // Nothing is ever written.
+    // Never compact: this lane writes nothing.
     compactAfter: Number.MAX_SAFE_INTEGER,
     streamFor: (name) => {
       if (name === TaskAuthority.streamName) return authority
@@ -95,7 +98,7 @@ function isUsed(history: NodeHistory): boolean {
   return history.checkpoints().length > 0 || chainNames.some((name) => history.chains[name].watermark() > 0)
 }
 
-/** A store for a lane that only reads. */
+/** A read-only store for the lane: every write throws `read_only`. */
 function storeOf({ recovery, nextSequence }: JournalReading): JournalStore {
   const refused = (): never => {
     throw new StatewardError('read_only', 'the directory is only read', {})

@@ -15,73 +15,73 @@ import {
 } from './tasks/index.js'
 import { phaseOf } from './tasks/task.js'
 
-/** Most entries of one list of a summary. */
+/** The maximum number of entries in each list of a summary. */
 const mostEntries = 100
-/** Most steps that are shown of one attempt: the last of them. */
+/** The maximum number of steps shown for one attempt; the latest ones are shown. */
 const mostSteps = 20
 
-/** A list that may be longer than what is shown of it. */
+/** The shown part of a list, and the length of the whole list. */
 export interface Excerpt<Entry> {
   readonly total: number
   readonly entries: readonly Entry[]
 }
 
-/** An operation that has begun and not ended. */
+/** An operation that has started and not ended. */
 export interface UnfinishedOperation extends Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'> {
-  /** When it began to run, epoch milliseconds; `null` when it had not. */
+  /** When it started to run, in epoch milliseconds; `null` if it had not. */
   readonly startedAtMs: number | null
 }
 
-/** What a session holds. */
+/** Summary of one session. */
 export interface SessionSummary {
   readonly id: string
-  /** What has begun and not ended: running when the directory has an owner that runs, lost otherwise. */
+  /** Operations that have started and not ended: running if the directory has a live owner, otherwise lost. */
   readonly unfinished: Excerpt<UnfinishedOperation>
-  /** How many of the ends that are kept were of which kind. */
+  /** Number of retained ends, by outcome type. */
   readonly ended: Readonly<Partial<Record<OperationOutcome['type'], number>>>
-  /** Place of the last end in the order of all. */
+  /** Position of the last end in the completion order. */
   readonly lastEnd: number
 }
 
-/** A run that waits, and for what. */
+/** A waiting run, and what it waits for. */
 export interface WaitingRun {
   readonly runId: string
   readonly taskId: string
   readonly kind: string
   readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption' | 'an answer' | 'the end of a call'
-  /** Epoch milliseconds; `null` where no time is set. */
+  /** Epoch milliseconds; `null` if there is no time limit. */
   readonly untilMs: number | null
   readonly reason: string | null
 }
 
-/** An attempt that had begun and not ended, and what of its run is done. */
+/** A running attempt, and the finished steps of its run. */
 export interface RunningAttempt {
   readonly runId: string
   readonly taskId: string
   readonly kind: string
   readonly attemptId: string
-  /** From 1; suspended attempts count. */
+  /** Counted from 1; suspended attempts count too. */
   readonly attempt: number
   /** Epoch milliseconds. */
   readonly startedAtMs: number
-  /** All it does is wait. */
+  /** Whether it is only waiting at the moment. */
   readonly isWaiting: boolean
-  /** Names of the steps that are done, the last of them where there are many. */
+  /** Names of the finished steps; the latest of them if there are many. */
   readonly steps: Excerpt<string>
 }
 
-/** What the tasks of a directory are doing. */
+/** Summary of the tasks in a directory. */
 export interface TasksSummary {
   readonly total: number
   readonly paused: boolean
   readonly runs: Readonly<Record<RunState, number>>
-  /** Runs by the kind of their tasks, by name. */
+  /** Number of runs by task kind and state, sorted by kind. */
   readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
-  /** Of tasks that have not ended before those of others. */
+  /** Budgets that can still be spent from come first. */
   readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
   readonly running: Excerpt<RunningAttempt>
   readonly waiting: Excerpt<WaitingRun>
-  /** What handlers ask and nobody has answered, oldest first. */
+  /** Unanswered questions of handlers, oldest first. */
   readonly questions: Excerpt<PendingQuestion>
 }
 
@@ -90,24 +90,24 @@ export interface OpenProcess {
   readonly id: string
   readonly kind: string
   readonly label: string | null
-  /** How often its execution has begun. */
+  /** How many times its execution has started. */
   readonly attempt: number
-  /** A signal by its name, a time, or another process by its id; `null` while it waits for nothing. */
+  /** The name of a signal, a time, or the id of another process; `null` if it waits for nothing. */
   readonly waitsFor: string | null
   /** Epoch milliseconds. */
   readonly sinceMs: number | null
-  /** Epoch milliseconds; `null` where no time is set. */
+  /** Epoch milliseconds; `null` if there is no time limit. */
   readonly untilMs: number | null
 }
 
-/** What the processes of a directory are doing. */
+/** Summary of the processes in a directory. */
 export interface ProcessesSummary {
   readonly total: number
   readonly statuses: Readonly<Partial<Record<ProcessStatus, number>>>
   readonly open: Excerpt<OpenProcess>
 }
 
-/** A directory at one glance: plain data, bounded in size whatever the directory holds. */
+/** An overview of a directory: plain data, bounded in size however much the directory holds. */
 export interface DirectorySummary extends Pick<JournalReading, 'nextSequence' | 'cuts'> {
   readonly owner: NonNullable<JournalReading['owner']> | null
   readonly brokenEnd: NonNullable<JournalReading['brokenEnd']> | null
@@ -116,7 +116,7 @@ export interface DirectorySummary extends Pick<JournalReading, 'nextSequence' | 
   readonly processes: ProcessesSummary
 }
 
-/** Sums up what a directory held. O(operations + runs + processes). */
+/** Summarizes the state of a directory. O(operations + runs + processes). */
 export async function summarize(state: DirectoryState): Promise<DirectorySummary> {
   const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks, processes } = state
   return {
@@ -196,7 +196,7 @@ function waitText(kind: NonNullable<ProcessRecord['wait']>['kind']): string {
   }
 }
 
-/** Those that something may still be spent of come first: of ended tasks there may be very many. */
+/** Budgets that can still be spent from come first, because there may be very many ended tasks. */
 function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['entries'][number]> {
   for (const isWanted of [true, false]) {
     for (const { spec } of tasks.tasks()) {
@@ -209,7 +209,7 @@ function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['en
   }
 }
 
-/** Whether a task, or one below it, has not ended. */
+/** Whether the task or any task below it has not ended. */
 function isOpenBelow(tasks: TaskProjection, taskId: TaskId): boolean {
   const task = tasks.task(taskId)
   if (task === undefined) return false
@@ -234,8 +234,8 @@ function* runningAttempts(tasks: TaskProjection): Iterable<RunningAttempt> {
   }
 }
 
-/** What a suspended run is to be resumed by, and when at the latest. */
-function wayOut(tasks: TaskProjection, run: Run): Pick<WaitingRun, 'waitsFor' | 'untilMs'> {
+/** What a suspended run waits for, and the latest time at which it resumes. */
+function resumptionOf(tasks: TaskProjection, run: Run): Pick<WaitingRun, 'waitsFor' | 'untilMs'> {
   if (run.history.at(-1)?.reason !== 'waiting') return { waitsFor: 'its resumption', untilMs: null }
   for (const { subject, end } of tasks.waitsOf(run.id)) {
     if (end !== undefined) continue
@@ -256,7 +256,7 @@ function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
     reason: waitsFor === 'its resumption' ? (run.history.at(-1)?.reason ?? null) : null,
   })
   for (const run of tasks.runsIn('suspended')) {
-    const { waitsFor, untilMs } = wayOut(tasks, run)
+    const { waitsFor, untilMs } = resumptionOf(tasks, run)
     yield wait(run, waitsFor, untilMs)
   }
   for (const run of tasks.runsIn('retry_wait')) yield wait(run, 'its retry', run.retryAtMs ?? null)

@@ -1,4 +1,4 @@
-/** The truth about long-running work in a Node agent service. Start with {@link createRuntime}. */
+/** Runs the long-running work of a Node service and never loses track of it. Start with {@link createRuntime}. */
 export { systemClock, type Clock } from './base/clock.js'
 export type { ErrorDetails } from './base/error-details.js'
 export { InvalidInputError, StatewardError, type InvalidInput } from './base/errors.js'

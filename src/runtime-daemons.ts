@@ -11,28 +11,29 @@ import {
 } from './processes/index.js'
 
 /**
- * A program of the operating system that runs as a daemon. What becomes of it when its node is gone says `recover`: default `adopt`.
- * In a cluster it ends with its node, also when that is frozen as a whole, and before anybody else may start it.
+ * Options of an operating-system program that runs as a daemon. `recover` decides what happens to it when its node is
+ * gone; default `adopt`. In a cluster it ends with its node, even if the node is frozen as a whole, and before any
+ * other node may start it.
  */
 export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'timeoutMs' | 'ownerSilenceMs'> {
   readonly recover?: SystemCommand['recover']
 }
 
-/** What a program runs by. */
+/** The parts of a runtime that a program needs in order to run. */
 export interface DaemonProcesses {
   readonly processes: Processes
   readonly ids: IdSource
-  /** How its node is one of several, if it is. */
+  /** The cluster that its node belongs to, if any. */
   readonly cluster?: ClusterConfiguration | undefined
 }
 
-/** The variable that tells a program the fence of its lease. */
+/** The environment variable that holds the fence of the program's lease. */
 const fenceVariable = 'STATEWARD_FENCE'
 
 /**
- * What a program of a cluster is bound by. It ends with its node, for another node may run it by the time that this one is there
- * again; and whether it is asked to end with the last grace of its lease, or because its node is gone or frozen, it has ended by
- * the time that the lease has.
+ * The limits of a program in a cluster. It ends with its node, because another node may be running it by the time this
+ * one returns. Whether it is asked to end in the last grace period of its lease, or ends because its node is gone or
+ * frozen, it has ended before the lease expires.
  */
 function clusterLimits(
   { graceMs = defaultSystemGraceMs }: SystemDaemonOptions,
@@ -42,14 +43,15 @@ function clusterLimits(
   return {
     recover: 'reap',
     graceMs: Math.min(graceMs, leaseGraceMs / 2),
-    // It may have been frozen a heartbeat after it renewed.
+    // The node may have frozen one heartbeat after it last renewed the lease.
     ownerSilenceMs: leaseTtlMs - heartbeatMs - leaseGraceMs,
   }
 }
 
 /**
- * Runs a program as a daemon, by the processes of the runtime, which needs a `systemDirectory` for that: it is on record before it is
- * there, outlives its node if it is to be adopted, and is ended as a whole.
+ * Runs a program as a daemon through the processes of the runtime, which needs a `systemDirectory` for this. The
+ * program is recorded before it is spawned, outlives its node if `recover` is `adopt`, and ends together with
+ * everything it has started.
  *
  *     defineDaemon('proxy', new SystemDaemon({ command: 'nginx', args: ['-g', 'daemon off;'] }))
  */
@@ -63,7 +65,7 @@ export class SystemDaemon implements DaemonRunner {
     this.#runtime = runtime
   }
 
-  /** The same with the processes of a runtime. */
+  /** Returns a copy that runs through the processes of this runtime. */
   on(runtime: DaemonProcesses): SystemDaemon {
     return new SystemDaemon(this.#options, runtime)
   }
@@ -91,7 +93,7 @@ export class SystemDaemon implements DaemonRunner {
     return found === undefined ? undefined : this.#running(processes, found.id, scope.signal)
   }
 
-  /** Until it is there, has ended, or is not wanted any more. */
+  /** Resolves once the program was spawned, its process has ended, or the signal has aborted. */
   async #spawned(handle: ProcessHandle, signal: AbortSignal): Promise<void> {
     try {
       for await (const { eventType } of handle.events({ signal })) if (eventType === 'system.spawned') return
@@ -104,7 +106,7 @@ export class SystemDaemon implements DaemonRunner {
     const handle = processes.get(undefined, id)
     const ended = createDeferred<unknown>()
     handle.result().then(ended.resolve, (failure: unknown) => {
-      // One that was told to end has ended as it was told.
+      // A daemon that was asked to end has ended as intended.
       if (signal.aborted && failure instanceof ProcessFailed) ended.resolve(undefined)
       else ended.reject(failure)
     })
@@ -124,7 +126,7 @@ function idPrefixOf({ daemon: { id } }: DaemonScope): string {
   return `daemon-${id}-`
 }
 
-/** A definition whose program runs by these processes. */
+/** Binds a definition to the processes of a runtime if its runner is a {@link SystemDaemon}. */
 export function boundTo(
   runtime: DaemonProcesses,
 ): (definition: DaemonDefinition, cluster: ClusterConfiguration | undefined) => DaemonDefinition {

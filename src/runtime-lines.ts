@@ -3,16 +3,16 @@ import type { JournalCut } from './journal/journal.js'
 
 export const runtimeOpened = defineLine<{
   readonly dataDir?: string
-  /** Where the inspector is served. */
+  /** The address of the inspector. */
   readonly inspector?: string
   readonly durationMs: number
   readonly sessions: number
-  /** Operations that ran when the process before ended. */
+  /** Operations that were running when the previous process ended. */
   readonly lostOperations: number
   readonly tasks: number
   /** Runs that have not ended. */
   readonly openRuns: number
-  /** What was cut from the end of the journal. */
+  /** The records that were cut from the end of the journal. */
   readonly cut?: JournalCut
 }>('info', 'the runtime is open')
 
@@ -22,12 +22,12 @@ export const runtimeClosing = defineLine<{
   readonly policy: 'retire' | 'terminate'
   readonly graceMs: number
   readonly reason: string
-  /** What runs, of any room. */
+  /** The number of running jobs of any kind. */
   readonly jobs: number
 }>('info', 'the runtime is closing')
 
 export const runtimeClosed = defineLine<{
   readonly durationMs: number
-  /** Code that did not end in time. */
+  /** The number of jobs whose code did not end in time. */
   readonly leftBehind: number
 }>('info', 'the runtime is closed')

@@ -7,7 +7,7 @@ import type { Processes } from './processes/index.js'
 import type { Tasks } from './tasks/index.js'
 import type { JobList } from './work/job-list.js'
 
-/** The rest of a runtime, as its node keeps it in step with its maintenance. */
+/** The other parts of a runtime, which follow the maintenance of its node. */
 export interface NodeSurroundingRooms {
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
@@ -19,25 +19,26 @@ export interface NodeSurroundingRooms {
 
 const draining: ReadonlySet<string> = new Set(['entering_maintenance', 'maintenance', 'drain_failed'])
 
-/** Where it stands durably that maintenance has paused the tasks. */
+/** The durable checkpoint that records that maintenance has paused the tasks. */
 const pausedKey = 'tasks_paused'
 
 /**
- * Takes the rest of the runtime out of service with its node, and back: while the node drains, tasks are paused, no new operations are
- * taken, and processes that can run elsewhere are handed over; the drain waits for what is left of each (14.11). The tasks go on
- * afterwards only if it was maintenance that paused them, also when the process was another one by then.
+ * Takes the rest of the runtime out of service with its node, and back. While the node drains, tasks are paused, new
+ * operations are refused, and processes that can run elsewhere are handed over; the drain waits until the rest has
+ * ended (14.11). Afterwards the tasks resume only if maintenance paused them, even if that happened in an earlier
+ * process.
  */
 export class NodeMaintenance {
   readonly #rooms: NodeSurroundingRooms
   #isDraining = false
-  /** One change after another. */
+  /** Changes are made one after another. */
   #changing: Promise<void> = Promise.resolve()
 
   constructor(rooms: NodeSurroundingRooms) {
     this.#rooms = rooms
   }
 
-  /** From now on until the node ends. */
+  /** Follows the node until it ends. */
   follow(node: LocalNode): void {
     const { sessions, jobs } = this.#rooms
     node.addParticipant({ name: 'operations', isIdle: () => sessions.activeCount === 0 })
@@ -65,7 +66,7 @@ export class NodeMaintenance {
   async #pauseTasks(): Promise<void> {
     const { tasks, history } = this.#rooms
     if (tasks.projection.engine.paused) return
-    // First, so that nobody finds tasks paused and does not know by whom.
+    // Recorded before pausing, so that a crash cannot leave tasks paused with no record of why.
     await history.change({ keep: [{ key: pausedKey, content: { type: 'tasks_paused' } }] })
     await tasks.pauseEngine()
   }

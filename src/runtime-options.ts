@@ -26,28 +26,31 @@ import { tracerSchema, type Tracer } from './work/job-span.js'
 
 /** How the inspector of a runtime is served. */
 export interface InspectorServerOptions extends InspectorViewOptions {
-  /** Where it listens, on this machine alone. Default: a port that is free. */
+  /** The port on which it listens, reachable from this machine only. Default: any free port. */
   readonly port?: number
 }
 
 /** What an inspector shows and allows. */
 export interface InspectorViewOptions {
-  /** Whether viewers may cancel, terminate, retry, answer, pause and resume. Default false: they only look. */
+  /** Whether viewers may cancel, terminate, retry, answer, pause and resume. Default false: viewers can only look. */
   readonly actions?: boolean
   /**
-   * Whether payloads, results, answers and the contexts of actors are shown, fields that look like secrets masked. Default false:
-   * only that they are there.
+   * Whether payloads, results, answers and the contexts of actors are shown, with the values of secret-looking fields
+   * masked. Default false: the page shows only that they exist.
    */
   readonly values?: boolean
-  /** Which fields hold secrets, by their names. Default: that of the runtime's log. */
+  /** Matches the names of fields that hold secrets. Default: the `mask` of the runtime. */
   readonly mask?: RegExp
-  /** Fraction of the operations whose actors are shown, each with its whole story or not at all. Default 1. */
+  /** Fraction of the operations whose actors are shown, each with its whole history or not at all. Default 1. */
   readonly sample?: number
-  /** Entries of the stream, and items that have ended, that are held for viewers who come later or read slowly. Default 10,000. */
+  /**
+   * How many entries of the stream, and how many ended items, are kept for viewers that connect late or read slowly.
+   * Default 10,000.
+   */
   readonly capacity?: number
 }
 
-/** The fields of {@link InspectorViewOptions}. */
+/** The schemas of {@link InspectorViewOptions}, by field. */
 export const inspectorViewEntries = {
   actions: v.optional(v.boolean()),
   values: v.optional(v.boolean()),
@@ -66,7 +69,7 @@ const inspectorServerSchema = optionsSchema<InspectorServerOptions>({
   port: v.optional(wholeNumberSchema(0, 65_535)),
 })
 
-/** Whether it is an observer, and not options. */
+/** Whether the value is an observer rather than options. */
 function isObserver(input: unknown): input is Inspect {
   return v.is(inspectSchema, input)
 }
@@ -76,64 +79,71 @@ const inspectOptionSchema: v.GenericSchema<unknown, Inspect | InspectorServerOpt
   return isObserver(input) ? inspectSchema : inspectorServerSchema
 })
 
-/** The observer that is given, if one is. */
+/** The observer in the `inspect` option, if it holds one. */
 export function observerIn(inspect: RuntimeOptions['inspect']): Inspect | undefined {
   return isObserver(inspect) ? inspect : undefined
 }
 
-/** How the inspector is to be served, if it is. */
+/** The options of the inspector to serve, if `inspect` asks for one. */
 export function inspectorServerIn(inspect: RuntimeOptions['inspect']): InspectorServerOptions | undefined {
   if (inspect === undefined || inspect === false || isObserver(inspect)) return undefined
   return inspect === true ? {} : inspect
 }
 
-/** What a runtime is built on; everything has a default. */
+/** Options of {@link createRuntime}; every option has a default. */
 export interface RuntimeOptions {
-  /** Directory of the durable journal, made if missing. Without it, and without `store`, everything stays in memory. */
+  /**
+   * Directory of the durable journal, created if missing. Without `dataDir` and `store`, everything stays in memory.
+   */
   readonly dataDir?: string
-  /** Another durable log than a directory; excludes `dataDir`. */
+  /** A durable log to use instead of a directory; cannot be combined with `dataDir`. */
   readonly store?: JournalStore
   /**
-   * How long opening waits for another owner of `dataDir` to leave, in milliseconds, as in a rolling update; then it
-   * rejects with `journal_locked`. Default 0.
+   * How long opening waits for another owner of `dataDir` to leave, in milliseconds, for instance during a rolling
+   * update; after that it rejects with `journal_locked`. Default 0.
    */
   readonly lockWaitMs?: number
   /**
-   * What opening does when records at the end of the journal in `dataDir` are damaged or missing that may have been
-   * acknowledged: `refuse` rejects with `journal_corrupt`, `cut` keeps the bytes in a file of their own, goes on without
-   * these records and says so in `runtime.recovery`. Default `refuse`.
+   * What opening does if records at the end of the journal in `dataDir` are damaged or missing and may have been
+   * acknowledged. `refuse` rejects with `journal_corrupt`. `cut` saves the bytes in a separate file, continues without
+   * these records and reports it in `runtime.recovery`. Default `refuse`.
    */
   readonly onDamage?: 'refuse' | 'cut'
   readonly clock?: Clock
   readonly ids?: IdSource
   /**
-   * True, or how: serves the inspector, a page that shows what happens here, to this machine alone, under an address with a
-   * secret in it that is logged and stands in `runtime.inspectorUrl`. Or an observer, which receives the inspection events of
-   * every actor, for instance that of `createStatelyInspector`.
+   * `true` or options: serves the inspector, a page that shows what is happening here. It is reachable from this
+   * machine only, at an address that contains a secret; the address is logged and available as `runtime.inspectorUrl`.
+   * Alternatively an observer, for instance that of `createStatelyInspector`, which receives the inspection events of
+   * every actor.
    */
   readonly inspect?: Inspect | InspectorServerOptions | boolean
-  /** Is told the life of the service; every line is listed in docs/observability.md. Default: nobody is. */
+  /**
+   * Receives the log lines of the service, all of which are listed in docs/observability.md. Default: nothing is
+   * logged.
+   */
   readonly logger?: Logger
   /**
-   * Which fields hold secrets, by their names: the logger is shown `[masked]` instead of what they hold, also where they stand
-   * in a text, as in `password=abc`. Default: passwords, tokens, keys, cookies and the like.
+   * Matches the names of fields that hold secrets. The logger receives `[masked]` instead of their values, also where
+   * they occur in a text such as `password=abc`. Default: passwords, tokens, keys, cookies and the like.
    */
   readonly mask?: RegExp
   /**
-   * An OpenTelemetry tracer: one span per operation, submission, attempt, start and run, active inside its work. See docs/observability.md.
+   * An OpenTelemetry tracer: one span per operation, submission, attempt, start and run, active inside the work. See
+   * docs/observability.md.
    */
   readonly tracer?: Tracer
   /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
   readonly meter?: Meter
-  /** Journal records after which a snapshot is written. Default 100,000. */
+  /** Number of journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
-  /** What tasks there are, and how they are dispatched. */
+  /** The definitions of tasks, and how tasks are dispatched. */
   readonly tasks?: RuntimeTasksOptions
-  /** What processes there are, where they live, and how they are run. */
+  /** The definitions of processes, where processes are stored, and how they are run. */
   readonly processes?: RuntimeProcessesOptions
-  /** Who this node is, what daemons it can run, and whom it obeys. Without it there is no node. */
+  /** The identity of this node, the daemons it can run, and whose commands it obeys. Without it there is no node. */
   readonly node?: RuntimeNodeOptions
-  /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
+  /** Returns a number from 0 (inclusive) to 1 (exclusive); used to spread retries. Default `Math.random`. */
   readonly random?: () => number
 }
 
@@ -142,7 +152,7 @@ const patternSchema = v.custom<RegExp>(
   ({ input }) => `not a regular expression: ${textOf(input)}`,
 )
 
-/** Accepts {@link RuntimeOptions}. */
+/** Schema of {@link RuntimeOptions}. */
 export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   dataDir: v.optional(nameSchema),
   lockWaitMs: v.optional(durationSchema),
@@ -165,23 +175,26 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
 /** How a runtime is shut down. */
 export interface CloseOptions {
   /**
-   * `retire` lets attempts of tasks end and asks operations to wind down, and stops the rest after the grace period;
-   * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Runs of processes are told to
-   * stop at once either way, and have the grace period to answer. Default `retire`.
+   * `retire` lets attempts of tasks end, asks operations to wind down, and stops the rest after the grace period;
+   * `terminate` stops them at once. Stopped attempts are resumed by the next process. Runs of processes are asked to
+   * stop at once in both cases, and have the grace period to do so. Default `retire`.
    */
   readonly policy?: 'retire' | 'terminate'
-  /** Milliseconds that `retire` waits, for attempts first and then for operations: from 0 to 25 years. Default 5,000. */
+  /**
+   * How long `retire` waits, first for attempts and then for operations, in milliseconds: from 0 to 25 years. Default
+   * 5,000.
+   */
   readonly graceMs?: number
-  /** Written into the outcome of what is terminated. */
+  /** The reason in the outcomes of operations that are terminated. */
   readonly reason?: string
   /**
-   * True: processes that were started here and may run nowhere else are given up, because this host does not come back.
-   * Default false: they wait until somebody knows what became of them.
+   * `true`: gives up processes that were started here and may not run anywhere else, because this host will not come
+   * back. Default false: they wait until it is known what became of them.
    */
   readonly drain?: boolean
 }
 
-/** Accepts {@link CloseOptions}. */
+/** Schema of {@link CloseOptions}. */
 export const closeOptionsSchema = optionsSchema<CloseOptions>({
   policy: v.optional(v.picklist(['retire', 'terminate'])),
   graceMs: v.optional(durationSchema),
@@ -189,7 +202,10 @@ export const closeOptionsSchema = optionsSchema<CloseOptions>({
   drain: v.optional(v.boolean()),
 })
 
-/** A delay that is spread by something else than a fraction would be none. Raises `invalid_input`. */
+/**
+ * Checks every number that `random` returns. Raises `invalid_input` unless it is a fraction from 0 (inclusive) to 1
+ * (exclusive), because a retry delay computed from anything else would be invalid.
+ */
 export function checkedRandom(random: () => number): () => number {
   return () => {
     const fraction: unknown = random()

@@ -8,7 +8,7 @@ import type { JournalStore } from './journal/journal.js'
 import { makeDirectories } from './journal/node-file-system.js'
 import type { RuntimeOptions } from './runtime-options.js'
 
-/** The durable log of a runtime; none for one in memory. */
+/** Opens the durable log of a runtime; `undefined` for a runtime in memory. */
 export async function storeOf(
   { store, dataDir, lockWaitMs, onDamage }: RuntimeOptions,
   clock: Clock,
@@ -22,7 +22,7 @@ export async function storeOf(
   if (store !== undefined) refuseOption('store', 'excludes dataDir')
   const policies = { ...(lockWaitMs !== undefined && { lockWaitMs }), ...(onDamage !== undefined && { onDamage }) }
   const journal = createDirectoryJournal({ directory: dataDir, logger, clock, ...policies })
-  // The journal makes its own directory and insists on the one above it.
+  // The journal creates its own directory, but requires the parent directory to exist.
   await makeDirectories(dirname(resolve(dataDir)))
   return journal
 }
@@ -31,7 +31,7 @@ function refuseOption(field: string, reason: string): never {
   throw new InvalidInputError({ subject: 'runtime options', field, reason })
 }
 
-/** What a store of another make throws leaves as `journal_io`; our own errors stay as they are. */
+/** Wraps what a custom store throws in `journal_io`; errors of stateward pass through unchanged. */
 export async function asJournalError<Value>(operation: string, work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()

@@ -37,20 +37,23 @@ import { JobList } from './work/job-list.js'
 
 /** What opening a runtime found in its journal. */
 export interface RuntimeRecovery {
-  /** What was cut from the end of the journal, from where and into which file; absent when nothing was. */
+  /**
+   * The records that were cut from the end of the journal: from which position, and into which file. Absent if nothing
+   * was cut.
+   */
   readonly cut?: JournalCut
 }
 
 const defaultGraceMs = 5000
 
 /**
- * Opens a runtime: reads back what the journal holds, then takes work. Rejects with `invalid_input` for a wrong option
- * or a clock that breaks its contract, with the errors of the journal (`journal_locked`, `journal_corrupt`, ...) and
- * with those of records that contradict each other.
+ * Opens a runtime: recovers what the journal holds, then accepts work. Rejects with `invalid_input` for an invalid
+ * option or a clock that breaks its contract, with the errors of the journal (`journal_locked`, `journal_corrupt`, ...)
+ * and with the errors of records that contradict each other.
  */
 export async function createRuntime(
   options: RuntimeOptions = {},
-  /** @internal How an inspector is served, where the options ask for one. */
+  /** @internal Serves the inspector if the options ask for one. */
   openInspector?: OpenInspector,
 ): Promise<Runtime> {
   return Runtime.open(options, openInspector)
@@ -63,13 +66,13 @@ export type OpenInspector = (
   use: { readonly clock: Clock; readonly logger: Logger; readonly mask: RegExp | undefined },
 ) => Promise<OpenedInspector>
 
-/** An inspector that is served; disposed, it lets its viewers go. */
+/** A served inspector; disposing it disconnects its viewers. */
 export interface OpenedInspector extends AsyncDisposable {
-  /** Its address, with the secret in it. */
+  /** Its address, which contains a secret. */
   readonly url: string
 }
 
-/** What a runtime is put together from. */
+/** The parts of a runtime. */
 interface Parts {
   readonly lane: Lane
   readonly sessions: SessionDirectory
@@ -85,42 +88,42 @@ interface Parts {
   readonly dataDir: string | undefined
 }
 
-/** What an inspector needs of a runtime beside its rooms. */
+/** What an inspector needs from a runtime, apart from tasks, processes and sessions. */
 interface InspectedParts {
-  /** Where viewers of actors come and go. */
+  /** Attaches and detaches viewers of actors. */
   readonly inspection: Inspection
   /** Directory of its journal, if it has one. */
   readonly dataDir: string | undefined
-  /** Where its journal stands, if it has one. */
+  /** Position of its journal, if it has one. */
   readonly journal: () => Lane['position']
-  /** Epoch milliseconds by its clock. */
+  /** The time by its clock, in epoch milliseconds. */
   readonly nowMs: () => number
   /** Its node, if it has one. */
   readonly node: LocalNode | undefined
 }
 
-/** What a door needs of a runtime that keeps time of its own beside the rooms. */
+/** What an entry point with its own timers, such as `stateward/mcp`, needs from a runtime. */
 export interface DoorParts {
   readonly clock: Clock
-  /** Goes with the runtime: no deadline outlives it. */
+  /** Closed with the runtime: no deadline outlives it. */
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
 }
 
-/** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
+/** A runtime: sessions, tasks and processes on one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
   /** Tasks: work that must be done, even if this process dies. */
   readonly tasks: Tasks
   /** Processes: work that others wait for, across restarts. */
   readonly processes: Processes
-  /** Everything that is running here: operations, attempts of tasks, processes, daemons. */
+  /** Everything that is running here: operations, attempts of tasks, processes and daemons. */
   readonly jobs: JobList
   /** What opening found, including what was cut from a damaged journal. */
   readonly recovery: RuntimeRecovery
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
   readonly #node: LocalNode | undefined
-  /** @internal For doors that keep time. */
+  /** @internal For entry points with timers. */
   readonly forDoors: DoorParts
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
@@ -153,7 +156,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    // Refused before anything is opened.
+    // Invalid options are refused before anything is opened.
     if (options.node !== undefined) resolveRuntimeNodeOptions(options.node)
     const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = loggerOf(options)
@@ -234,7 +237,10 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** The address of the inspector, if `inspect` asks for one. It contains a secret: whoever knows the address may look. */
+  /**
+   * The address of the inspector, if `inspect` asks for one. It contains a secret: anyone who knows the address can
+   * open it.
+   */
   get inspectorUrl(): string | undefined {
     return this.#inspector?.url
   }
@@ -249,37 +255,37 @@ export class Runtime implements AsyncDisposable {
     })
   }
 
-  /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
+  /** Whether durable changes are possible. A poisoned runtime needs {@link Runtime.reopen}. */
   get health(): Lane['health'] {
     return this.#lane.health
   }
 
   /**
-   * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` applies from this call on,
-   * also to an existing session; leaving it out changes nothing. `maxCompleted` applies when the session is created.
-   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
-   * or holds control characters, `session_exists` while one is being imported
-   * under the name, and `runtime_closed` after {@link Runtime.close}.
+   * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` applies from this call
+   * on, also to an existing session; leaving it out changes nothing. `maxCompleted` applies when the session is
+   * created. Raises `invalid_input` for a limit that is not a whole number, or for a name that is blank, longer than
+   * 256 characters or contains control characters; `session_exists` while a session is being imported under this name;
+   * and `runtime_closed` after {@link Runtime.close}.
    */
   session(name: string, limits: SessionLimits = {}): Session {
     this.#checkOpen()
     return this.#sessions.open(name, limits)
   }
 
-  /** The session of this name, if it exists; unlike {@link Runtime.session} it creates none. Raises `invalid_input`. */
+  /** The session of this name, if it exists. Unlike {@link Runtime.session} it creates none. Raises `invalid_input`. */
   findSession(name: string): Session | undefined {
     return this.#sessions.find(name)
   }
 
-  /** Every session, recovered ones included. */
+  /** All sessions, including recovered ones. */
   sessions(): Iterable<Session> {
     return this.#sessions.all()
   }
 
   /**
-   * Makes a session from a snapshot that another registry exported (O-108), keeping its epoch.
-   * Rejects with `invalid_input` or `internal` for a bad snapshot, `session_exists` for a name in use, and
-   * `lane_not_appended` for a snapshot larger than one journal append may be.
+   * Creates a session from a snapshot that another registry exported (O-108), keeping its epoch. Rejects with
+   * `invalid_input` or `internal` for a bad snapshot, `session_exists` for a name in use, and `lane_not_appended` for a
+   * snapshot that exceeds the size of one journal append.
    */
   async importSession(name: string, snapshot: unknown): Promise<Session> {
     this.#checkOpen()
@@ -287,20 +293,20 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Ends what runs in a session and removes its history for good; the next session of this name is a new epoch.
-   * When the journal refuses, the session stays, without its work and without taking new one: call again.
+   * Ends the running operations of a session and permanently removes its history; the next session of this name has a
+   * new epoch. If the journal refuses, the session stays, with nothing running and accepting no new work: call again.
    * Rejects with `invalid_input` for a name that no session can have.
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
-    // At once, so that the session takes no new work from now on.
+    // Started synchronously, so that the session accepts no new work from now on.
     const deletion = this.#sessions.delete(name, reason)
     await Promise.all([deletion, this.processes.forgetSession(name)])
   }
 
   /**
-   * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
-   * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
+   * Continues after a failed sync: work whose durability is unknown is dropped from the journal. Rejects with
+   * `lane_apply_failed` if memory is behind the journal; then close the runtime and open it again.
    */
   async reopen(): Promise<void> {
     const { status } = this.health
@@ -308,20 +314,23 @@ export class Runtime implements AsyncDisposable {
     if (status !== this.health.status) journalReopened(this.#logger, {})
   }
 
-  /** Resolves once the journal has accepted or refused everything so far; {@link Runtime.health} says which. Never rejects. */
+  /**
+   * Resolves once the journal has accepted or refused all changes so far; {@link Runtime.health} says which. Never
+   * rejects.
+   */
   flush(): Promise<void> {
     return this.#lane.settled()
   }
 
-  /** Writes a snapshot and shortens the journal now instead of when it has grown. */
+  /** Writes a snapshot and shortens the journal now, rather than when it has grown. */
   compact(): Promise<void> {
     return silence(asJournalError('compact', () => this.#lane.compact()))
   }
 
   /**
-   * Refuses new work, winds down or terminates what is running, flushes and releases the journal. Later calls share the first
-   * one. Rejects with `invalid_input` for a wrong option; the runtime then stays open. Rejects with a `LaneError` if some ends
-   * could not be made durable; everything is released all the same.
+   * Refuses new work, winds down or terminates what is running, then flushes and releases the journal. Later calls
+   * return the promise of the first. Rejects with `invalid_input` for an invalid option; the runtime then stays open.
+   * Rejects with a `LaneError` if some ends could not be made durable; everything is released nevertheless.
    */
   close(options: CloseOptions = {}): Promise<void> {
     let decoded: CloseOptions
@@ -338,7 +347,7 @@ export class Runtime implements AsyncDisposable {
     return this.close()
   }
 
-  /** Rejects as opening does; whatever was begun has ended then. */
+  /** Rejects with the error of opening the inspector, after closing the runtime. */
   async #serve(
     openInspector: OpenInspector | undefined,
     options: InspectorServerOptions,
@@ -361,14 +370,14 @@ export class Runtime implements AsyncDisposable {
   }: CloseOptions): Promise<void> {
     const closingAt = this.#clock.monotonicNow()
     runtimeClosing(this.#logger, { policy, graceMs, reason, jobs: this.jobs.size })
-    // First, because attempts and runs may run operations.
+    // Tasks and processes are closed before the sessions, because attempts and runs may run operations.
     const leftMs = policy === 'retire' ? graceMs : 0
     const isAtWork = this.tasks.isDispatching || this.processes.isRunning
-    // Before all: its daemons use the rest.
+    // The node is shut down before everything else, because its daemons use the rest of the runtime.
     const [ended] = await Promise.allSettled([this.#node?.shutdown({ graceMs: leftMs })])
     const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
     if (isAtWork) await Promise.allSettled(draining)
-    // The journal is released whatever becomes of them all.
+    // The journal is released even if some of these fail.
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
@@ -408,12 +417,12 @@ export class Runtime implements AsyncDisposable {
   }
 }
 
-/** The logger of the options, which is told no secrets and never throws. */
+/** The logger in the options, wrapped so that it receives no secrets and never throws. */
 function loggerOf({ logger, mask }: RuntimeOptions): Logger {
   return logger === undefined || mask === undefined ? guardedLogger(logger) : maskingLogger(logger, secretKeys(mask))
 }
 
-/** What runs, told apart by room and state. */
+/** Measures running jobs by room and state. */
 function measureJobs(instruments: Instruments, jobs: JobList): void {
   instruments.level('stateward.jobs', '{job}', 'Work whose code is running', (observe) => {
     const counts = new Map<string, { readonly room: string; readonly state: string; count: number }>()

@@ -5,9 +5,9 @@ import type { WakeHandler } from './processes/index.js'
 import type { OperationId } from '../machines/operation-vocabulary.js'
 
 /**
- * Wakes a session of this runtime: what the process has said ends there as a background operation, so that the completions of
- * the session, its turns and its idle wake learn of it like of any other. The operation is known by the wake: one that
- * is delivered again is there already. A session that does not exist keeps its wakes.
+ * Wakes a session of this runtime. The event of the process becomes a completed background operation in the session, so
+ * its completions, turns and idle wake treat it like any other. The operation id is derived from the wake, so a wake
+ * that is delivered twice creates one operation. A wake for a session that does not exist is kept.
  */
 export function wakeInSession(sessions: SessionDirectory): WakeHandler {
   return async ({ targetSessionId, wakeId, processId, eventType, input }) => {
@@ -22,7 +22,7 @@ export function wakeInSession(sessions: SessionDirectory): WakeHandler {
   }
 }
 
-/** The same operation for the same wake: a UUID of version 8, made of the hash of its id. */
+/** Derives the operation id from the wake: a UUID of version 8, made from the hash of the wake's id. */
 function operationOf(wakeId: string): OperationId {
   const bytes = createHash('sha256').update(wakeId).digest().subarray(0, 16)
   bytes[6] = ((bytes[6] as number) & 0x0f) | 0x80

@@ -1,4 +1,4 @@
-/** What waits for one signal, behind the one listener that is on it. */
+/** The callbacks that wait for one signal, behind the single listener registered on it. */
 interface Waiting {
   readonly callbacks: Set<() => void>
   readonly listener: () => void
@@ -7,16 +7,16 @@ interface Waiting {
 const waitingFor = new WeakMap<AbortSignal, Waiting>()
 
 /**
- * Calls `callback`, which must not throw, when the signal aborts; not if it has done so already. Returns what forgets the
- * callback again, at O(1).
+ * Calls `callback`, which must not throw, when the signal aborts; never for a signal that has aborted already.
+ * Returns a function that removes the callback at a cost of O(1).
  *
- * There is one listener on a signal however many wait for it: Node warns of a leak at the eleventh, and finds the one to
- * remove by going through all of them.
+ * A signal gets one listener, however many callbacks wait for it. Node warns of a leak at the eleventh listener, and
+ * searches all of them to remove one.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined || signal.aborted) return () => {}
   const { callbacks, listener } = waitingFor.get(signal) ?? listenTo(signal)
-  // A function of its own, so that two waits with one callback stay two.
+  // A new function each time, so that two waits with the same callback stay separate.
   const entry = (): void => callback()
   callbacks.add(entry)
   return () => {

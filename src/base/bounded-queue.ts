@@ -1,7 +1,7 @@
-/** First in, first out, up to a capacity; beyond it the oldest entry makes room. */
+/** A first-in, first-out queue with a capacity. When it is full, adding an entry drops the oldest one. */
 export class BoundedQueue<Entry> {
   readonly #capacity: number
-  /** A ring: entry `n` since the beginning lives in slot `n % capacity`. */
+  /** A ring buffer: entry `n`, counted from the beginning, is in slot `n % capacity`. */
   #slots: (Entry | undefined)[] = []
   #read = 0
   #written = 0
@@ -14,7 +14,7 @@ export class BoundedQueue<Entry> {
     return this.#written - this.#read
   }
 
-  /** Adds an entry; false when the oldest one had to go. */
+  /** Adds an entry. Returns false when the oldest one was dropped for it. */
   push(entry: Entry): boolean {
     const hasRoom = this.size < this.#capacity
     if (!hasRoom) this.#read += 1
@@ -23,7 +23,7 @@ export class BoundedQueue<Entry> {
     return hasRoom
   }
 
-  /** Takes the oldest entry. */
+  /** Removes and returns the oldest entry. */
   shift(): Entry | undefined {
     if (this.size === 0) return undefined
     const slot = this.#read % this.#capacity
@@ -33,7 +33,7 @@ export class BoundedQueue<Entry> {
     return entry
   }
 
-  /** Forgets all entries and says how many there were. */
+  /** Removes all entries and returns how many there were. */
   clear(): number {
     const { size } = this
     this.#slots = []

@@ -1,10 +1,10 @@
 import type { DeadlineQueue } from './deadline-queue.js'
 import { createDeferred, type Deferred } from './promises.js'
 
-/** What became of an item: it is in the queue, there was no room for it, or the channel is closed. */
+/** What happened to an item: it was queued, there was no room for it, or the channel is closed. */
 export type Sent = 'sent' | 'full' | 'closed'
 
-/** A sender that waits for room. */
+/** A sender waiting for room. */
 interface Waiter<Item> {
   readonly item: Item
   readonly deferred: Deferred<Sent>
@@ -22,26 +22,26 @@ interface Waiter<Item> {
 export class Channel<Item> {
   readonly #capacity: number
   readonly #onItem: () => void
-  /** A ring: item `n` since the beginning lives in slot `n % capacity`. */
+  /** A ring buffer: item `n`, counted from the beginning, is in slot `n % capacity`. */
   readonly #slots: (Item | undefined)[] = []
   #read = 0
   #written = 0
-  /** In the order in which they came; a waiter that gives up leaves at a cost of O(1). */
+  /** In order of arrival. A waiter that gives up is removed at a cost of O(1). */
   readonly #waiters = new Set<Waiter<Item>>()
   #isClosed = false
 
-  /** `onItem` is told that there is something to take; it must not throw, nor take during the call. */
+  /** `onItem` is called when there is something to take. It must not throw, and must not take during the call. */
   constructor({ capacity, onItem }: { readonly capacity: number; readonly onItem: () => void }) {
     this.#capacity = Math.max(1, Math.trunc(capacity))
     this.#onItem = onItem
   }
 
-  /** Items in the queue, without those of waiting senders. */
+  /** Items in the queue, not counting those of waiting senders. */
   get size(): number {
     return this.#written - this.#read
   }
 
-  /** Senders that wait for room. */
+  /** Senders waiting for room. */
   get waiting(): number {
     return this.#waiters.size
   }
@@ -50,7 +50,7 @@ export class Channel<Item> {
     return this.#isClosed
   }
 
-  /** Puts an item into the queue, unless it is full, which it stays for as long as anybody waits for room. */
+  /** Puts an item into the queue unless it is full. A queue counts as full while any sender waits for room. */
   trySend(item: Item): Sent {
     if (this.#isClosed) return 'closed'
     if (this.size >= this.#capacity) return 'full'
@@ -58,14 +58,17 @@ export class Channel<Item> {
     return 'sent'
   }
 
-  /** Resolves once the item is in the queue, or with `closed`; however long that takes. Never rejects. */
+  /** Resolves with `sent` once the item is in the queue, however long that takes, or with `closed`. Never rejects. */
   send(item: Item): Promise<Sent> {
     const sent = this.trySend(item)
     if (sent !== 'full') return Promise.resolve(sent)
     return this.#wait(item).deferred.promise
   }
 
-  /** The same, but resolves with `full` once so many milliseconds have passed; the item is then in nobody's hands. */
+  /**
+   * Like {@link send}, but resolves with `full` when there is no room within `milliseconds`; the item is then
+   * dropped.
+   */
   sendWithin(item: Item, milliseconds: number, deadlines: Pick<DeadlineQueue, 'after'>): Promise<Sent> {
     const sent = this.trySend(item)
     if (sent !== 'full') return Promise.resolve(sent)
@@ -77,7 +80,7 @@ export class Channel<Item> {
     return waiter.deferred.promise.finally(() => deadline[Symbol.dispose]())
   }
 
-  /** Takes the oldest item, and puts that of the first waiting sender into the queue. */
+  /** Removes and returns the oldest item, and queues the item of the first waiting sender. */
   take(): Item | undefined {
     if (this.size === 0) return undefined
     const slot = this.#read % this.#capacity
@@ -93,14 +96,16 @@ export class Channel<Item> {
     return item
   }
 
-  /** Refuses everything from now on, waiting senders included. What is in the queue can still be taken. */
+  /**
+   * Refuses all items from now on, those of waiting senders included. Items already in the queue can still be taken.
+   */
   close(): void {
     this.#isClosed = true
     for (const { deferred } of this.#waiters) deferred.resolve('closed')
     this.#waiters.clear()
   }
 
-  /** Empties the queue and returns how many items that were. */
+  /** Empties the queue and returns how many items it held. */
   clear(): number {
     const { size } = this
     this.#slots.length = 0

@@ -2,13 +2,13 @@ import { systemClock, type Clock, type TimeoutHandle } from './clock.js'
 import { InvalidInputError } from './errors.js'
 import { textOf } from './options.js'
 
-/** The latest instant a `Date` can hold, in epoch milliseconds. */
+/** The latest instant that a `Date` can hold, in epoch milliseconds. */
 const latestInstant = 8.64e15
 
 /**
- * A caller's clock, held to its contract. A reading that breaks it is never handed on: whoever asks meanwhile gets the
- * last good one, so that an end that is due is recorded all the same. Doors that begin something call {@link checkClock}
- * and refuse.
+ * Checks a caller's clock against its contract. A reading that breaks the contract is never passed on: callers get
+ * the last good one, so that an end that is due is still recorded. Entry points that begin something call {@link
+ * checkClock} and refuse.
  */
 class CheckedClock implements Clock {
   readonly #clock: Clock
@@ -25,7 +25,7 @@ class CheckedClock implements Clock {
       const now = this.#clock.wallNow()
       if (isInstant(now)) this.#wall = now
     } catch {
-      // Told by the next check, which reads again.
+      // The next check reads the clock again and reports this.
     }
     return this.#wall
   }
@@ -35,7 +35,7 @@ class CheckedClock implements Clock {
       const now = this.#clock.monotonicNow()
       if (this.#isNext(now)) this.#monotonic = now
     } catch {
-      // Told by the next check, which reads again.
+      // The next check reads the clock again and reports this.
     }
     return this.#monotonic
   }
@@ -63,12 +63,12 @@ class CheckedClock implements Clock {
   }
 }
 
-/** The clock, held to its contract from now on. Raises `invalid_input` when it breaks it already. */
+/** Wraps a clock in a check of its contract. Throws `invalid_input` if it breaks the contract already. */
 export function checkedClock(clock: Clock): Clock {
   return clock === systemClock ? clock : new CheckedClock(clock)
 }
 
-/** Raises `invalid_input` when a clock of {@link checkedClock} breaks its contract now. */
+/** Throws `invalid_input` if a clock made by {@link checkedClock} breaks its contract now. */
 export function checkClock(clock: Clock): void {
   if (clock instanceof CheckedClock) clock.check()
 }

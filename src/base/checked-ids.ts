@@ -2,12 +2,12 @@ import { InvalidInputError } from './errors.js'
 import { isNilUuid, isUuid, type IdSource } from './ids.js'
 import { textOf } from './options.js'
 
-/** How many ids are remembered, to notice one that comes twice. */
+/** How many recent ids are remembered in order to detect a repetition. */
 const remembered = 4096
 
 /**
- * A caller's source of ids, held to its contract: an id that is no lower-case UUID, the nil UUID, or one of the last
- * 4,096 again, is refused with `invalid_input` by whatever asked for it.
+ * Checks a caller's source of ids. The call that asks for an id throws `invalid_input` if the id is not a lower-case
+ * UUID, is the nil UUID, or repeats one of the last 4,096.
  */
 export function checkedIds(source: IdSource): IdSource {
   const recent = new Set<string>()

@@ -1,22 +1,22 @@
-/** Handle of a pending timeout; only meaningful to the clock that issued it. */
+/** The handle of a pending timeout. Only the clock that issued it can read it. */
 export type TimeoutHandle = unknown
 
 /**
- * The one source of time. It is also handed to the actor system, so that machines, deadlines and
- * timestamps agree and a test can move all of them at once.
+ * The only source of time. The actor system uses it too, so that machines, deadlines and timestamps agree and a test
+ * can advance all of them at once.
  */
 export interface Clock {
-  /** Wall-clock time in epoch milliseconds; may step backwards. */
+  /** Wall-clock time in epoch milliseconds. May step backwards. */
   wallNow(): number
-  /** Milliseconds since an arbitrary origin; never decreases. */
+  /** Milliseconds since an arbitrary origin. Never decreases. */
   monotonicNow(): number
   /** Calls `callback` once after `delay` milliseconds. */
   setTimeout(callback: () => void, delay: number): TimeoutHandle
-  /** Forgets a pending timeout; a handle that already fired is ignored. */
+  /** Cancels a pending timeout. A handle that has fired already is ignored. */
   clearTimeout(handle: TimeoutHandle): void
 }
 
-/** The clock of the process. */
+/** The clock of the Node process. */
 export const systemClock: Clock = {
   wallNow: () => Date.now(),
   monotonicNow: () => performance.now(),
@@ -25,8 +25,8 @@ export const systemClock: Clock = {
 }
 
 /**
- * A wall-clock reading frozen together with a monotonic one (O-10): later instants are
- * the anchor plus the monotonic distance, so they never run backwards when the wall clock is set back.
+ * A wall-clock reading paired with a monotonic one (O-10). Later instants are the anchor plus the monotonic distance,
+ * so they never go backwards when the wall clock is set back.
  */
 export interface ClockAnchor {
   /** Epoch milliseconds at the anchor. */
@@ -35,7 +35,7 @@ export interface ClockAnchor {
   readonly monotonic: number
 }
 
-/** Takes an anchor now. */
+/** Reads both clocks now. */
 export function anchorNow(clock: Clock): ClockAnchor {
   return { wall: Math.trunc(clock.wallNow()), monotonic: clock.monotonicNow() }
 }

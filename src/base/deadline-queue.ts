@@ -1,27 +1,27 @@
 import type { Clock, TimeoutHandle } from './clock.js'
 
-/** A pending deadline; disposing it forgets it at a cost of O(log n). */
+/** A pending deadline. Disposing it cancels it at a cost of O(log n). */
 export interface Deadline extends Disposable {
-  /** Monotonic milliseconds at which it is due. */
+  /** When it is due, in monotonic milliseconds. */
   readonly dueAt: number
 }
 
 interface Entry extends Deadline {
   readonly callback: () => void
   readonly order: number
-  /** Place in the heap, -1 once it fired or was disposed. */
+  /** Index in the heap; -1 once it has fired or been disposed. */
   place: number
 }
 
-/** The longest delay a Node timer keeps; later deadlines are reached in several steps. */
+/** The longest delay that a Node timer supports. Later deadlines are reached in several steps. */
 const longestTimer = 2 ** 31 - 1
 
 /**
  * All deadlines of one owner behind a single timer.
  *
- * XState scans every pending timer of the system whenever any actor ends, so a delay per operation
- * would make each completion cost O(live operations). Here arming and forgetting cost O(log n), and
- * one timer is set for the earliest deadline only.
+ * XState scans every pending timer of the system whenever any actor ends, so a delay per operation would make each
+ * completion cost O(live operations). Here, setting and cancelling a deadline cost O(log n), and there is one timer,
+ * set for the earliest deadline.
  */
 export class DeadlineQueue implements Disposable {
   readonly #clock: Clock
@@ -46,12 +46,15 @@ export class DeadlineQueue implements Disposable {
     return this.#heap[0]?.dueAt
   }
 
-  /** Calls `callback` once `delay` milliseconds from now; deadlines due together fire in the order they were set. */
+  /**
+   * Calls `callback` once, `delay` milliseconds from now. Deadlines due at the same time fire in the order in which
+   * they were set.
+   */
   after(delay: number, callback: () => void): Deadline {
     return this.at(this.#clock.monotonicNow() + delay, callback)
   }
 
-  /** Calls `callback` once the monotonic clock reaches `dueAt`; a past instant fires on the next timer turn. */
+  /** Calls `callback` once the monotonic clock reaches `dueAt`. An instant in the past fires with the next timers. */
   at(dueAt: number, callback: () => void): Deadline {
     const entry: Entry = {
       dueAt,
@@ -67,7 +70,7 @@ export class DeadlineQueue implements Disposable {
     return entry
   }
 
-  /** Forgets every deadline and leaves no timer behind. */
+  /** Cancels every deadline and its timer. */
   [Symbol.dispose](): void {
     this.#disposed = true
     for (const entry of this.#heap) entry.place = -1

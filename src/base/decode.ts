@@ -2,9 +2,9 @@ import * as v from 'valibot'
 import { InvalidInputError, messageOf, StatewardError } from './errors.js'
 
 /**
- * Decodes untrusted input by schema.
+ * Decodes untrusted input with a schema.
  *
- * Raises `invalid_input` naming the first offending field; the input is never changed.
+ * Throws `invalid_input` naming the first offending field. The input is never changed.
  */
 export function decode<Schema extends v.GenericSchema>(
   schema: Schema,
@@ -18,8 +18,8 @@ export function decode<Schema extends v.GenericSchema>(
 }
 
 /**
- * What `read` makes of an input. What the input itself throws, from a getter for instance, becomes the cause of an
- * `invalid_input`.
+ * Returns the result of `read`. If reading the input throws, in a getter for instance, throws `invalid_input` with
+ * that as its cause.
  */
 export function readable<Value>(subject: string, read: () => Value): Value {
   try {
@@ -31,9 +31,9 @@ export function readable<Value>(subject: string, read: () => Value): Value {
 }
 
 /**
- * Parses JSON text of at most `maxBytes` bytes (UTF-8) and decodes it by schema.
+ * Parses JSON text of at most `maxBytes` bytes (UTF-8) and decodes it with a schema.
  *
- * Raises `invalid_input` for text that is too long, not JSON, or does not fit.
+ * Throws `invalid_input` for text that is too long, is not JSON, or does not fit the schema.
  */
 export function decodeJson<Schema extends v.GenericSchema>(
   schema: Schema,

@@ -1,16 +1,16 @@
 import { StatewardError } from './errors.js'
 
-/** Per code, what it says to people about its data; one that has no data takes no parameter. */
+/** Per code, the function that makes the message from the error's data. A code without data takes no parameter. */
 export type ErrorMessages = Readonly<Record<string, (data: never) => string>>
 
-/** The data of each code of a catalogue. */
+/** The data of each code of a catalogue of errors. */
 export type ErrorDataOf<Messages extends ErrorMessages> = {
   readonly [Code in keyof Messages]: Messages[Code] extends () => string
     ? Readonly<Record<string, never>>
     : Parameters<Messages[Code]>[0]
 }
 
-/** The errors of one catalogue: what they say follows from what they carry. */
+/** The error class of one catalogue. Each message is derived from the error's data. */
 export interface ErrorClass<Data> {
   new <Code extends keyof Data & string>(
     code: Code,

@@ -2,20 +2,20 @@ import * as v from 'valibot'
 import { messageOf } from './errors.js'
 import { strictSchema } from './options.js'
 
-/** What was thrown, as data: enough to be read and branched on in another process, bounded in size. */
+/** A thrown value as plain data of bounded size: enough to read it and branch on it in another process. */
 export interface ErrorDetails {
-  /** Name of the error's class, such as `TypeError`; `thrown` for a value that is no error. */
+  /** Name of the error's class, such as `TypeError`; `thrown` for a value that is not an error. */
   readonly name: string
   readonly message: string
   /** The error's own code, such as `ENOENT` or one of stateward's. */
   readonly code?: string
   readonly stack?: string
   readonly cause?: ErrorDetails
-  /** Members of an `AggregateError`. */
+  /** The members of an `AggregateError`. */
   readonly errors?: readonly ErrorDetails[]
 }
 
-/** Accepts {@link ErrorDetails} as they were written down. */
+/** Accepts {@link ErrorDetails} read back from storage. */
 export const errorDetailsSchema: v.GenericSchema<unknown, ErrorDetails> = strictSchema({
   name: v.string(),
   message: v.string(),
@@ -25,7 +25,7 @@ export const errorDetailsSchema: v.GenericSchema<unknown, ErrorDetails> = strict
   errors: v.exactOptional(v.array(v.lazy(() => errorDetailsSchema))),
 })
 
-/** The longest texts that are kept, in UTF-16 units, how far causes and members are followed, and all of it together. */
+/** Limits on the length of texts, in UTF-16 units, on the depth of causes and members, and on the total. */
 export const errorDetailsLimits = {
   name: 200,
   code: 200,
@@ -33,28 +33,29 @@ export const errorDetailsLimits = {
   stack: 8192,
   depth: 8,
   members: 16,
-  /** Errors in all: members may have members, and a few that name each other would be millions. */
+  /** Errors in total. Members may have members, and a few errors that name each other could expand to millions. */
   errors: 64,
-  /** Text in all. */
+  /** Text in total, in UTF-16 units. */
   text: 65_536,
 } as const
 
-/** What is left of the limits that hold for all of it. */
+/** What is left of the limits on the total. */
 interface Budget {
   errors: number
   text: number
 }
 
 /**
- * Takes down whatever was thrown. Never throws itself, whatever its getters do; a part that is not what its type says is
- * turned into text or left out, and a chain that leads back to itself ends there. Details of details are the same again.
+ * Describes any thrown value as data. Never throws, whatever the value's getters do. A part that does not have its
+ * declared type is converted to text or left out, and a cyclic chain of causes is cut at the repetition. Applied to
+ * its own result, it returns the same details.
  */
 export function errorDetailsOf(thrown: unknown): ErrorDetails {
   const { errors, text } = errorDetailsLimits
   return detailsOf(thrown, [], { errors, text })
 }
 
-/** What a line of a log says of what was thrown: the text, and all that is known of it. */
+/** The fields with which a log line describes a thrown value: its message, and all that is known of it. */
 export function faultFields(thrown: unknown): { readonly error: string; readonly cause: ErrorDetails } {
   return { error: messageOf(thrown), cause: errorDetailsOf(thrown) }
 }
@@ -96,7 +97,7 @@ function textOf(value: unknown, limit: number, budget: Budget): string | undefin
   return typeof value === 'string' && value !== '' ? take(value, limit, budget) : undefined
 }
 
-/** Some clients number their codes. */
+/** Some clients use numbers as codes. */
 function codeOf(value: unknown, budget: Budget): string | undefined {
   return textOf(typeof value === 'number' ? String(value) : value, errorDetailsLimits.code, budget)
 }
@@ -117,14 +118,14 @@ function take(text: string, limit: number, budget: Budget): string {
   return text.length > most ? `${text.slice(0, most)}…` : text
 }
 
-/** An error that says what the one did whose details these are. */
+/** Rebuilds an error from its details. It has the name, message, code, stack, cause and members of the original. */
 export function errorOfDetails({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
   const options = cause === undefined ? undefined : { cause: errorOfDetails(cause) }
   const error =
     errors === undefined
       ? new Error(message, options)
       : new AggregateError(errors.map(errorOfDetails), message, options)
-  // Its own stack would name this line.
+  // The stack of the new error would point to this line.
   const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
   for (const [key, value] of Object.entries(shown)) {
     Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === 'code' })

@@ -1,21 +1,21 @@
 /**
- * The one error family of stateward. Every error that leaves the library is a
- * {@link StatewardError}: programs branch on `code` and read `data`, people read `message`.
+ * All errors of stateward. Every error that leaves the library is a {@link StatewardError}. Programs branch on `code`
+ * and read `data`; people read `message`.
  */
 
 const brand = Symbol.for('stateward.error')
 
 /**
- * Base class of every error stateward raises.
+ * Base class of every error that stateward throws.
  *
- * `code` is stable across releases, `data` is plain and typed by the code, `message` is for people
- * and must never be parsed.
+ * `code` is stable across releases. `data` is plain and typed by the code. `message` is for people and must never be
+ * parsed.
  */
 export class StatewardError<Code extends string = string, Data = unknown> extends Error {
   override readonly name: string = 'StatewardError'
   readonly code: Code
   readonly data: Data
-  /** Recognises the class across several installed copies of the package. */
+  /** Identifies the class across several installed copies of the package. */
   readonly [brand] = true
 
   constructor(code: Code, message: string, data: Data, options?: ErrorOptions) {
@@ -38,17 +38,17 @@ export class StatewardError<Code extends string = string, Data = unknown> extend
   }
 }
 
-/** What {@link InvalidInputError} knows about the refused value. */
+/** The data of {@link InvalidInputError}. */
 export interface InvalidInput {
   /** What was being decoded, for instance `plan file` or `journal record`. */
   readonly subject: string
-  /** Path of the offending field, dotted, for instance `tools.3.timeoutMs`; `$` is the value itself. */
+  /** Dotted path of the offending field, for instance `tools.3.timeoutMs`. `$` is the value itself. */
   readonly field: string
   /** Why the field was refused. */
   readonly reason: string
 }
 
-/** Raised with code `invalid_input` when untrusted input does not fit its schema or its size limit. */
+/** Thrown with code `invalid_input` when untrusted input does not fit its schema or exceeds its size limit. */
 export class InvalidInputError extends StatewardError<'invalid_input', InvalidInput> {
   override readonly name = 'InvalidInputError'
 
@@ -57,15 +57,16 @@ export class InvalidInputError extends StatewardError<'invalid_input', InvalidIn
   }
 }
 
-/** The longest text of a value that brings none of its own, in UTF-16 units. */
+/** The longest description of a value that has no message, in UTF-16 units. */
 const longestDescription = 1000
-/** How many properties of an object such a text names, and how deep it looks. */
+/** How many properties of an object a description names, and how deep it goes. */
 const describedProperties = 20
 const deepestDescription = 2
 
 /**
- * Text of anything that was thrown: the message of an error or of what looks like one, else the value described.
- * Always a string, and never throws itself, whatever the value is made of: an end must not be lost because of what it says.
+ * The text of any thrown value: the message of an error or of anything that looks like one, otherwise a description
+ * of the value. Always returns a string and never throws, whatever the value is: an end must not be lost because of
+ * its message.
  */
 export function messageOf(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown
@@ -73,21 +74,21 @@ export function messageOf(thrown: unknown): string {
   try {
     const { message } = thrown as { readonly message?: unknown }
     if (typeof message === 'string') return message
-    // Clients of HTTP interfaces put the body of an answer there.
+    // HTTP clients often put the body of a response here.
     if (message !== undefined && message !== null) return describeValue(message)
     // oxlint-disable-next-line typescript/no-base-to-string -- what comes of that is told apart below
     const text = String(thrown)
     if (!text.startsWith('[object ')) return shorten(text)
   } catch {
-    // It has no text of its own.
+    // It has no text.
     if (isError(thrown)) return 'an error whose message cannot be read'
   }
   return describeValue(thrown)
 }
 
 /**
- * Any value as one short line for people: text in quotes, of an object its first properties. Never throws. What a refusal
- * shows of an input is shorter: see `textOf` of the options.
+ * Describes any value in one short line for people: text in quotes, an object by its first properties. Never throws.
+ * Refusals of options use a shorter form: see `textOf` in options.ts.
  */
 export function describeValue(value: unknown, depth = 0): string {
   try {
@@ -131,12 +132,12 @@ function describeProperty(value: object, key: string, depth: number): string {
   return describeValue(property, depth)
 }
 
-/** The value itself when it is an `Error`, otherwise an `Error` that carries it as `cause`. Never throws. */
+/** The value itself if it is an `Error`, otherwise an `Error` with the value as `cause`. Never throws. */
 export function toError(thrown: unknown): Error {
   return isError(thrown) ? thrown : new Error(messageOf(thrown), { cause: thrown })
 }
 
-/** Whether it is an array. A proxy whose target is gone is none, and cannot be asked. */
+/** Whether the value is an array. False for a revoked proxy, which would throw when asked. */
 export function isList(value: unknown): value is readonly unknown[] {
   try {
     return Array.isArray(value)
@@ -157,7 +158,7 @@ function shorten(text: string): string {
   return text.length > longestDescription ? `${text.slice(0, longestDescription)}…` : text
 }
 
-/** Proves to the compiler that a switch is exhaustive; reaching it at run time is a programming fault. */
+/** Proves to the compiler that a switch is exhaustive. Reaching it at run time is a bug. */
 export function unreachable(value: never, what = 'case'): never {
   throw new StatewardError('unreachable', `unhandled ${what}: ${messageOf(value)}`, { value })
 }

@@ -1,16 +1,16 @@
 import type { ErrorDetails } from './error-details.js'
 
 /**
- * How a failure came about: the work threw; its deadline passed; how it ended was refused (JSON cannot say it, the journal
- * cannot hold it, a rule does not allow it); or whoever did the work was lost.
+ * Why something failed: the work threw; its deadline passed; its end was refused (it cannot be written as JSON, the
+ * journal cannot hold it, or a rule does not allow it); or the process that did the work was lost.
  */
 export const failureReasons = ['threw', 'deadline', 'refused', 'lost'] as const
 export type FailureReason = (typeof failureReasons)[number]
 
-/** What is known of a failure beside its text; a host that drives a life cycle itself need not say. */
+/** What is known of a failure besides its text. A host that drives a life cycle itself may leave it out. */
 export interface FailureOrigin {
-  /** To branch on. */
+  /** The reason, for programs to branch on. */
   readonly reason?: FailureReason
-  /** What was thrown, or the refusal, as bounded data. */
+  /** The thrown value or the refusal, as bounded data. */
   readonly cause?: ErrorDetails
 }

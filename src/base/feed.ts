@@ -9,23 +9,24 @@ import { silentLogger, type Logger } from './logger.js'
 import { abortableSchema, optionsSchema, signalSchema, textOf, wholeNumberSchema } from './options.js'
 import { createDeferred, silence, type Deferred } from './promises.js'
 
-/** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
+/** A row of a feed. Rows are numbered upwards from 1; numbers may be skipped. */
 export interface Sequenced {
   readonly seq: number
 }
 
-/** Rows after a cursor and the watermark seen at the same instant. */
+/** Rows after a cursor, and the watermark at the same instant. */
 export interface FeedBatch<Row extends Sequenced> {
   readonly entries: readonly Row[]
-  /** Sequence of the last published row, 0 when none was. */
+  /** Sequence of the last published row; 0 if there was none. */
   readonly watermark: number
-  /** Highest sequence that retention has dropped, 0 when none was. */
+  /** Highest sequence that retention has dropped; 0 if there was none. */
   readonly droppedThrough: number
 }
 
 /**
- * Says that a consumer at a cursor would miss rows: those between it and the retained part are gone (O-69), or, where `requestedAfterSeq` exceeds `watermark`, the cursor belongs to another feed, one that was there before
- * its directory was made anew for instance, and the rows up to it would be taken for seen.
+ * The gap that a consumer at a cursor faces. Either the rows between the cursor and the oldest retained row have been
+ * dropped (O-69), or `requestedAfterSeq` exceeds `watermark`: the cursor belongs to another feed, for instance one
+ * from before its directory was created anew, and the consumer would skip the rows up to it.
  */
 export interface FeedGap {
   readonly requestedAfterSeq: number
@@ -33,7 +34,7 @@ export interface FeedGap {
   readonly watermark: number
 }
 
-/** Raised with code `feed_gap` where a consumer would otherwise skip rows it never saw. */
+/** Thrown with code `feed_gap` when a consumer would otherwise miss rows without noticing. */
 export class FeedGapError extends StatewardError<'feed_gap', FeedGap> {
   override readonly name = 'FeedGapError'
 
@@ -47,9 +48,9 @@ export class FeedGapError extends StatewardError<'feed_gap', FeedGap> {
   }
 }
 
-/** Where a consumer wants to start, and how it stops. */
+/** Where a consumer starts reading, and how it stops. */
 export interface FeedReadOptions {
-  /** Last sequence already seen; 0 starts at the first row ever published. */
+  /** The last sequence already seen. 0 starts at the first row ever published. */
   readonly after?: number
   readonly signal?: AbortSignal
 }
@@ -59,28 +60,32 @@ const readOptions = optionsSchema<FeedReadOptions>({
   signal: v.optional(signalSchema),
 })
 
-/** The read side of a feed; it stays usable after the writer has gone. A cursor that is no sequence is `invalid_input`. */
+/**
+ * The read side of a feed. It stays usable after the writer has gone. A cursor that is not a sequence is refused with
+ * `invalid_input`.
+ */
 export interface Feed<Row extends Sequenced> {
-  /** Sequence of the last published row, 0 when none was. */
+  /** Sequence of the last published row; 0 if there was none. */
   watermark(): number
-  /** Rows with `seq > cursor`, ascending; none for a cursor that runs ahead. */
+  /** Rows with `seq > cursor`, ascending. Empty for a cursor beyond the watermark. */
   since(cursor: number): FeedBatch<Row>
-  /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
+  /** The gap that a consumer at `cursor` faces, if any. A cursor beyond the watermark is a gap, too. */
   gapAfter(cursor: number): FeedGap | undefined
   /**
-   * Resolves with the watermark once it exceeds `cursor`, at once if it already does.
-   * Rejects with the signal's reason, with `invalid_input`, and with `channel_closed` once the feed is closed and nothing
-   * will follow.
+   * Resolves with the watermark once it exceeds `cursor`, at once if it already does. Rejects with the signal's
+   * reason, with `invalid_input` for a bad cursor, and with `channel_closed` once the feed is closed.
    */
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
   /**
-   * Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. Leaving it
-   * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
+   * Yields every row after `after`, then every new one. Throws `feed_gap` instead of skipping rows, and ends when the
+   * feed closes. `return()` and `throw()` settle at once; a `next()` that is waiting is still answered with a row or
+   * the end.
    */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
   /**
-   * The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes.
-   * What a consumer throws, and an error that it does not handle, goes to the logger and ends nobody else's stream.
+   * The same as an RxJS stream: rows after `after`, then live ones. Errors with `feed_gap` and completes when the
+   * feed closes. What a consumer throws, and an error that it does not handle, is logged and does not end any other
+   * stream.
    */
   observe(options?: FeedReadOptions): Observable<Row>
 }
@@ -90,7 +95,7 @@ interface Waiter {
   readonly deferred: Deferred<number>
 }
 
-/** An iteration: resolves once it waits for a row, and what wakes it then. */
+/** One iteration. Resolves once it waits for a row, with the function that wakes it. */
 interface Reading {
   notify: () => void
   waiting: Deferred<void>
@@ -99,14 +104,14 @@ interface Reading {
 /**
  * A bounded, numbered log that many consumers read at their own pace.
  *
- * The oldest row leaves when the capacity is exceeded, and `droppedThrough` says so: loss is
- * announced, never silent. Reading the tail costs O(log rows + rows returned).
+ * When the capacity is exceeded, the oldest row is dropped and `droppedThrough` says so; consumers that missed rows
+ * get a gap. Reading the tail costs O(log rows + rows returned).
  */
 export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly capacity: number
   readonly #logger: Logger
   #rows: Row[] = []
-  /** Rows before this index have been dropped; the array is compacted once they are the larger half. */
+  /** Rows before this index have been dropped. The array is compacted once they are the larger half. */
   #first = 0
   #watermark = 0
   #droppedThrough = 0
@@ -115,23 +120,23 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly #waiters = new Set<Waiter>()
   readonly #listeners = new Set<() => void>()
 
-  /** `logger` hears of consumers that throw. */
+  /** Consumers that throw are reported to `logger`. */
   constructor(capacity: number, logger: Logger = silentLogger) {
     this.capacity = capacity
     this.#logger = logger
   }
 
-  /** How many rows are retained. */
+  /** Number of retained rows. */
   get size(): number {
     return this.#rows.length - this.#first
   }
 
-  /** Highest sequence dropped by retention, 0 when none was. */
+  /** Highest sequence that retention has dropped; 0 if there was none. */
   get droppedThrough(): number {
     return this.#droppedThrough
   }
 
-  /** How many rows retention has dropped. */
+  /** Number of rows that retention has dropped. */
   get droppedCount(): number {
     return this.#droppedCount
   }
@@ -142,10 +147,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   /**
-   * Appends a row, which every reader is given and is frozen for that, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
-   * was dropped, so that the owner can forget what it knew about it.
+   * Appends a row, drops the oldest one if the capacity is exceeded, and wakes the waiters. The row is frozen,
+   * because every reader gets it. Returns the dropped row, so that the owner can discard what it keeps for it.
    *
-   * Raises `feed_sequence` unless `row.seq` exceeds the watermark.
+   * Throws `feed_sequence` unless `row.seq` exceeds the watermark.
    */
   push(row: Row): Row | undefined {
     if (!(row.seq > this.#watermark)) {
@@ -161,14 +166,14 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     return dropped
   }
 
-  /** Takes over a recovered retention carrier; only meaningful before the first push. */
+  /** Restores the counts of dropped rows after recovery. Only valid before the first push. */
   restoreRetention(droppedThrough: number, droppedCount: number): void {
     this.#droppedThrough = droppedThrough
     this.#droppedCount = droppedCount
     this.#watermark = Math.max(this.#watermark, droppedThrough)
   }
 
-  /** Drops rows from the oldest on for as long as `isOver` says so of the oldest; at most all of them. */
+  /** Drops rows, oldest first, while `isOver` returns true for the oldest; possibly all of them. */
   dropWhile(isOver: (row: Row) => boolean): void {
     while (this.size > 0 && isOver(this.#rows[this.#first] as Row)) this.#dropFirst()
   }
@@ -186,7 +191,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     }
   }
 
-  /** The nth retained row counted from the newest, which is the first. */
+  /** The nth retained row, counted from the newest, which is number 1. */
   fromEnd(nth: number): Row | undefined {
     const index = this.#rows.length - nth
     return index >= this.#first ? this.#rows[index] : undefined
@@ -230,7 +235,8 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
     const end = rows.return.bind(rows)
     const fail = rows.throw.bind(rows)
-    // A generator would answer these only after the row that it waits for, or is about to wait for, which may never come.
+    // A generator would settle `return()` and `throw()` only after the row that it is waiting for, which may never
+    // come.
     return Object.assign(rows, {
       return: (value?: unknown) =>
         Promise.race([end(value), reading.waiting.promise.then(() => ({ done: true as const, value }))]),
@@ -285,7 +291,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
         }
         if (this.#closed) subscriber.complete()
       }
-      // Subscribers run in their own microtask, never inside the transition that published the row.
+      // Subscribers run in a microtask, never inside the transition that published the row.
       let scheduled = false
       const scheduleDrain = (): void => {
         if (scheduled) return
@@ -306,7 +312,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     })
   }
 
-  /** Ends iterations and streams once they have read what is there; waits for an advance reject with `channel_closed`. */
+  /**
+   * Closes the feed. Iterations and streams end once they have read the remaining rows; waits for an advance reject
+   * with `channel_closed`.
+   */
   close(): void {
     this.#closed = true
     for (const { cursor, deferred } of this.#waiters) deferred.reject(this.#endOfFeed(cursor))
@@ -327,7 +336,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     this.#first += 1
     this.#droppedThrough = dropped.seq
     this.#droppedCount += 1
-    // What has left is cut off once it is the larger half.
+    // Dropped rows are removed from the array once they are the larger half.
     if (this.#first > this.size) {
       this.#rows = this.#rows.slice(this.#first)
       this.#first = 0
@@ -363,7 +372,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 }
 
-/** A cursor may run ahead, but it is a sequence. */
+/** A cursor may be beyond the watermark, but it must be a sequence. */
 function checkCursor(cursor: number): void {
   if (Number.isSafeInteger(cursor) && cursor >= 0) return
   throw new InvalidInputError({ subject: 'feed cursor', field: '$', reason: `not a sequence: ${textOf(cursor)}` })

@@ -1,16 +1,16 @@
 /**
- * Freezes a value of plain objects and arrays throughout and returns it. What is frozen already is taken to be so
- * throughout, so that a row that shares most parts with the one before costs no more than what is new in it.
+ * Freezes a value of plain objects and arrays at every depth and returns it. A value that is frozen already is taken
+ * to be frozen at every depth, so a row that shares most of its parts with the previous one costs only its new parts.
  *
- * Freeze what you spread: V8 (of Node 20) gives every frozen `{ ...thing }` a hidden class of its own, some 300 bytes, unless
- * `thing` is frozen or something stands before it.
+ * Freeze objects before you spread them: V8 (in Node 20) gives every frozen `{ ...thing }` a hidden class of its own,
+ * some 300 bytes, unless `thing` is frozen or another property comes before it.
  */
 export function deepFreeze<Value>(value: Value): Value {
   // Bytes cannot be frozen.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
   Object.freeze(value)
   if (Array.isArray(value)) {
-    // By place: an iterator for each list of each row would add up.
+    // By index: an iterator for every list of every row would be expensive.
     for (let place = 0; place < value.length; place++) if (typeof value[place] === 'object') deepFreeze(value[place])
   } else {
     for (const key in value) if (typeof value[key] === 'object') deepFreeze(value[key])

@@ -2,7 +2,7 @@ import { Observable, Subscriber, type Observer, type Operator, type Subscription
 import type { Logger } from './logger.js'
 import { createObserverGuard } from './observers.js'
 
-/** An observer in the making: RxJS takes `null` for what is missing. */
+/** The parts of an observer. RxJS uses `null` for missing ones. */
 interface Consumer<Value> {
   next?: ((value: Value) => void) | null | undefined
   error?: ((error: unknown) => void) | null | undefined
@@ -10,8 +10,8 @@ interface Consumer<Value> {
 }
 
 /**
- * An RxJS stream whose consumers cannot end the process: RxJS throws what a consumer throws, and an error that none of its
- * handlers takes, where nobody catches it. Here both go to the logger, also behind operators.
+ * An RxJS stream whose consumers cannot crash the process. RxJS throws a consumer's exceptions and unhandled errors
+ * where nothing can catch them; here both are logged, behind operators as well.
  */
 export class GuardedObservable<Value> extends Observable<Value> {
   readonly #logger: Logger
@@ -33,7 +33,7 @@ export class GuardedObservable<Value> extends Observable<Value> {
     error?: ((error: unknown) => void) | null,
     complete?: (() => void) | null,
   ): Subscription {
-    // An operator's own end: what it is given reaches a consumer that is guarded.
+    // The subscriber of an operator. What it passes on reaches a consumer that is guarded itself.
     if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext)
     const observer: Consumer<Value> =
       typeof observerOrNext === 'object' && observerOrNext !== null

@@ -14,8 +14,8 @@ import { createObserverGuard } from './observers.js'
 type NextOrObserver<Value> = Observer<Value> | ((value: Value) => void)
 
 /**
- * Puts everybody who looks at a store behind a guard: its subscribers, inspectors and selections. The store itself lets what
- * one of them throws end the round of all others, of those of every other store too, and hands it to whoever made the change.
+ * Guards a store against its subscribers, inspectors and selections. In an unguarded store, an exception in one of
+ * them ends the notification of all others, of every other store as well, and reaches the code that made the change.
  */
 export function guardStore<Context extends StoreContext, Events extends EventPayloadMap, Emitted extends EventObject>(
   store: Store<Context, Events, Emitted>,
@@ -29,7 +29,7 @@ export function guardStore<Context extends StoreContext, Events extends EventPay
   return store
 }
 
-/** While a selector breaks, its subscribers hear nothing and its readers are told. */
+/** While a selector throws, its subscribers are not notified and reading it throws. */
 function guardedSelection<Context, Value>(
   select: (selector: (context: Context) => Value, isEqual: (one: Value, other: Value) => boolean) => Selection<Value>,
   selector: (context: Context) => Value,

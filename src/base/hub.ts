@@ -1,25 +1,25 @@
 import { createDeferred, type Deferred } from './promises.js'
 
-/** What a wait for a change ends with: something changed, or the hub will never say so again. */
+/** How a wait for a change ends: something changed, or the hub is closed and nothing more will follow. */
 export type Tick = 'changed' | 'closed'
 
 /**
- * Tells waiters that something under a key has changed, and nothing else: a tick means "read again".
+ * Wakes waiters when something under a key has changed. A tick carries no data; it means "read again".
  *
- * Subscribe before the first read, then read, then wait: a change before the read is seen by the read, one after it
- * makes the wait end at once. Keys without subscribers cost nothing and are not remembered.
+ * Subscribe before the first read, then read, then wait. A change before the read is seen by the read, and a change
+ * after it ends the wait at once. Keys without subscribers cost nothing and are not remembered.
  */
 export class ChangeHub<Key> implements Disposable {
   readonly #entries = new Map<Key, Entry>()
   readonly #listeners = new Set<(key: Key) => void>()
   #isClosed = false
 
-  /** How many keys somebody follows. */
+  /** Number of keys that have subscribers. */
   get size(): number {
     return this.#entries.size
   }
 
-  /** Follows a key from now on; dispose the subscription when the wait is over. */
+  /** Follows a key from now on. Dispose the subscription when you no longer wait. */
   subscribe(key: Key): HubSubscription {
     if (this.#isClosed) return new HubSubscription(closedEntry, () => {})
     let entry = this.#entries.get(key)
@@ -32,13 +32,16 @@ export class ChangeHub<Key> implements Disposable {
     })
   }
 
-  /** Tells of every key that changes, whoever follows it; several ticks may tell of one change. The listener must not throw. */
+  /**
+   * Calls `listener` for every key that changes, followed or not. Several ticks may report one change. The listener
+   * must not throw.
+   */
   listen(listener: (key: Key) => void): Disposable {
     this.#listeners.add(listener)
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
   }
 
-  /** Something under the key has changed. Never throws, and never runs what waiters do next. */
+  /** Reports a change under the key. Never throws, and does not run the waiters' continuations synchronously. */
   notify(key: Key): void {
     this.#entries.get(key)?.change()
     for (const listener of this.#listeners) listener(key)
@@ -57,28 +60,28 @@ export class ChangeHub<Key> implements Disposable {
   }
 }
 
-/** One reader's end of a {@link ChangeHub}: remembers which changes it has seen. */
+/** A reader's subscription to a key of a {@link ChangeHub}. It remembers which changes the reader has seen. */
 export class HubSubscription implements Disposable {
   readonly #entry: Entry
   readonly #leave: () => void
   #seen: number
   #isDisposed = false
 
-  /** @internal Made by {@link ChangeHub.subscribe}. */
+  /** @internal Created by {@link ChangeHub.subscribe}. */
   constructor(entry: Entry, leave: () => void) {
     this.#entry = entry
     this.#leave = leave
     this.#seen = entry.version
   }
 
-  /** True when something changed since the last wait or since the subscription began. */
+  /** True if something changed since the last wait, or since the subscription began. */
   get hasChanged(): boolean {
     return this.#entry.version !== this.#seen
   }
 
   /**
-   * Ends with the next change, at once if there was one since the last; several changes in between are one. The promise
-   * never rejects. A subscription that is disposed of ends its wait with `closed`.
+   * Resolves at the next change, at once if there was one since the last wait. Several changes in between count as
+   * one. Never rejects. Disposing the subscription ends its wait with `closed`.
    */
   changed(): Promise<Tick> {
     if (this.#isDisposed || this.#entry.isClosed) return Promise.resolve('closed')
@@ -99,7 +102,7 @@ export class HubSubscription implements Disposable {
   }
 }
 
-/** What a hub knows of a key: how often it changed, and who waits for the next time. */
+/** What a hub keeps per key: how often it changed, and who waits for the next change. */
 class Entry {
   version = 0
   subscribers = 0

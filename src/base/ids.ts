@@ -4,16 +4,16 @@ import { decode } from './decode.js'
 import { InvalidInputError } from './errors.js'
 import { functionSchema, optionsSchema, textOf } from './options.js'
 
-/** A `Base` that only its own constructor can make, so that ids of different things do not mix. */
+/** A `Base` with a brand: ids of different things have different types and cannot be mixed up. */
 export type Brand<Base, Name extends string> = Base & { readonly '~brand': Name }
 
-/** Makes fresh identifiers; injected so that a test can predict them. */
+/** Creates ids. Injected, so that a test can predict them. */
 export interface IdSource {
-  /** A lower-case UUID v7; text order is creation order within one source. */
+  /** A lower-case UUID v7. Within one source, text order is creation order. */
   uuid(): string
 }
 
-/** What a UUID v7 is made of; both parts are injected. */
+/** What a UUID v7 is made from. Both parts can be injected. */
 export interface UuidIngredients {
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -29,21 +29,21 @@ const ingredientsSchema = optionsSchema<UuidIngredients>({
 /** The latest millisecond that a UUID v7 can hold. */
 const latestMillisecond = 2 ** 48 - 1
 
-/** What the text of a UUID looks like. */
+/** The text form of a lower-case UUID. */
 export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const nilUuid = '00000000-0000-0000-0000-000000000000'
-/** The digits of each byte, two character codes after one another. */
+/** The hexadecimal digits of each byte, as two consecutive character codes. */
 const hexDigits = Buffer.from(Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0')).join(''))
-/** Where the digits of each byte stand in the text of a UUID. */
+/** Where the digits of each byte are in the text of a UUID. */
 const digitPlaces = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
 const randomBlockSize = 4096
-/** Of them an id takes so many: one begins its counter, the others are its end. */
+/** How many random bytes an id takes: some seed its counter, the rest are its tail. */
 const randomBytes = 9
 
 /**
- * UUID v7 source (RFC 9562, method 1): a 12-bit counter keeps ids of one millisecond in order, and a
- * clock that steps back does not break the order either. Raises `invalid_input` for a wrong ingredient, and when an id
- * is asked for at an instant that is none.
+ * A UUID v7 source (RFC 9562, method 1). A 12-bit counter keeps ids of one millisecond in order, even if the clock
+ * steps back. Throws `invalid_input` for a wrong ingredient, and on creating an id while the clock returns an invalid
+ * instant.
  */
 export function createUuidSource(ingredients: UuidIngredients): IdSource {
   const { now, random = randomFillSync } = decode(ingredientsSchema, ingredients, 'UUID ingredients')
@@ -88,9 +88,9 @@ function instantOf(now: number): number {
 
 const spelt = Buffer.from(nilUuid)
 
-/** The text of a UUID of 16 bytes. */
+/** Converts 16 bytes to the text of a UUID. */
 export function spellUuid(bytes: Uint8Array): string {
-  // A text put together from its parts would keep them: an id lives as long as what it names.
+  // Concatenated text would keep its parts in memory for as long as the id lives.
   for (let place = 0; place < 16; place += 1) {
     const digits = 2 * (bytes[place] as number)
     spelt[digitPlaces[place] as number] = hexDigits[digits] as number
@@ -99,7 +99,7 @@ export function spellUuid(bytes: Uint8Array): string {
   return spelt.toString('latin1')
 }
 
-/** Writes the 16 bytes of a UUID; the text is one. */
+/** Converts the text of a UUID to 16 bytes, written to `target` at `offset`. The text must be a UUID. */
 export function readUuid(uuid: string, target: Uint8Array, offset: number): void {
   for (let place = 0; place < 16; place += 1) {
     const digits = digitPlaces[place] as number
@@ -122,7 +122,7 @@ export function isNilUuid(value: string): boolean {
   return value === nilUuid
 }
 
-/** The UUID in its one spelling, lower case; raises `invalid_input` naming `subject` otherwise. */
+/** The UUID in lower case. Throws `invalid_input` naming `subject` if the value is not a UUID. */
 export function parseUuid<Id extends string>(value: string, subject: string): Id {
   const lower: unknown = typeof value === 'string' ? value.toLowerCase() : value
   if (!isUuid(lower)) throw new InvalidInputError({ subject, field: '$', reason: `not a UUID: ${textOf(value)}` })

@@ -3,21 +3,24 @@ import { messageOf } from './errors.js'
 import { silentLogger, type Logger } from './logger.js'
 import { guardedObserver } from './observers.js'
 
-/** Where inspection events of actors go. They carry the actors and their snapshots, which are only to be looked at. */
+/**
+ * Receives the inspection events of actors. The events contain the actors and their snapshots; read them, but do not
+ * change them.
+ */
 export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void)
 
 /** A guarded inspector. */
 export type InspectionObserver = (event: InspectionEvent) => void
 
 /**
- * Where the actors of a runtime can be looked at: by an observer that is given from the start, and by viewers that come and go.
- * Nobody pays for viewers before one is there: XState makes no events for nobody.
+ * Lets the actors of a runtime be inspected, by an observer given at the start and by viewers that come and go.
+ * Without viewers there is no cost: XState creates no events that nobody receives.
  *
- * It is an `Inspect` itself, so that it goes wherever an observer goes; whoever makes a root actor gives it `inspectOption` and
- * then hands it to `followRoot`.
+ * It is an `Inspect` itself, so it can be passed wherever an observer can. Code that creates a root actor passes it
+ * to `inspectOption` and then to `followRoot`.
  */
 export class Inspection {
-  /** The observer that was given, behind its guard. */
+  /** The observer given at the start, guarded. */
   readonly observer: InspectionObserver | undefined
   readonly #logger: Logger
   readonly #viewers = new Set<InspectionObserver>()
@@ -28,27 +31,27 @@ export class Inspection {
     this.#logger = logger
   }
 
-  /** Whether anybody looks. */
+  /** Whether there is an observer or a viewer. */
   get isWatched(): boolean {
     return this.observer !== undefined || this.#viewers.size > 0
   }
 
-  /** Tells the observer that was given. */
+  /** Passes an event to the observer given at the start. */
   readonly next = (event: InspectionEvent): void => this.observer?.(event)
 
-  /** Tells the viewers that are there. */
+  /** Passes an event to the current viewers. */
   readonly tellViewers = (event: InspectionEvent): void => {
     for (const viewer of this.#viewers) viewer(event)
   }
 
-  /** Root actors that run, those of operations, turns, jobs and engines among them. */
+  /** The running root actors, those of operations, turns, jobs and engines included. */
   get roots(): Iterable<AnyActorRef> {
     return this.#roots.keys()
   }
 
   /**
-   * Shows viewers what happens in the system of a root actor until it has stopped; call it before the actor is started, or right
-   * after. What they see goes through `via`.
+   * Shows viewers the system of a root actor until the actor stops. Call it before the actor is started or right
+   * after. Events are passed through `via`.
    */
   follow(root: AnyActorRef, via: InspectionObserver = this.tellViewers): void {
     const followed: FollowedRoot = { via, subscription: undefined }
@@ -56,7 +59,8 @@ export class Inspection {
     if (this.#viewers.size > 0) attach(root, followed)
     root.subscribe({
       complete: () => this.#roots.delete(root),
-      // Its owner hears of it as well; without a listener of ours XState would throw it once more, at nobody.
+      // The actor's owner gets the error as well. Without a listener here, XState would rethrow it where nothing
+      // catches it.
       error: (error) => {
         this.#roots.delete(root)
         this.#logger.debug({ error: messageOf(error) }, 'an actor broke that an inspector follows')
@@ -64,7 +68,10 @@ export class Inspection {
     })
   }
 
-  /** Tells a viewer of everything from now on, until the handle is disposed. What it throws is logged once. */
+  /**
+   * Passes every event from now on to a viewer, until the handle is disposed. The first exception of the viewer is
+   * logged.
+   */
   watch(viewer: InspectionObserver): Disposable {
     const guarded = guardedInspect(viewer, this.#logger)
     this.#viewers.add(guarded)
@@ -97,19 +104,19 @@ function attach(root: AnyActorRef, followed: FollowedRoot): void {
   followed.subscription = root.system.inspect(followed.via)
 }
 
-/** Whether anybody looks now. */
+/** Whether anything inspects now. */
 export function isWatched(inspect: Inspect | undefined): boolean {
   return inspect instanceof Inspection ? inspect.isWatched : inspect !== undefined
 }
 
-/** Lets viewers follow a root actor; nothing where there can be none. */
+/** Lets viewers follow a root actor. Does nothing unless `inspect` is an {@link Inspection}. */
 export function followRoot(inspect: Inspect | undefined, root: AnyActorRef): void {
   if (inspect instanceof Inspection) inspect.follow(root)
 }
 
 /**
- * The observer behind a guard, as the option of `createActor`. XState calls inspectors in the middle of a transition: what one
- * throws would break the actor.
+ * A guarded observer as the option of `createActor`. XState calls inspectors in the middle of a transition, so an
+ * exception of theirs would break the actor.
  */
 export function inspectOption(inspect: Inspect | undefined, logger: Logger): { readonly inspect?: InspectionObserver } {
   const observer = observerOf(inspect, logger)
@@ -127,18 +134,18 @@ function guardedInspect(inspect: Inspect, logger: Logger): InspectionObserver {
   return guardedObserver(next, logger, 'an inspector threw')
 }
 
-/** An event on its way to whom it is for. */
+/** An event waiting to be passed to its observer. */
 interface HeldEvent {
   readonly event: InspectionEvent
   readonly observer: InspectionObserver
 }
 
 /**
- * Holds inspection events back while a change is made and passes them on, in order, when it is whole. An inspector may then
- * ask for the next change, as anybody may: it never finds a change half made, and never puts its own in the middle of one.
+ * Holds inspection events back while a change is made, and passes them on in order when it is complete. An inspector
+ * may request the next change from inside: it never sees a change half made, and never interrupts one.
  */
 export class HeldInspection {
-  /** The option of `createActor`; nothing when no observer was given. */
+  /** The option of `createActor`; empty when there is no observer. */
   readonly option: { readonly inspect?: InspectionObserver }
   readonly #observer: InspectionObserver | undefined
   readonly #inspection: Inspection | undefined
@@ -153,29 +160,29 @@ export class HeldInspection {
     this.option = observer === undefined ? {} : { inspect: (event) => this.#take({ event, observer }) }
   }
 
-  /** Whether anybody inspects. */
+  /** Whether anything inspects now. */
   get isWatched(): boolean {
     return this.#inspection?.isWatched ?? this.#observer !== undefined
   }
 
-  /** Lets viewers follow the root actor whose changes are held here. */
+  /** Lets viewers follow a root actor whose events are held here. */
   follow(root: AnyActorRef): void {
     const inspection = this.#inspection
     inspection?.follow(root, (event) => this.#take({ event, observer: inspection.tellViewers }))
   }
 
-  /** Passes on an event that is none of XState's own. */
+  /** Passes on an event that does not come from XState. */
   show(event: InspectionEvent): void {
     if (this.#observer !== undefined) this.#take({ event, observer: this.#observer })
     if (this.#inspection !== undefined) this.#take({ event, observer: this.#inspection.tellViewers })
   }
 
-  /** A change begins; several may stand in one another. */
+  /** Begins a change. Changes may be nested. */
   hold(): void {
     this.#changes += 1
   }
 
-  /** The change is whole. */
+  /** Ends a change. */
   release(): void {
     this.#changes -= 1
     if (this.#changes === 0 && this.#events.length > 0) this.#tell()
@@ -186,7 +193,7 @@ export class HeldInspection {
     if (this.#changes === 0) this.#tell()
   }
 
-  /** What an inspector's own changes bring about is told after what it is being told. */
+  /** Events caused by an inspector's own changes are passed on after the event that it is handling. */
   #tell(): void {
     if (this.#isTelling) return
     this.#isTelling = true

@@ -5,27 +5,34 @@ import type { JsonValue } from './json.js'
 const deepestJson = 128
 
 /**
- * A frozen copy of a value that JSON can say, which nobody else can change. Properties that are `undefined` are left out,
+ * Returns a frozen copy of a JSON value that nothing else can change. Properties that are `undefined` are left out,
  * and `-0` becomes `0`.
  *
- * Raises `invalid_input` naming the path of the first part that JSON would change on its way: NaN and infinities, BigInt,
- * symbols, functions, dates, instances of classes, holes, cycles, and what is nested deeper than 128. It throws nothing
+ * Throws `invalid_input` naming the path of the first part that JSON would change: NaN and infinities, BigInt,
+ * symbols, functions, dates, class instances, holes, cycles, and anything nested deeper than 128. Throws nothing
  * else, whatever getters and proxies do.
  */
 export function copyJson(value: unknown, subject: string): JsonValue {
   return new Copier(subject).copy(value, [])
 }
 
-/** The text of a JSON value that is the same for equal values: the keys of every object in order, no spaces. */
+/** The JSON text of a value, the same for equal values: keys of every object sorted, no spaces. */
 export function canonicalJson(value: JsonValue | undefined): string {
   if (typeof value !== 'object' || value === null) return value === undefined ? '' : JSON.stringify(value)
   if (Array.isArray(value)) return `[${(value as readonly JsonValue[]).map(canonicalJson).join(',')}]`
-  const fields = Object.entries(value).filter(([, part]) => part !== undefined)
-  fields.sort(([one], [other]) => (one < other ? -1 : 1))
-  return `{${fields.map(([key, part]) => `${JSON.stringify(key)}:${canonicalJson(part as JsonValue)}`).join(',')}}`
+  const fields = value as Readonly<Record<string, JsonValue | undefined>>
+  let text = ''
+  for (const key of Object.keys(fields).sort()) {
+    const part = fields[key]
+    if (part !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(part)}`
+  }
+  return `{${text}}`
 }
 
-/** Whether two JSON values say the same; the order of keys says nothing, and neither does a property that is `undefined`. */
+/**
+ * Whether two JSON values are equal. The order of keys does not matter, and a property that is `undefined` counts as
+ * absent.
+ */
 export function isSameJson(one: JsonValue | undefined, other: JsonValue | undefined): boolean {
   if (one === other) return true
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
@@ -46,7 +53,7 @@ export function isSameJson(one: JsonValue | undefined, other: JsonValue | undefi
 
 class Copier {
   readonly #subject: string
-  /** Objects on the way from the root to the part at hand. */
+  /** The objects that contain the part being copied, from the root down. */
   readonly #above = new Set<object>()
 
   constructor(subject: string) {
@@ -107,7 +114,7 @@ class Copier {
       path.push(key)
       const copied = this.copy(part, path)
       path.pop()
-      // An assignment would set the prototype.
+      // A plain assignment would set the prototype.
       if (key === '__proto__') Object.defineProperty(copy, key, { value: copied, enumerable: true })
       else copy[key] = copied
     }

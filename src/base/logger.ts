@@ -1,5 +1,5 @@
 /**
- * Where stateward reports what nobody awaits. The shape is the one pino and most loggers share:
+ * Receives what stateward reports outside of any call. The signature is the one that pino and most loggers share:
  * structured fields first, then one line of text.
  */
 export interface Logger {
@@ -11,5 +11,5 @@ export interface Logger {
 
 const nothing = (): void => {}
 
-/** The default: says nothing. */
+/** The default logger. It discards everything. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }

@@ -1,20 +1,20 @@
 import type { Clock } from './clock.js'
 
-/** Milliseconds of one turn of the event loop that an owner may take before it steps back. */
+/** Milliseconds that an owner may run within one turn of the event loop before it has to yield. */
 const longestShareMs = 10
 
-/** How many of those who wait go on in one turn. */
+/** How many waiting callers continue in one turn. */
 const perTurn = 64
 
 /**
- * What one owner may take of a turn of the event loop.
+ * Limits how long one owner runs within a turn of the event loop.
  *
- * Promise callbacks run one after another before any timer or input has its turn. Work that never waits for either, as
- * everything does that stays in memory, has to step back by itself; this says when, and when to go on.
+ * Promise callbacks run one after another before any timer or input is handled. Work that waits for neither, as all
+ * work in memory does, has to yield on its own. This class says when to yield, and resumes the work in a later turn.
  */
 export class LoopShare {
   readonly #clock: Pick<Clock, 'monotonicNow'>
-  /** When the owner first asked in this turn. */
+  /** When the owner first asked in this turn, in monotonic milliseconds. */
   #since: number | undefined
   #waiting: (() => void)[] = []
 
@@ -22,7 +22,7 @@ export class LoopShare {
     this.#clock = clock
   }
 
-  /** True when the owner has had its share of this turn. */
+  /** True when the owner has used up its share of this turn and should yield. */
   get isUsedUp(): boolean {
     const now = this.#clock.monotonicNow()
     return this.#waiting.length > 0 || now - (this.#since ?? this.#begin(now)) >= longestShareMs
@@ -54,8 +54,8 @@ export class LoopShare {
 }
 
 /**
- * Hands `items` to `visit` one after another, and lets everything else run whenever the share of a turn is used up. What an
- * item or `visit` throws ends it and rejects.
+ * Calls `visit` for each item in order, and yields to the event loop whenever the share of a turn is used up. Stops
+ * and rejects if the iteration or `visit` throws.
  */
 export async function visitInTurns<Item>(
   items: Iterable<Item>,

@@ -4,15 +4,15 @@ import { dirname, resolve } from 'node:path'
 
 /** How directories are made. */
 export interface MakeDirectoryOptions {
-  /** The mode of those that are made; 0777 unless told. */
+  /** The mode of the directories that are created; 0777 by default. */
   readonly mode?: number
 }
 
 /**
- * Makes a directory and those above it; one that is there is left as it is. Rejects with the error of the system.
+ * Creates a directory and its parents; existing ones are left as they are. Rejects with the system's error.
  *
- * `mkdir` of Node with `recursive` tries for ever where nothing can be made and the system says that something is missing, as
- * Linux does below `/proc`.
+ * Node's own `mkdir` with `recursive` never ends where the system answers every attempt with "no such file", as Linux
+ * does below `/proc`.
  */
 export async function makeDirectory(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
   for (const folder of withThoseAbove(path)) {
@@ -25,7 +25,7 @@ export async function makeDirectory(path: string, options: MakeDirectoryOptions 
   }
 }
 
-/** The same at once. Throws the error of the system. */
+/** The synchronous form of {@link makeDirectory}. Throws the system's error. */
 export function makeDirectorySync(path: string, options: MakeDirectoryOptions = {}): void {
   for (const folder of withThoseAbove(path)) {
     try {
@@ -36,7 +36,7 @@ export function makeDirectorySync(path: string, options: MakeDirectoryOptions = 
   }
 }
 
-/** The topmost one first. */
+/** The directory and its parents, topmost first. */
 function withThoseAbove(path: string): readonly string[] {
   const folders = [resolve(path)]
   for (let folder = resolve(path); folder !== dirname(folder); folder = dirname(folder))

@@ -1,37 +1,37 @@
-/** What a masked value is shown as. */
+/** The text shown in place of a secret. */
 export const masked = '[masked]'
 
-/** Names of fields whose values nobody should read in a log. */
+/** Matches the names of fields whose values must not appear in a log. */
 export const defaultSecretKeys =
   /passw(?:or)?d|passphrase|secret|token|credential|authori[sz]ation|cookie|api[-_.]?key|access[-_.]?key|private[-_.]?key/i
 
-/** How deep fields are looked into; what lies deeper is left out. */
+/** How deep fields are searched. Anything deeper is left out. */
 const deepest = 8
 
 /**
- * The first half of `key: value`, `key=value` or `"key": "value"` in a text, as in messages of errors. A word begins once, so
- * that this is linear.
+ * The name in `key: value`, `key=value` or `"key": "value"` within a text, such as an error message. A match starts
+ * only at the beginning of a word, which keeps the search linear.
  */
 const nameInText = /(?<![\w.-])(["']?)([\w.-]{1,64})\1\s{0,4}[:=]\s{0,4}/g
 
-/** The other half. */
+/** The value that follows such a name. */
 const valueInText = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic)\s)?[^\s"',;&(){}[\]]+/iy
 
-/** The password in an address such as `postgres://me:hunter2@host`; every part is bounded, so that this is linear. */
+/** The password in a URL such as `postgres://me:hunter2@host`. Every part is bounded, which keeps the search linear. */
 const passwordInUrl = /(\b[a-z][a-z\d+.-]{0,30}:\/\/[^\s:/?#@]{0,256}:)[^\s/?#"']{1,1024}@/gi
 
 /** Whether the field of this name holds a secret. */
 export type IsSecretKey = (key: string) => boolean
 
-/** Decides by a pattern; one with state (`g`, `y`) is asked from its beginning every time. */
+/** Decides by a pattern. A pattern with state (`g`, `y`) is applied from the beginning every time. */
 export function secretKeys(pattern: RegExp = defaultSecretKeys): IsSecretKey {
   return (key) => key.search(pattern) !== -1
 }
 
 /**
- * The same fields with whatever stands under the name of a secret replaced, at any depth, and in texts such as
- * `token=abc` too. Numbers and the like stay: a budget of tokens is none. Never changes what it is given, and copies only what
- * has a secret in it.
+ * Returns the fields with all secrets replaced: values under the name of a secret, at any depth, and values in texts
+ * such as `token=abc`. Numbers and booleans stay: a budget of tokens is not a secret. Never changes its argument, and
+ * copies only the parts that contain a secret.
  */
 export function maskFields(fields: object, isSecret: IsSecretKey): object {
   return maskValue(fields, isSecret, 0) as object
@@ -45,7 +45,7 @@ function maskValue(value: unknown, isSecret: IsSecretKey, depth: number): unknow
     const items = value.map((item) => maskValue(item, isSecret, depth + 1))
     return items.some((item, index) => item !== value[index]) ? items : value
   }
-  // An instance of a class is its own business, but for what it is printed as.
+  // Class instances are left as they are: their properties are not what a logger prints.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
   let copy: Record<string, unknown> | undefined
@@ -56,12 +56,12 @@ function maskValue(value: unknown, isSecret: IsSecretKey, depth: number): unknow
   return copy ?? value
 }
 
-/** What can hold a secret: text, or something made of texts. */
+/** Whether a value can hold a secret: text, or an object that may contain text. */
 function isText(value: unknown): boolean {
   return typeof value === 'string' || (typeof value === 'object' && value !== null)
 }
 
-/** The same text with the values of secrets in it replaced, and the passwords in addresses. */
+/** Replaces the values of secrets in a text, and the passwords in URLs. */
 function maskText(told: string, isSecret: IsSecretKey): string {
   if (!told.includes('://') || !isSecret('password')) return maskNamed(told, isSecret)
   return maskNamed(told.replace(passwordInUrl, `$1${masked}@`), isSecret)
@@ -83,7 +83,7 @@ function maskNamed(text: string, isSecret: IsSecretKey): string {
   return told === 0 ? text : shown + text.slice(told)
 }
 
-/** In the quotes that it had. */
+/** Keeps the quotes of the value. */
 function maskedLike(value: string): string {
   const [first = ''] = value
   return first === '"' || first === "'" ? `${first}${masked}${first}` : masked

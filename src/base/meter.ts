@@ -2,23 +2,23 @@ import { portSchema } from './options.js'
 import { createObserverGuard, type ObserverGuard } from './observers.js'
 import type { Logger } from './logger.js'
 
-/** What tells measurements of one instrument apart; each has a few values. */
+/** Attributes that distinguish the measurements of one instrument. Each takes only a few values. */
 export type MeterAttributes = Readonly<Record<string, string>>
 
-/** What an instrument says of itself. */
+/** Options of an instrument. */
 export interface InstrumentOptions {
   readonly description: string
-  /** In the notation of UCUM, such as `s` or `{task}`. */
+  /** A unit in UCUM notation, such as `s` or `{task}`. */
   readonly unit: string
 }
 
-/** Takes an observation. */
+/** Records an observation. */
 export type Observe = (value: number, attributes?: MeterAttributes) => void
 
-/** Asked whenever measurements are collected. */
+/** Called whenever measurements are collected. */
 export type ObserveCallback = (result: { observe: Observe }) => void
 
-/** What stateward uses of a meter; the one of `@opentelemetry/api` fits. */
+/** The part of a meter that stateward uses. A meter of `@opentelemetry/api` fits. */
 export interface Meter {
   createCounter(name: string, options: InstrumentOptions): { add(value: number, attributes?: MeterAttributes): void }
   createHistogram(
@@ -34,10 +34,10 @@ export interface Meter {
 /** Accepts a {@link Meter}. */
 export const meterSchema = portSchema<Meter>(['createCounter', 'createHistogram', 'createObservableUpDownCounter'])
 
-/** Takes a measurement. Never throws. */
+/** Records a measurement. Never throws. */
 export type Measure = (value: number, attributes?: MeterAttributes) => void
 
-/** A meter behind a guard: nothing that it throws is felt by what it measures. Disposed of, it is asked for nothing any more. */
+/** Guards a meter: its exceptions never reach the code that is measured. Once disposed, it observes nothing more. */
 export class Instruments implements Disposable {
   readonly #meter: Meter
   readonly #guard: ObserverGuard
@@ -48,19 +48,19 @@ export class Instruments implements Disposable {
     this.#guard = createObserverGuard(logger, 'the meter threw')
   }
 
-  /** Something that is counted. */
+  /** Creates a counter. */
   counter(name: string, unit: string, description: string): Measure {
     const counter = this.#make(() => this.#meter.createCounter(name, { description, unit }))
     return (value, attributes) => this.#guard(() => counter?.add(value, attributes))
   }
 
-  /** How long something takes; to be measured in milliseconds, and told in seconds. */
+  /** Creates a histogram of durations. Measure in milliseconds; it is reported in seconds. */
   duration(name: string, description: string): Measure {
     const histogram = this.#make(() => this.#meter.createHistogram(name, { description, unit: 's' }))
     return (milliseconds, attributes) => this.#guard(() => histogram?.record(milliseconds / 1000, attributes))
   }
 
-  /** How much there is of something, looked at when somebody collects. */
+  /** Creates a gauge that is read whenever measurements are collected. */
   level(name: string, unit: string, description: string, read: (observe: Observe) => void): void {
     const instrument = this.#make(() => this.#meter.createObservableUpDownCounter(name, { description, unit }))
     const callback: ObserveCallback = (result) =>

@@ -1,14 +1,17 @@
-/** What a key without values has: always the same, so that whoever reads can tell at once. */
+/** The values of a key that has none: always the same array, so that callers can compare by identity. */
 export const noValues: readonly never[] = Object.freeze([])
 
-/** Sets by key; an empty set is forgotten. */
+/** Sets of values by key. A set that becomes empty is removed. */
 export class MultiMap<Key, Value> {
   readonly #sets = new Map<Key, Set<Value>>()
 
-  /** The values of a key in the order they were added; live, or {@link noValues} where there is none now. */
+  /**
+   * The values of a key in the order they were added. The result is live, or {@link noValues} if the key has none
+   * now.
+   */
   get(key: Key): Iterable<Value> {
     const set = this.#sets.get(key)
-    // Not the set itself: whoever reads could change it.
+    // The set itself is not returned: a caller could change it.
     return set === undefined ? noValues : { [Symbol.iterator]: () => (this.#sets.get(key) ?? noValues).values() }
   }
 

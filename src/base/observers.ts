@@ -3,20 +3,20 @@ import { messageOf } from './errors.js'
 import { silentLogger, type Logger } from './logger.js'
 import { maskFields, secretKeys, type IsSecretKey } from './mask.js'
 
-/** Runs a step of somebody who only looks. Nothing that it throws, or rejects with, comes back. */
+/** Runs a callback of an observer. What it throws or rejects with is never passed on to the caller. */
 export type ObserverGuard = (step: () => unknown) => void
 
 /**
- * The one way in which code of an observer is called, be it an inspector, a listener, a subscriber or a tracer: the first
- * thing that it throws is told to the logger as an error under `message`, and none is ever felt by what it looks at. An
- * observer that breaks does so at every event, so that what follows the first says nothing new.
+ * Creates the guard through which all code of observers is called: inspectors, listeners, subscribers, tracers. The
+ * first exception is logged as an error under `message`, and none reaches the code that is observed. Later exceptions
+ * are not logged, because a broken observer usually fails at every event.
  */
 export function createObserverGuard(logger: Logger, message: string): ObserverGuard {
   const report = createReport(logger, message)
   return (step) => runGuarded(step, report)
 }
 
-/** Tells the logger of the first thing that it is given. */
+/** Logs the first value that it is called with, and ignores the others. */
 function createReport(logger: Logger, message: string): (cause: unknown) => void {
   let isReported = false
   return (cause) => {
@@ -26,7 +26,7 @@ function createReport(logger: Logger, message: string): (cause: unknown) => void
   }
 }
 
-/** The observer behind a guard of its own; an absent one stays absent. */
+/** Wraps an observer in its own guard. */
 export function guardedObserver<Arguments extends readonly unknown[]>(
   observer: (...values: Arguments) => unknown,
   logger: Logger,
@@ -46,20 +46,20 @@ export function guardedObserver<Arguments extends readonly unknown[]>(
 const guardedLoggers = new WeakMap<Logger, Logger>()
 
 /**
- * The same logger, but one that never throws and is told no secrets: whoever has something to report goes on whatever
- * becomes of the report. Nobody is left to tell of a logger that breaks but the process, which is warned once.
+ * Wraps a logger so that it never throws and never receives secrets. A logger that fails is reported once, as a
+ * warning of the process.
  */
 export function guardedLogger(logger: Logger = silentLogger): Logger {
-  // One that says nothing stays known as such, so that nobody makes lines for it.
+  // The silent logger is recognised by identity, so that callers can skip preparing lines for it.
   if (logger === silentLogger) return logger
   return guardedLoggers.get(logger) ?? maskingLogger(logger, secretKeys())
 }
 
-/** The same with another idea of what is a secret. */
+/** Like {@link guardedLogger}, with a different definition of what is a secret. */
 export function maskingLogger(logger: Logger, isSecret: IsSecretKey): Logger {
   const guarded = guardLogger(logger, isSecret)
   guardedLoggers.set(guarded, guarded)
-  // Asked for once more, the same logger says once that it breaks.
+  // Guarding the same logger again returns this guard, so that a failure of the logger is reported only once.
   if (!guardedLoggers.has(logger)) guardedLoggers.set(logger, guarded)
   return guarded
 }
@@ -78,7 +78,7 @@ function guardLogger(logger: Logger, isSecret: IsSecretKey): Logger {
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
-/** What is `async` breaks later: its rejection is as little felt as an exception. */
+/** An `async` observer fails later: its rejection is caught like an exception. */
 function runGuarded(step: () => unknown, report: (cause: unknown) => void): void {
   try {
     const answer = step()

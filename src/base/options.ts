@@ -2,14 +2,14 @@ import * as v from 'valibot'
 import { readable } from './decode.js'
 import { describeValue, InvalidInputError, isList } from './errors.js'
 
-/** One schema per field; a field without one does not compile, so that no option is forgotten here. */
+/** One schema per field. A missing field does not compile, so no option can be forgotten. */
 type FieldSchemas<Options extends object> = {
   readonly [Name in keyof Options]-?: v.GenericSchema<unknown, Options[Name] | undefined>
 }
 
 /**
- * The strict schema of an object of options: a field that is not named here is refused, and the refusal says which are
- * known. Make fields optional with `v.optional`: `undefined` is the same as leaving the field out.
+ * A strict schema for an options object. An unknown field is refused, and the refusal lists the known ones. Use
+ * `v.optional` for optional fields: `undefined` is the same as leaving the field out.
  */
 export function optionsSchema<Options extends object>(
   fields: FieldSchemas<Options>,
@@ -27,7 +27,7 @@ export function optionsSchema<Options extends object>(
   ) as unknown as v.GenericSchema<unknown, Options>
 }
 
-/** A strict schema of data whose refusals say which fields are known; absent fields are those of `v.exactOptional`. */
+/** A strict schema for data. Refusals list the known fields. Fields that may be absent use `v.exactOptional`. */
 export function strictSchema<const Entries extends v.ObjectEntries>(entries: Entries) {
   const known = new Set(Object.keys(entries))
   return v.strictObject(entries, ({ expected, message }) =>
@@ -35,13 +35,16 @@ export function strictSchema<const Entries extends v.ObjectEntries>(entries: Ent
   )
 }
 
-/** Arrays have fields too, but none that anybody means. */
+/** Arrays are refused: they are objects, but never meant as options. */
 const objectSchema = v.custom<object>(
   (input) => typeof input === 'object' && input !== null && !isList(input),
   ({ input }) => `not an object: ${textOf(input)}`,
 )
 
-/** Accepts an object whose fields have names of the caller's own and values of one kind. A list is none. */
+/**
+ * Accepts an object whose field names are chosen by the caller and whose values are all of one kind. Arrays are
+ * refused.
+ */
 export function recordSchema<Value>(
   value: v.GenericSchema<unknown, Value>,
 ): v.GenericSchema<unknown, Record<string, Value>> {
@@ -49,8 +52,8 @@ export function recordSchema<Value>(
 }
 
 /**
- * Refuses what is no object, and fields that are not known. For doors that are passed very often and whose values are
- * checked one by one further in. Raises `invalid_input`.
+ * Refuses anything that is not an object, and unknown fields. For entry points that are called very often and check
+ * values one by one later. Throws `invalid_input`.
  */
 export function checkFields(subject: string, input: unknown, known: ReadonlySet<string>): void {
   if (typeof input !== 'object' || input === null || isList(input)) {
@@ -60,29 +63,29 @@ export function checkFields(subject: string, input: unknown, known: ReadonlySet<
   if (field !== undefined) throw new InvalidInputError({ subject, field, reason: unknownField(known) })
 }
 
-/** Raises `invalid_input` unless the value is text; for ids and names that are looked up as they are. */
+/** Throws `invalid_input` unless the value is a string. For ids and names that are only looked up. */
 export function checkText(subject: string, input: unknown): asserts input is string {
   if (typeof input !== 'string') {
     throw new InvalidInputError({ subject, field: '$', reason: `not text: ${textOf(input)}` })
   }
 }
 
-/** Raises `invalid_input` unless the value can be called. */
+/** Throws `invalid_input` unless the value is a function. */
 export function checkFunction(subject: string, input: unknown): void {
   if (typeof input !== 'function') {
     throw new InvalidInputError({ subject, field: '$', reason: `not a function: ${textOf(input)}` })
   }
 }
 
-/** What a refusal shows of a value: never more than a few words, nothing of what an object holds, and never an error of its own. */
+/** Describes a value in a refusal: at most a few words, never the contents of an object. Never throws. */
 export function textOf(input: unknown): string {
   if (typeof input === 'object' && input !== null) return isList(input) ? 'an array' : 'an object'
   return describeValue(typeof input === 'string' ? input.slice(0, 64) : input)
 }
 
 /**
- * Accepts an object that has these methods, of its own or inherited, and hands it on as it is: it may be more than that.
- * Optional methods are absent or can be called.
+ * Accepts an object that has these methods, its own or inherited, and returns it unchanged; it may have more members.
+ * Optional methods must be absent or functions.
  */
 export function portSchema<Port extends object>(
   methods: readonly (keyof Port & string)[],
@@ -97,7 +100,7 @@ export function portSchema<Port extends object>(
   )
 }
 
-/** Accepts a function and hands it on as it is. */
+/** Accepts a function and returns it unchanged. */
 export function functionSchema<Fn>(): v.GenericSchema<unknown, Fn> {
   return v.custom<Fn>(
     (input) => typeof input === 'function',
@@ -105,7 +108,7 @@ export function functionSchema<Fn>(): v.GenericSchema<unknown, Fn> {
   )
 }
 
-/** Accepts text. */
+/** Accepts a string. */
 export function textSchema<Text extends string = string>(): v.GenericSchema<unknown, Text> {
   return v.custom<Text>(
     (input) => typeof input === 'string',
@@ -113,13 +116,13 @@ export function textSchema<Text extends string = string>(): v.GenericSchema<unkn
   )
 }
 
-/** Accepts text that says something. */
+/** Accepts a string that is not empty. */
 export const nameSchema = v.custom<string>(
   (input) => typeof input === 'string' && input !== '',
   ({ input }) => `not text, or empty: ${textOf(input)}`,
 )
 
-/** Accepts a whole number within bounds, which the refusal states. */
+/** Accepts a whole number within bounds. The refusal states the bounds. */
 export function wholeNumberSchema(
   from: number,
   to: number = Number.MAX_SAFE_INTEGER,
@@ -130,7 +133,7 @@ export function wholeNumberSchema(
   )
 }
 
-/** Accepts a number within bounds, which the refusal states. */
+/** Accepts a number within bounds. The refusal states the bounds. */
 export function numberSchema(from: number, to: number): v.GenericSchema<unknown, number> {
   return v.custom<number>(
     (input) => typeof input === 'number' && input >= from && input <= to,
@@ -138,23 +141,26 @@ export function numberSchema(from: number, to: number): v.GenericSchema<unknown,
   )
 }
 
-/** The longest time that a caller can ask for, in milliseconds: 25 years. An instant given for a duration is beyond it. */
+/**
+ * The longest duration that callers may ask for, in milliseconds: 25 years. An instant passed as a duration by
+ * mistake exceeds it.
+ */
 export const longestDurationMs = 25 * 365.25 * 24 * 60 * 60 * 1000
 
-/** Accepts a duration in milliseconds, from 0 to {@link longestDurationMs}; fractions are allowed. */
+/** Accepts a duration in milliseconds, from 0 to {@link longestDurationMs}. Fractions are allowed. */
 export const durationSchema = numberSchema(0, longestDurationMs)
 
-/** Accepts an `AbortSignal`, or what looks like one. */
+/** Accepts an `AbortSignal` or anything with its shape. */
 export const signalSchema = v.custom<AbortSignal>(
   (input) =>
     isObject(input) && typeof input['aborted'] === 'boolean' && typeof input['addEventListener'] === 'function',
   ({ input }) => `not an AbortSignal: ${textOf(input)}`,
 )
 
-/** Options of a call that can be given up. */
+/** Options of a call that can be aborted. */
 export const abortableSchema = optionsSchema<{ readonly signal?: AbortSignal }>({ signal: v.optional(signalSchema) })
 
-/** What an object inherits does not count: an `AbortController` is a way to hand over its signal. */
+/** Inherited properties do not count: passing an `AbortController` for its `signal` is allowed. */
 function firstUnknown(input: object, known: ReadonlySet<string>): string | undefined {
   for (const field of Object.keys(input)) if (!known.has(field)) return field
   return undefined

@@ -1,11 +1,11 @@
-/** Items per block at which it is split in two. */
+/** Number of items at which a block is split in two. */
 const blockLimit = 512
 
 /**
- * A set kept in order, with cheap insertion and removal anywhere and iteration from the start.
+ * A sorted set with cheap insertion and removal anywhere, and iteration from the start.
  *
- * Two sorted levels instead of a balanced tree: finding costs O(log n), and the shifting within a block of at most
- * 512 references is one memory move. `compare` must be a total order, so that equal means the same item.
+ * It has two sorted levels instead of a balanced tree: finding costs O(log n), and shifting within a block of at most
+ * 512 references is one memory move. `compare` must be a total order in which equal means the same item.
  */
 export class OrderedSet<Item> implements Iterable<Item> {
   readonly #compare: (one: Item, other: Item) => number
@@ -21,7 +21,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     return this.#size
   }
 
-  /** The least item. */
+  /** The smallest item. */
   get first(): Item | undefined {
     return this.#blocks[0]?.[0]
   }
@@ -31,7 +31,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     return this.#blocks.at(-1)?.at(-1)
   }
 
-  /** Adds an item; one that compares equal is replaced. */
+  /** Adds an item. An item that compares equal is replaced. */
   add(item: Item): void {
     const newest = this.#blocks.at(-1)
     if (newest === undefined || this.#compare(newest.at(-1) as Item, item) < 0) return this.#append(newest, item)
@@ -48,7 +48,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     if (block.length > blockLimit) this.#split(place)
   }
 
-  /** Removes the item that compares equal; returns whether there was one. */
+  /** Removes the item that compares equal. Returns whether there was one. */
   delete(item: Item): boolean {
     const place = this.#blockFor(item)
     const block = this.#blocks[place]
@@ -64,12 +64,15 @@ export class OrderedSet<Item> implements Iterable<Item> {
     return true
   }
 
-  /** Items in order; the set must not change while iterating. */
+  /** Yields the items in order. The set must not change while iterating. */
   *[Symbol.iterator](): Iterator<Item> {
     for (const block of this.#blocks) yield* block
   }
 
-  /** Items in order that come after this one, which need not be there; finding the first costs O(log n). */
+  /**
+   * Yields the items after this one in order; the item itself need not be in the set. Finding the first costs O(log
+   * n).
+   */
   *after(item: Item): Iterable<Item> {
     const start = this.#blockFor(item)
     for (let place = start; place < this.#blocks.length; place++) {
@@ -81,7 +84,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     }
   }
 
-  /** Items in order up to the first that fails the test. */
+  /** Yields the items in order, up to the first that fails the test. */
   *while(test: (item: Item) => boolean): Iterable<Item> {
     for (const item of this) {
       if (!test(item)) return
@@ -89,7 +92,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     }
   }
 
-  /** Most items come in order: blocks that are only appended to are filled, not split. */
+  /** Most items arrive in order, so blocks that are only appended to are filled up rather than split. */
   #append(newest: Item[] | undefined, item: Item): void {
     if (newest === undefined || newest.length === blockLimit) this.#blocks.push([item])
     else newest.push(item)

@@ -3,7 +3,7 @@ import type { IdSource } from './ids.js'
 import type { Logger } from './logger.js'
 import { portSchema } from './options.js'
 
-/** Accepts a {@link Clock}; what its readings are worth is looked at when it is used. */
+/** Accepts a {@link Clock}. Its readings are checked when it is used. */
 export const clockSchema = portSchema<Clock>(['wallNow', 'monotonicNow', 'setTimeout', 'clearTimeout'])
 
 /** Accepts an {@link IdSource}. */

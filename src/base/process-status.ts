@@ -1,45 +1,48 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** What Linux tells of a process; elsewhere nothing here knows of any. */
+/** What Linux reports about a process. On other systems there are no reports. */
 export interface ProcessStatus {
   readonly pid: number
-  /** Clock ticks from boot to its start. Tells it, within one boot, from a later process that got the same pid. */
+  /**
+   * Clock ticks from boot to its start. Within one boot it distinguishes the process from a later one with the same
+   * pid.
+   */
   readonly startTime: string
   /** Id of its process group. */
   readonly group: number
-  /** It has been killed or has exited and only waits to be collected by its parent. */
+  /** It has been killed or has exited, and waits to be collected by its parent. */
   readonly hasEnded: boolean
 }
 
-/** The status of a process; `undefined` when there is none of this pid or nothing is known of it. */
+/** The status of a process; `undefined` when there is no process of this pid or the system does not report it. */
 export function readProcessStatus(pid: number): ProcessStatus | undefined {
   const stat = readOrNothing(`/proc/${pid}/stat`)
   if (stat === undefined) return undefined
-  // The second field is the command in brackets and may hold anything, so count from its end: proc(5).
+  // The second field is the command in parentheses and may contain anything, so count from its end: proc(5).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const [state, group, threads, startTime] = [fields[0], fields[2], fields[17], fields[19]]
   if (group === undefined || startTime === undefined) return undefined
-  // A first thread that has exited says so while the others go on.
+  // A main thread that has exited is reported as a zombie even while other threads of the process run.
   const hasEnded = state === 'X' || (state === 'Z' && Number(threads) <= 1)
   return { pid, startTime, group: Number(group), hasEnded }
 }
 
-/** Identity of the boot that start times are counted from; `undefined` where it is not known. */
+/** The id of the boot that start times are counted from; `undefined` where it is not known. */
 export function readBootId(): string | undefined {
   return readOrNothing('/proc/sys/kernel/random/boot_id')?.trim()
 }
 
-/** The pid namespace of this process, in which pids mean something; `undefined` where the system does not tell. */
+/** The pid namespace of this process; pids are only comparable within one. `undefined` where it is not known. */
 export function readPidNamespace(): string | undefined {
   try {
-    // A /proc of another namespace shows other processes under our pids: nothing it says would be true.
+    // A /proc of another namespace shows other processes under our pids, so nothing in it could be trusted.
     return readlinkSync('/proc/self') === String(process.pid) ? readlinkSync('/proc/self/ns/pid') : undefined
   } catch {
     return undefined
   }
 }
 
-/** Every process that is known of and has not ended. */
+/** Every reported process that has not ended. */
 export function listProcesses(): ProcessStatus[] {
   return readNames('/proc').flatMap((name) => {
     const status = /^\d+$/.test(name) ? readProcessStatus(Number(name)) : undefined
@@ -47,13 +50,15 @@ export function listProcesses(): ProcessStatus[] {
   })
 }
 
-/** True when the process was started with this variable; false too when its environment is not ours to read. */
+/**
+ * True when the process was started with this environment variable. False, too, when its environment is not readable.
+ */
 export function hasVariable(pid: number, name: string, value: string): boolean {
   const environment = readOrNothing(`/proc/${pid}/environ`)
   return environment !== undefined && environment.split('\0').includes(`${name}=${value}`)
 }
 
-/** The file that the process reads as its standard input; `undefined` too when that is not ours to know. */
+/** The file that the process reads as its standard input; `undefined` when it is not readable. */
 export function inputOf(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/fd/0`)
@@ -62,12 +67,12 @@ export function inputOf(pid: number): string | undefined {
   }
 }
 
-/** True when there is a process of this pid, ours or not; works on every system. */
+/** True when there is a process of this pid, whoever owns it. Works on every system. */
 export function isPidInUse(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
-    // Not allowed to signal it means that it is there.
+    // Not being allowed to signal a process means that it exists.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
@@ -76,7 +81,7 @@ function readOrNothing(path: string): string | undefined {
   try {
     return readFileSync(path, 'latin1')
   } catch {
-    // Gone in the meantime, not ours to read, or no such file system: each means that nothing is known.
+    // The process has gone, is not readable, or there is no such file system: in each case nothing is known.
     return undefined
   }
 }

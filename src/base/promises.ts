@@ -1,13 +1,13 @@
 import { onAbort } from './abort.js'
 
-/** A promise together with the two functions that settle it. */
+/** A promise with the two functions that settle it. */
 export interface Deferred<Value> {
   readonly promise: Promise<Value>
   readonly resolve: (value: Value | PromiseLike<Value>) => void
   readonly reject: (reason: unknown) => void
 }
 
-/** Makes a {@link Deferred}; an ignored rejection of it never becomes an unhandled one. */
+/** Creates a {@link Deferred}. A rejection that nobody handles never becomes an unhandled one. */
 export function createDeferred<Value>(): Deferred<Value> {
   let resolve!: Deferred<Value>['resolve']
   let reject!: Deferred<Value>['reject']
@@ -15,7 +15,7 @@ export function createDeferred<Value>(): Deferred<Value> {
     resolve = onResolve
     reject = onReject
   })
-  // Only a promise that may reject gets a handler: each one is another promise, and most never need it.
+  // The handler is added only on rejection: each one creates another promise, and most deferreds never reject.
   return {
     promise,
     resolve: (value) => {
@@ -33,7 +33,7 @@ function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value
 }
 
-/** Gives a promise that nobody may be watching a rejection handler, and returns it. */
+/** Adds a rejection handler to a promise that may have none, and returns the promise. */
 export function silence<Value>(promise: Promise<Value>): Promise<Value> {
   promise.catch(ignore)
   return promise
@@ -42,8 +42,8 @@ export function silence<Value>(promise: Promise<Value>): Promise<Value> {
 function ignore(): void {}
 
 /**
- * The promise, or the abort reason if `signal` aborts first. The listener leaves with whichever
- * comes first; the work behind the promise is not touched.
+ * Settles like the promise, or rejects with the abort reason if `signal` aborts first. The abort listener is removed
+ * in either case. The work behind the promise is not stopped.
  */
 export function abortable<Value>(promise: Promise<Value>, signal?: AbortSignal): Promise<Value> {
   return signal === undefined ? promise : untilAbort(promise, signal)
@@ -61,10 +61,10 @@ async function untilAbort<Value>(promise: Promise<Value>, signal: AbortSignal): 
   }
 }
 
-/** Lets the event loop run: timers, I/O and what waits for them. */
+/** Resolves in the next turn of the event loop, after timers and I/O have had a chance to run. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
-    // A page in a browser has no other way than a timer.
+    // A browser has only timers.
     if (typeof setImmediate === 'function') setImmediate(resolve)
     else setTimeout(resolve)
   })

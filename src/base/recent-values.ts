@@ -4,17 +4,17 @@ interface Kept<Value> {
 }
 
 /**
- * Values by key that were put in or asked for lately, so many that their sizes come to no more than a limit together.
+ * A cache of recently used values by key, bounded by the sum of their sizes.
  *
- * They are kept in two generations: what is put in or asked for is in the younger one, and when that is full, which is half of
- * the limit, the older one goes as a whole. To let the oldest value go one by one costs more than most values are worth: a map finds its
- * first entry by passing over all that were deleted before it.
+ * Values are kept in two generations. A value that is set or read moves to the younger one; when that reaches half of
+ * the limit, the older generation is dropped as a whole. Evicting one value at a time would cost more than most
+ * values are worth: a map finds its first entry by passing over all that were deleted before it.
  */
 export class RecentValues<Value> {
   readonly #mostOfGeneration: number
   #young = new Map<string, Kept<Value>>()
   #old: Map<string, Kept<Value>> = new Map()
-  /** Of the younger generation. */
+  /** Sum of the sizes in the younger generation. */
   #size = 0
 
   constructor(limit: number) {
@@ -29,7 +29,9 @@ export class RecentValues<Value> {
     return old?.value
   }
 
-  /** One that is larger than half of the limit is not kept, nor is what it would replace. */
+  /**
+   * Stores a value. A value larger than half of the limit is not kept, and the one that it would replace is removed.
+   */
   set(key: string, value: Value, size: number): void {
     this.#keep(key, { value, size })
   }

@@ -1,16 +1,20 @@
 import type { Sequenced } from './feed.js'
 
-/** A record that is shown before it is known to be durable. */
+/** A record that is visible before it is known to be durable. */
 export interface Pending extends Sequenced {
-  /** True until it is confirmed; one that never is stays so for good, and `false` therefore means durable. */
+  /**
+   * True until the record is confirmed as durable. A record that is never confirmed stays true, so `false` always
+   * means durable.
+   */
   readonly chainPending: boolean
 }
 
 /**
- * The latest records of a kind, oldest first: shown at once, each with a flag that says whether it is durable yet.
+ * The latest records of a kind, oldest first. They are visible at once, each with a flag that says whether it is
+ * durable yet.
  *
- * Records are frozen; a confirmed one is replaced by another that says so. The list that is handed out changes no more, and is
- * the same one until something has changed.
+ * Records are frozen; confirming one replaces it by a copy. The list returned never changes afterwards, and is the
+ * same array until something changes.
  */
 export class RecordRing<Row extends Pending> {
   readonly #capacity: number
@@ -33,18 +37,18 @@ export class RecordRing<Row extends Pending> {
     return this.#list
   }
 
-  /** Adds a record, whose `seq` exceeds that of every other; the oldest leaves when there is no room. */
+  /** Adds a record, whose `seq` must exceed all others. The oldest is dropped when there is no room. */
   push(row: Row): void {
     this.#list = undefined
     this.#rows.push(Object.freeze(row))
     if (this.size > this.#capacity) this.#first += 1
-    // The part that has left is cut off once it is the larger half.
+    // Dropped records are removed from the array once they are the larger half.
     if (this.#first <= this.#capacity) return
     this.#rows = this.#rows.slice(this.#first)
     this.#first = 0
   }
 
-  /** The record of this sequence is durable. One that has left the ring is not missed. */
+  /** Marks the record of this sequence as durable. A record that has been dropped already is ignored. */
   confirm(seq: number): void {
     const index = this.#indexOf(seq)
     const row = this.#rows[index]
@@ -53,7 +57,7 @@ export class RecordRing<Row extends Pending> {
     this.#rows[index] = Object.freeze({ ...row, chainPending: false })
   }
 
-  /** Index of the first record whose sequence is not below this one. */
+  /** Index of the first record whose sequence is not below `seq`. */
   #indexOf(seq: number): number {
     let low = this.#first
     let high = this.#rows.length

@@ -1,6 +1,6 @@
 /**
- * Gathers items during a turn of the event loop and hands them over in the next one, each once, in the order in which they
- * first came; at most so many per turn, so that a great many block nothing.
+ * Collects items during a turn of the event loop and delivers them in the next one, each once, in order of first
+ * arrival. At most `most` items are delivered per turn, so that large numbers do not block the loop.
  */
 export class TurnBatch<Item> implements Disposable {
   readonly #most: number
@@ -14,13 +14,13 @@ export class TurnBatch<Item> implements Disposable {
     this.#take = take
   }
 
-  /** Adds an item, unless it waits already. */
+  /** Adds an item unless it is waiting already. */
   add(item: Item): void {
     this.#items.add(item)
     this.#scheduled ??= setImmediate(this.#onTurn)
   }
 
-  /** Hands over at once what is left, whatever it is, and leaves nothing behind. */
+  /** Delivers everything left at once and cancels the pending turn. */
   [Symbol.dispose](): void {
     if (this.#scheduled === undefined) return
     clearImmediate(this.#scheduled)

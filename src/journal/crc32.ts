@@ -2,15 +2,15 @@ import * as zlib from 'node:zlib'
 
 type Checksum = (bytes: Uint8Array, seed: number) => number
 
-/** Node has a native one from 22.2 on; the types of Node 20 do not know it. */
+/** Node has a native implementation from 22.2 on, which the types of Node 20 do not declare. */
 const native = (zlib as { readonly crc32?: Checksum }).crc32
 
 const polynomial = 0xedb88320
 const slices = 16
 
 /**
- * Table `k` holds, at `256 * k + byte`, what `byte` adds to the checksum once `k` more bytes have followed it:
- * sixteen look-ups then take in sixteen bytes at a time, without a chain of dependent steps between them.
+ * Table `k` holds, at `256 * k + byte`, the contribution of `byte` to the checksum once `k` more bytes have followed
+ * it. Sixteen look-ups then process sixteen bytes at a time, without a chain of dependent steps between them.
  */
 const table = makeTable()
 
@@ -36,7 +36,7 @@ function makeTable(): Int32Array {
 export const crc32: (bytes: Uint8Array, seed?: number) => number =
   native === undefined ? crc32ByTable : (bytes, seed = 0) => native(bytes, seed)
 
-/** {@link crc32} computed without the help of Node; exported so that both can be held against each other. */
+/** {@link crc32} in plain JavaScript. Exported so that tests can compare both implementations. */
 export function crc32ByTable(bytes: Uint8Array, seed = 0): number {
   const t = table
   const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -53,7 +53,7 @@ export function crc32ByTable(bytes: Uint8Array, seed = 0): number {
   return ~sum >>> 0
 }
 
-/** What the four bytes of `word` add, `base` being 256 times the number of bytes that follow them. */
+/** The contribution of the four bytes of `word`; `base` is 256 times the number of bytes that follow them. */
 function fold(t: Int32Array, base: number, word: number): number {
   return (
     (t[base + 768 + (word & 0xff)] as number) ^

@@ -30,35 +30,35 @@ import { recoveryOf } from './recovery.js'
 import { SegmentLog, type SegmentLogOptions } from './segment-log.js'
 import { snapshotSequence, writeSnapshot, type SnapshotFile } from './snapshot-file.js'
 
-/** How a journal in a directory behaves. */
+/** Options of a journal in a directory. */
 export interface DirectoryJournalOptions {
-  /** Made when it is missing; the directory above it must exist. */
+  /** The directory. Created if it is missing; its parent must exist. */
   readonly directory: string
-  /** Size that segment files grow to, in bytes: 64 KiB to 256 MiB, 16 MiB unless told. */
+  /** Size that segment files grow to, in bytes: 64 KiB to 256 MiB. Default 16 MiB. */
   readonly segmentBytes?: number
   /**
-   * What opening does with a write that a crash cut short: `cut` keeps its bytes in a file of their own and goes on
-   * before them, `refuse` fails with `journal_corrupt`. Default `cut`.
+   * What opening does with a write that a crash cut short: `cut` copies its bytes to a separate file and continues
+   * without them, `refuse` fails with `journal_corrupt`. Default `cut`.
    */
   readonly tornTail?: 'cut' | 'refuse'
   /**
-   * What opening does when records are damaged or missing at the end that may have been acknowledged: `refuse` fails
-   * with `journal_corrupt`, `cut` keeps the bytes in a file of their own and goes on without these records. Damage
-   * before a whole record is refused always. Default `refuse`.
+   * What opening does when records at the end that may have been acknowledged are damaged or missing: `refuse` fails
+   * with `journal_corrupt`, `cut` copies the bytes to a separate file and continues without these records. Damage
+   * before a whole record is always refused. Default `refuse`.
    */
   readonly onDamage?: 'refuse' | 'cut'
   /**
-   * How long opening waits for another owner to leave, in milliseconds, as in a rolling update; then it fails with
-   * `journal_locked`. Default 0.
+   * How long opening waits for another owner to release the directory, in milliseconds, as in a rolling update. After
+   * that it fails with `journal_locked`. Default 0.
    */
   readonly lockWaitMs?: number
-  /** Hears of everything that was repaired or put off. */
+  /** Receives a line for everything that was repaired or put off. */
   readonly logger?: Logger
-  /** Measures `lockWaitMs` and when the lock is looked at again. Default the clock of the process. */
+  /** Measures `lockWaitMs` and the time between checks of the lock. Default the system clock. */
   readonly clock?: Clock
-  /** For tests; the one of the process unless told. */
+  /** For tests. Default the file system of Node. */
   readonly fileSystem?: FileSystem
-  /** For tests; the command `flock` unless told. */
+  /** For tests. Default the command `flock`. */
   readonly kernelLock?: KernelLock
 }
 
@@ -81,19 +81,19 @@ const optionsOfJournal = optionsSchema<DirectoryJournalOptions>({
 /** Bytes of write buffer kept between writes. */
 const keptBufferBytes = 4 * 2 ** 20
 
-/** Milliseconds after which a writer makes sure again that the directory is still its own. */
+/** Milliseconds after which a writer checks again that it still owns the directory. */
 const lockCheckMs = 1000
 
-/** The policies of opening. */
+/** What opening does with a broken end of the log. */
 type Policies = Required<Pick<DirectoryJournalOptions, 'tornTail' | 'onDamage'>>
 
 /**
- * A store that keeps its journal in a directory of its own, owned by one process at a time.
+ * Creates a store that keeps its journal in a directory. One process owns the directory at a time.
  *
- * Raises `invalid_input` for a wrong option. `open()` raises `journal_locked`, `journal_lock_damaged`,
- * `journal_corrupt` (nothing was changed then), and `journal_io`; iterating over what was recovered may raise
+ * Throws `invalid_input` for a wrong option. `open()` rejects with `journal_locked`, `journal_lock_damaged`,
+ * `journal_corrupt` (nothing has been changed then) and `journal_io`. Iterating over the recovered data may throw
  * `journal_corrupt` with reason `decode_failure`, and `journal_io`. An owner that has lost its directory is poisoned
- * with `journal_lock_lost`, and so fails `close()`.
+ * with `journal_lock_lost`, and `close()` fails with it, too.
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
   const decoded = decode(optionsOfJournal, options, 'journal options')
@@ -142,7 +142,7 @@ function refuseBrokenEnd({ brokenEnd }: Findings, { tornTail, onDamage }: Polici
   throw new JournalError('journal_corrupt', { file: path, ...damage, loss })
 }
 
-/** The failure that led here is the one to report. */
+/** Failures of the release are only logged: the failure that led here is the one to report. */
 async function releaseAfterFailure(lock: DirectoryLock, { logger, directory }: SegmentLogOptions): Promise<void> {
   try {
     await lock.release()
@@ -160,9 +160,9 @@ class DirectoryBackend implements JournalBackend {
   readonly #log: SegmentLog
   readonly #lock: DirectoryLock
   readonly #clock: Clock
-  /** The newest one. */
+  /** The newest snapshot. */
   #snapshot: SnapshotFile | undefined
-  /** Monotonic milliseconds at which the lock was last found in place. */
+  /** When the lock was last found in place, in monotonic milliseconds. */
   #checkedAt: number
   #loss: StatewardError | undefined
   #buffer = Buffer.allocUnsafe(0)
@@ -209,7 +209,7 @@ class DirectoryBackend implements JournalBackend {
       await this.#log.forget(snapshot.through)
       await removeReplacedSnapshots(fileSystem, directory, written)
     } catch (error) {
-      // The snapshot counts already: what stays behind it is skipped and removed at the next opening.
+      // The snapshot is valid already. Files that remain are ignored, and removed at the next opening.
       logger.warn({ directory, ...faultFields(error) }, 'files that a snapshot has replaced could not be removed')
     }
   }
@@ -228,7 +228,7 @@ class DirectoryBackend implements JournalBackend {
     })
   }
 
-  /** A loss is for good: somebody else may have written meanwhile, even when the lock is in place again. */
+  /** A lost lock stays lost: another process may have written meanwhile, even if the lock is in place again. */
   async #checkLock(): Promise<void> {
     if (this.#loss !== undefined) throw this.#loss
     try {
@@ -240,7 +240,7 @@ class DirectoryBackend implements JournalBackend {
     this.#checkedAt = this.#clock.monotonicNow()
   }
 
-  /** A look that fails says nothing about the lock, and nothing was written. */
+  /** A check that fails with a file error says nothing about the lock, and nothing has been written. */
   async #checkBeforeWrite(): Promise<void> {
     try {
       await this.#checkLock()
@@ -249,7 +249,7 @@ class DirectoryBackend implements JournalBackend {
     }
   }
 
-  /** One buffer serves write after write; an unusually large frame gets one of its own. */
+  /** Returns a buffer that is reused for every write; an unusually large frame gets its own. */
   #bufferFor(bytes: number): Buffer {
     if (bytes > keptBufferBytes) return Buffer.allocUnsafe(bytes)
     if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(Math.min(keptBufferBytes, 2 * bytes))
@@ -257,7 +257,7 @@ class DirectoryBackend implements JournalBackend {
   }
 }
 
-/** Removes the older ones of which this one uses no part. */
+/** Removes older snapshot files of which this snapshot uses no part. */
 async function removeReplacedSnapshots(
   fileSystem: FileSystem,
   directory: string,

@@ -14,29 +14,29 @@ import {
 } from './lock-file.js'
 import { ownIdentity, standingOf } from './process-identity.js'
 
-/** What taking the lock of a directory needs. */
+/** Options for taking the lock of a directory. */
 export interface DirectoryLockOptions {
   readonly fileSystem: FileSystem
   readonly directory: string
   readonly kernelLock: KernelLock
   readonly clock: Clock
-  /** How long to wait for the owner to leave, in milliseconds. */
+  /** How long to wait for the owner to release the directory, in milliseconds. */
   readonly waitMs: number
 }
 
 const claimPattern = /^lock-.*\.claim$/
 
-/** A busy directory changes hands at most this often while one contender looks at it. */
+/** How many changes of owner one contender follows before it gives up. */
 const maxAttempts = 100
 
-/** Milliseconds between two looks at a lock that is waited for. */
+/** Milliseconds between two checks while waiting for a lock. */
 const pollMs = 200
 
 /**
  * The right to write to a directory, until it is released or the process ends.
  *
- * It is the lock file of the highest generation. It stays open: what is written to it later can never reach the file of
- * somebody else, whatever stands under its name by then.
+ * The lock is the lock file of the highest generation. The file stays open, so later writes can never reach another
+ * owner's file, whatever its name then refers to.
  */
 export class DirectoryLock {
   readonly #fileSystem: FileSystem
@@ -53,12 +53,12 @@ export class DirectoryLock {
     this.#content = content
   }
 
-  /** Last sequence of the log when it was last closed: an end before it is a loss. */
+  /** Last sequence of the log when it was last closed. A log that ends before it has lost records. */
   get closedAt(): number {
     return this.#content.closedAt
   }
 
-  /** Raises `journal_lock_lost` when the directory is not this owner's any more, and file system errors. */
+  /** Throws `journal_lock_lost` if this owner no longer owns the directory, and file system errors. */
   async check(): Promise<void> {
     const file = lockPath(this.#directory, this.#generation)
     let names: readonly string[]
@@ -73,14 +73,14 @@ export class DirectoryLock {
     if (!(await this.#file.isAt(file))) throw lostError(file, 'replaced')
   }
 
-  /** Lets opening accept a log that ends here, although it was longer once. */
+  /** Accepts that the log ends here although it was once longer. */
   async accept(closedAt: number): Promise<void> {
     await this.#write({ ...this.#content, closedAt })
   }
 
   /**
-   * Lets the next owner in; `closedAt` is the last sequence of the log, kept as it is unless told. Raises
-   * `journal_lock_lost` and file system errors; the lock is then free once the process has ended.
+   * Releases the directory for the next owner. `closedAt` is the last sequence of the log; unchanged by default.
+   * Throws `journal_lock_lost` and file system errors; the lock is then free once the process has ended.
    */
   async release(closedAt = this.closedAt): Promise<void> {
     try {
@@ -91,7 +91,7 @@ export class DirectoryLock {
     }
   }
 
-  /** Closes the lock file and leaves everything under its name as it is. */
+  /** Closes the lock file without touching the file that now has its name. */
   async abandon(): Promise<void> {
     await this.#file.close()
   }
@@ -104,13 +104,13 @@ export class DirectoryLock {
 }
 
 /**
- * Takes the lock of a directory. The owner is whoever made the lock file with the highest generation, as long as it has
- * not released it and holds the kernel's lock of it, or, where there is none, as long as its process runs. An owner
- * that cannot be judged is left in place.
+ * Takes the lock of a directory. The owner is the process that created the lock file of the highest generation, as
+ * long as it has not released it and holds the kernel lock on it or, where there is no kernel lock, as long as the
+ * process runs. An owner whose state cannot be determined keeps the lock.
  *
- * Generations only ever grow: the highest file is never removed, so a contender that slept through any number of
- * owners finds either its generation taken or a higher one beside it. Raises `journal_locked`, `journal_lock_damaged`,
- * and file system errors.
+ * Generations only grow: the file of the highest one is never removed, so a contender that was suspended for any
+ * number of owners finds either its generation taken or a higher one next to it. Throws `journal_locked`,
+ * `journal_lock_damaged` and file system errors.
  */
 export async function acquireDirectoryLock(options: DirectoryLockOptions): Promise<DirectoryLock> {
   const { clock, waitMs } = options
@@ -124,7 +124,7 @@ export async function acquireDirectoryLock(options: DirectoryLockOptions): Promi
   }
 }
 
-/** Whoever holds the lock, and whether it is known to run. */
+/** The process that holds the lock, and whether it is known to run. */
 interface Holder {
   readonly pid: number
   readonly host: string
@@ -147,7 +147,7 @@ async function contend(options: DirectoryLockOptions): Promise<DirectoryLock | H
   }
 }
 
-/** `gone`: the file has lost its name meanwhile, and what it says does not count any more. */
+/** The owner of a lock file. `gone`: the file was removed meanwhile, so its content no longer counts. */
 async function holderOf(
   file: string,
   content: LockContent | undefined,
@@ -159,14 +159,14 @@ async function holderOf(
     const outcome = await tryLock(fileSystem, file, kernelLock)
     if (outcome === 'busy') return { pid, host, owner: 'running', file }
     if (outcome === 'gone') return 'gone'
-    // Its owner has ended, however that came about.
+    // Its owner has ended, in whatever way.
     if (outcome === 'locked') return 'nobody'
   }
   const owner = standingOf(content)
   return owner === 'ended' ? 'nobody' : { pid, host, owner, file }
 }
 
-/** Whether anybody holds the kernel's lock of a lock file; it is let go of at once. */
+/** Tests whether any process holds the kernel lock of a lock file. The lock is released at once. */
 async function tryLock(
   fileSystem: FileSystem,
   path: string,
@@ -181,14 +181,17 @@ async function tryLock(
   }
   try {
     const outcome = await kernelLock(file.descriptor)
-    // The lock of a file that has lost its name says nothing about the one that has it now.
+    // The lock of a file that has lost its name says nothing about the file that has the name now.
     return (await file.isAt(path)) ? outcome : 'gone'
   } finally {
     await file.close()
   }
 }
 
-/** Makes the lock file of this generation and takes the older ones away, unless somebody else has or had it. */
+/**
+ * Creates the lock file of this generation and removes older ones. Returns `undefined` if another process has or had
+ * this generation.
+ */
 async function claim(
   generation: number,
   closedAt: number,
@@ -199,7 +202,7 @@ async function claim(
   const file = await fileSystem.open(temporary, 'create')
   let isOwner = false
   try {
-    // Locked before it has its name, and complete: nobody else can lock it first, and no reader sees half of it.
+    // Locked and complete before it gets its name: no other process can lock it first or read half of it.
     const kernel = (await kernelLock(file.descriptor)) === 'locked'
     const content = { ...ownIdentity(), token, kernel, released: false, closedAt }
     await writeWhole(file, encodeLock(content), 0)
@@ -215,7 +218,7 @@ async function claim(
   }
 }
 
-/** True when the claim has become the lock file that counts. */
+/** Links the claim to its lock file name. True when it has become the valid lock file. */
 async function giveName(
   fileSystem: FileSystem,
   file: OpenFile,
@@ -225,17 +228,20 @@ async function giveName(
   try {
     await fileSystem.link(temporary, path)
   } catch (error) {
-    // The claim itself is gone when a new owner has tidied up meanwhile.
+    // The claim itself is gone if a new owner has removed stale files meanwhile.
     if (FileSystemError.has(error, 'EEXIST', 'ENOENT')) return false
     throw error
   }
   if (highestGeneration(await fileSystem.list(directory)) === generation) return true
-  // The file of an earlier owner of this generation had been removed: its successors are beyond it.
+  // The file of an earlier owner of this generation has been removed, and later generations exist.
   if (await file.isAt(path)) await remove(fileSystem, path)
   return false
 }
 
-/** The highest file stays, whoever it belongs to. When the others cannot be removed the lock is given back. */
+/**
+ * Removes older lock files and claims. The highest lock file stays, whichever process owns it. If the others cannot
+ * be removed, the lock is released.
+ */
 async function removeOlder(
   fileSystem: FileSystem,
   directory: string,

@@ -4,10 +4,10 @@ import { maxPayloadBytes } from './frame.js'
 import type { JournalRecord } from './journal.js'
 
 /**
- * One atomic group as the text of a frame: JSON texts joined by commas.
+ * Encodes one atomic group as the text of a frame: JSON texts joined by commas.
  *
- * Raises `journal_record_too_large` for a group that no frame can hold, and `invalid_input` for a record that JSON
- * leaves out instead of writing it.
+ * Throws `journal_record_too_large` for a group that does not fit a frame, and `invalid_input` for a record that JSON
+ * would leave out.
  */
 export function encodeGroup(records: readonly JournalRecord[]): string {
   let text = ''
@@ -18,7 +18,7 @@ export function encodeGroup(records: readonly JournalRecord[]): string {
     }
     text = text === '' ? json : `${text},${json}`
   }
-  // A UTF-16 unit takes at most three bytes: most groups need no exact count.
+  // A UTF-16 unit takes at most three bytes, so most groups need no exact count.
   if (3 * text.length <= maxPayloadBytes) return text
   const bytes = Buffer.byteLength(text)
   if (bytes <= maxPayloadBytes) return text

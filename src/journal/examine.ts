@@ -6,37 +6,37 @@ import type { SegmentFile, SegmentPosition } from './segment-log.js'
 import { readSnapshot, snapshotSequence, type SnapshotFile } from './snapshot-file.js'
 import { temporarySuffix } from './spare-segment.js'
 
-/** Where the log stops before its end: bad bytes behind its last whole frame, or records that have been there once. */
+/** A log that ends too early: bad bytes after its last whole frame, or records missing that once existed. */
 export interface BrokenEnd {
-  /** `missing_records`: the log is whole, and shorter than it was when it was closed. */
+  /** `missing_records`: the log is intact but shorter than when it was last closed. */
   readonly cause: 'torn_write' | 'damage' | 'missing_records'
-  /** The file it stops in; the directory when there is none. */
+  /** The file that the log ends in; the directory if there is none. */
   readonly path: string
   readonly damage: Damage
-  /** The first sequence that is not there. */
+  /** The first missing sequence. */
   readonly sequence: number
 }
 
-/** What a journal directory holds; finding it out changes nothing. */
+/** The content of a journal directory. Examining it changes nothing. */
 export interface Findings {
   readonly nextSequence: number
   readonly snapshot?: SnapshotFile
-  /** Segments that stay, oldest first. */
+  /** The segments in use, oldest first. */
   readonly segments: readonly SegmentFile[]
-  /** Where the last of them goes on. */
+  /** Where writing continues in the last of them. */
   readonly position?: SegmentPosition
   readonly replay: readonly ReplayPart[]
   readonly brokenEnd?: BrokenEnd
-  /** Files without a use: unfinished ones, and those a snapshot has replaced. */
+  /** Unused files: unfinished ones, and those that a snapshot has replaced. */
   readonly leftovers: readonly string[]
 }
 
 /**
  * Examines a journal directory in one pass over the records that the newest whole snapshot does not contain.
  *
- * Every record through `closedAt` must be there, or the end is broken; a tear before it is damage. Raises
- * `journal_corrupt` for damage elsewhere: before a whole frame, another format version, a gap between sequences, a
- * damaged snapshot whose records are gone (T-61, T-64).
+ * Every record through `closedAt` must be there, or the end is broken; a torn write before it counts as damage.
+ * Throws `journal_corrupt` for damage elsewhere: before a whole frame, another format version, a gap between
+ * sequences, a damaged snapshot whose records are gone (T-61, T-64).
  */
 export async function examineDirectory(
   fileSystem: ReadableFiles,
@@ -79,9 +79,9 @@ interface DamagedSnapshot {
 
 interface FoundSnapshots {
   readonly snapshot?: SnapshotFile
-  /** The newest one, if it is damaged: the records it replaced must all be there. */
+  /** The newest snapshot, if it is damaged. All records that it replaced must still exist. */
   readonly damaged?: DamagedSnapshot
-  /** Snapshots older than the one that is used, and of which it uses no part. */
+  /** Older snapshots of which the current one uses no part. */
   readonly replaced: readonly string[]
 }
 
@@ -133,7 +133,7 @@ class LogExamination {
   async run(segments: readonly SegmentFile[], damagedSnapshot: DamagedSnapshot | undefined): Promise<LogFindings> {
     for (const [index, segment] of segments.entries()) {
       const next = segments[index + 1]
-      // The snapshot holds everything in it: an interrupted compaction has left it behind.
+      // The snapshot contains all of its records: an interrupted compaction has left the file behind.
       if (next !== undefined && next.firstSequence <= this.#base + 1) this.#leftovers.push(segment.path)
       else await this.#examine(segment, damagedSnapshot)
     }
@@ -159,7 +159,7 @@ class LogExamination {
     if (damage !== undefined && verdict === 'refused') throw corruptError(path, damage)
     const expected = this.#nextSequence ?? this.#base + 1
     if (frames.length === 0 && damage === undefined && firstSequence < expected) {
-      // Made for records that were then written elsewhere.
+      // Prepared for records that were then written elsewhere.
       this.#leftovers.push(path)
       return
     }
@@ -175,7 +175,7 @@ class LogExamination {
       this.#brokenEnd = { cause, path, damage, sequence: nextSequence }
     }
     this.#nextSequence = nextSequence
-    // Without a mark nothing of it can be used.
+    // Without a mark, nothing of it can be used.
     if (end < segmentHeaderBytes) return
     this.#segments.push(segment)
     this.#replay.push({ ...segment, end })

@@ -2,7 +2,7 @@ import { messageOf } from '../base/errors.js'
 import { JournalError } from './errors.js'
 import { FileSystemError } from './file-system.js'
 
-/** The `journal_io` for a failed file operation; any other error is the same it was. */
+/** Converts a failed file operation to `journal_io`. Any other error is returned unchanged. */
 export function ioError(error: unknown): unknown {
   if (!(error instanceof FileSystemError)) return error
   const { operation, path, errno } = error.data
@@ -30,7 +30,7 @@ const adviceByErrno: ReadonlyMap<string, string> = new Map([
   ['EPERM', notAllowed],
 ])
 
-/** The result of `work`, file errors told as `journal_io`. */
+/** The result of `work`. File errors become `journal_io`. */
 export async function withIoErrors<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()
@@ -39,14 +39,14 @@ export async function withIoErrors<Value>(work: () => Promise<Value>): Promise<V
   }
 }
 
-/** The write was refused and no trace of it is left. */
+/** The error for a write that was refused and left no trace. */
 export function notAppended(error: unknown): JournalError<'journal_not_appended'> {
   const cause = messageOf(error)
   const advice = error instanceof FileSystemError ? adviceOn(error) : {}
   return new JournalError('journal_not_appended', { cause, ...advice }, { cause: error })
 }
 
-/** Nobody can tell whether the records will be there after a crash. */
+/** The error for a write whose records may or may not survive a crash. */
 export function durabilityUnknown(error: unknown): JournalError<'journal_durability_unknown'> {
   return new JournalError('journal_durability_unknown', { cause: messageOf(error) }, { cause: error })
 }

@@ -1,12 +1,12 @@
 import { StatewardError } from '../base/errors.js'
 
-/** What was being done when a {@link FileSystemError} arose. */
+/** The operation that failed with a {@link FileSystemError}. */
 export type FileOperation =
   | 'open'
   | 'read'
-  /** The bytes were refused: nothing is known about those of this call, but no promise of durability was broken. */
+  /** The bytes of this call were refused. Bytes that were durable before are unaffected. */
   | 'write'
-  /** Bytes taken earlier may or may not be on stable storage, and asking again would not tell. */
+  /** Bytes written earlier may or may not be on stable storage, and syncing again would not tell. */
   | 'sync'
   | 'truncate'
   | 'close'
@@ -25,7 +25,7 @@ export interface FileFailure {
   readonly errno: string
 }
 
-/** Raised with code `file_system` by every operation of a {@link FileSystem}. */
+/** Thrown with code `file_system` by every operation of a {@link FileSystem}. */
 export class FileSystemError extends StatewardError<'file_system', FileFailure> {
   override readonly name = 'FileSystemError'
 
@@ -40,50 +40,53 @@ export class FileSystemError extends StatewardError<'file_system', FileFailure> 
 }
 
 /**
- * How a file is opened. `create`: a new file, refused when there is one. `update`: an existing file for reading and
- * writing. `durable`: the same, but a write resolves only once its bytes are on stable storage.
+ * How a file is opened. `create`: a new file, refused if it exists. `update`: an existing file for reading and
+ * writing. `durable`: like `update`, but a write resolves only once its bytes are on stable storage.
  */
 export type OpenMode = 'read' | 'create' | 'update' | 'durable'
 
-/** An open file; positions and lengths are in bytes. */
+/** An open file. Positions and lengths are in bytes. */
 export interface OpenFile {
-  /** Its number in this process, for handing the open file to a child process. */
+  /** Its file descriptor, for passing the open file to a child process. */
   readonly descriptor: number
-  /** True while this very file stands under the name: it was neither removed nor replaced. */
+  /** True while the name refers to this very file: it has neither been removed nor replaced. */
   isAt(path: string): Promise<boolean>
-  /** How long the file is. */
+  /** The length of the file. */
   size(): Promise<number>
-  /** Fills `into` from `position`; resolves with how much was there. */
+  /** Fills `into` with the bytes from `position` on. Resolves with the number of bytes read. */
   read(into: Uint8Array, position: number): Promise<number>
-  /** The same, blocking, into a buffer of its own that is shorter where the file ends. */
+  /** The blocking form of `read`. Returns a new buffer, shorter where the file ends. */
   readSync(position: number, length: number): Buffer
-  /** Writes all or the first part of `bytes`; resolves with how much was taken, at least one byte. */
+  /** Writes all or the first part of `bytes`. Resolves with the number of bytes written, at least one. */
   write(bytes: Uint8Array, position: number): Promise<number>
   /** Resolves once everything written is on stable storage. */
   sync(): Promise<void>
-  /** Cuts the file. */
+  /** Shortens the file to this length. */
   truncate(length: number): Promise<void>
   close(): Promise<void>
 }
 
-/** The few things a journal asks of a file system; a port, so that a test can let any of them fail. */
+/** The operations that a journal needs of a file system. A port, so that a test can make any of them fail. */
 export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<OpenFile>
-  /** Part of a file, blocking: records are replayed by iteration, which cannot wait. Shorter where the file ends. */
+  /**
+   * Reads part of a file, blocking, because records are replayed by iteration, which cannot wait. Returns fewer bytes
+   * where the file ends.
+   */
   readSync(path: string, position: number, length: number): Buffer
-  /** Names in a directory, in no order. */
+  /** The names in a directory, in no particular order. */
   list(directory: string): Promise<string[]>
   rename(from: string, to: string): Promise<void>
-  /** Gives a file a second name; `EEXIST` when that is taken. */
+  /** Gives a file a second name. Fails with `EEXIST` if the name is taken. */
   link(existing: string, path: string): Promise<void>
   unlink(path: string): Promise<void>
-  /** Makes a directory in an existing one; false when it is there already. */
+  /** Creates a directory in an existing one. Resolves with false if it exists already. */
   makeDirectory(path: string): Promise<boolean>
   /** Makes created, renamed and removed names durable. */
   syncDirectory(path: string): Promise<void>
 }
 
-/** As much of a file system as reading a journal takes. */
+/** The part of a file system that reading a journal needs. */
 export type ReadableFiles = Pick<FileSystem, 'open' | 'list' | 'readSync'>
 
 /** Reads a file to its end. */
@@ -110,8 +113,8 @@ export async function writeWhole(file: OpenFile, bytes: Uint8Array, position: nu
 }
 
 /**
- * Puts `bytes` into a new file that is on stable storage under its name once this resolves; a file of that name is
- * replaced. `temporary` is a free name in the same directory.
+ * Writes `bytes` to a new file and gives it its name. Once this resolves, the file is on stable storage under `path`;
+ * an existing file of that name is replaced. `temporary` is an unused name in the same directory.
  */
 export async function writeFileDurably(
   fileSystem: FileSystem,

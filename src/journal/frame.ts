@@ -17,7 +17,7 @@ import type { CorruptionReason } from './errors.js'
 /** Bytes before the payload of a frame. */
 export const frameHeaderBytes = 24
 
-/** The longest payload that is written, and the longest that is believed when read (T-51, T-157). */
+/** The longest payload that is written, and the longest that is accepted when reading (T-51, T-157). */
 export const maxPayloadBytes = 32 * 2 ** 20
 
 const frameVersion = 1
@@ -25,7 +25,7 @@ const checksumOffset = 20
 const versionBytes = Buffer.from([frameVersion, 0, 0, 0])
 const emptyHeader = Buffer.alloc(frameHeaderBytes)
 
-/** What a frame's header says. */
+/** The header of a frame. */
 export interface FrameHeader {
   /** Where the frame begins in the bytes it was read from. */
   readonly offset: number
@@ -34,18 +34,21 @@ export interface FrameHeader {
   readonly count: number
 }
 
-/** What stands at a place where a frame may begin. */
+/** The result of reading at a place where a frame may begin. */
 export type FrameReading =
   | { readonly status: 'frame'; readonly header: FrameHeader; readonly end: number }
   | { readonly status: 'end' }
   | { readonly status: 'bad'; readonly reason: CorruptionReason }
 
-/** Bytes that surely hold a frame of `text`, whatever characters are in it. */
+/** A number of bytes that always suffices for a frame of `text`, whatever characters it contains. */
 export function frameCapacity(text: string): number {
   return frameHeaderBytes + 3 * text.length
 }
 
-/** Writes one frame at the beginning of `target`, which must hold {@link frameCapacity}; returns its length. */
+/**
+ * Writes one frame at the beginning of `target`, which must have {@link frameCapacity} bytes. Returns the frame's
+ * length.
+ */
 export function encodeFrame(
   target: Buffer,
   { text, firstSequence, count }: { readonly text: string; readonly firstSequence: number; readonly count: number },
@@ -59,13 +62,13 @@ export function encodeFrame(
   return frameHeaderBytes + payloadBytes
 }
 
-/** Reads what stands at `offset`; the bytes are taken to end where the file ends. Nothing is thrown. */
+/** Reads the frame at `offset`. The end of `bytes` is taken as the end of the file. Never throws. */
 export function readFrame(bytes: Buffer, offset: number): FrameReading {
   const left = bytes.length - offset
   if (left < frameHeaderBytes) return isZero(bytes, offset, bytes.length) ? { status: 'end' } : bad('incomplete_header')
   if (bytes.compare(emptyHeader, 0, frameHeaderBytes, offset, offset + frameHeaderBytes) === 0) return { status: 'end' }
   const version = bytes.readUInt32LE(offset)
-  // A write that tore inside the version leaves the zeros that stood there before, never another number.
+  // A write torn inside the version leaves the zeros that were there before, never another number.
   if (version === 0) return bad('incomplete_header')
   if (version !== frameVersion) return bad('unsupported_version')
   const header = readHeader(bytes, offset)
@@ -73,13 +76,13 @@ export function readFrame(bytes: Buffer, offset: number): FrameReading {
   const end = offset + frameHeaderBytes + header.payloadBytes
   if (end > bytes.length) return bad('incomplete_payload')
   if (checksumOf(bytes, offset, end) !== bytes.readUInt32LE(offset + checksumOffset)) {
-    // No payload ends in a zero, so this one stopped short of its preallocated place.
+    // No payload ends in a zero, so this one was not written to its end.
     return bad(bytes[end - 1] === 0 ? 'incomplete_payload' : 'crc_mismatch')
   }
   return { status: 'frame', header, end }
 }
 
-/** The headers of the frames at the beginning of `bytes` that are there to their end and were verified before. */
+/** The headers of the whole frames at the beginning of `bytes`. The frames must have been verified before. */
 export function listFrames(bytes: Buffer): FrameHeader[] {
   const frames: FrameHeader[] = []
   for (let at = 0; at + frameHeaderBytes <= bytes.length; ) {
@@ -90,12 +93,12 @@ export function listFrames(bytes: Buffer): FrameHeader[] {
   return frames
 }
 
-/** How long the frame is that `bytes` begin with, as its header says; 0 when not even that is there. */
+/** The length of the frame at the beginning of `bytes`, according to its header; 0 if the header is incomplete. */
 export function frameBytes(bytes: Buffer): number {
   return bytes.length < frameHeaderBytes ? 0 : frameHeaderBytes + readHeader(bytes, 0).payloadBytes
 }
 
-/** Where the next whole frame begins at or after `offset`, if there is one: frames start at any byte. */
+/** The offset of the next whole frame at or after `offset`, if there is one. Frames start at any byte. */
 export function findFrame(bytes: Buffer, offset: number): number | undefined {
   for (let at = bytes.indexOf(versionBytes, offset); at !== -1; at = bytes.indexOf(versionBytes, at + 1)) {
     if (readFrame(bytes, at).status === 'frame') return at
@@ -104,11 +107,11 @@ export function findFrame(bytes: Buffer, offset: number): number | undefined {
 }
 
 /**
- * True when bad bytes at `offset`, behind which no whole frame stands, are what a write leaves that was cut short.
+ * True if bad bytes at `offset`, with no whole frame after them, are what an interrupted write leaves.
  *
- * A frame is written over preallocated zeros, and no payload holds a zero: what is missing of it are zeros at its end,
- * or whole sectors of them, for a disk may write sectors in any order. Everything else is damage to bytes that were
- * there once.
+ * A frame is written over preallocated zeros, and a payload contains no zeros. So the missing parts of a torn frame
+ * are zeros at its end or, because a disk may write sectors in any order, whole sectors of zeros. Anything else is
+ * damage to bytes that had been written.
  */
 export function isTornFrame(bytes: Buffer, offset: number): boolean {
   if (bytes.length - offset < frameHeaderBytes) return false
@@ -139,7 +142,7 @@ export function isZero(bytes: Buffer, start: number, end: number): boolean {
   return endOfData(bytes, start, end) === start
 }
 
-/** The offset behind the last byte that is not zero, `start` when there is none. */
+/** The offset after the last byte that is not zero; `start` if there is none. */
 export function endOfData(bytes: Buffer, start: number, end = bytes.length): number {
   let last = end
   for (; last - start >= zeros.length; last -= zeros.length) {
@@ -151,17 +154,20 @@ export function endOfData(bytes: Buffer, start: number, end = bytes.length): num
 
 const zeros = Buffer.alloc(64 * 1024)
 
-/** The unit that a disk writes whole or not at all; larger ones are multiples of it. */
+/** The unit that a disk writes whole or not at all. Larger units are multiples of it. */
 const sectorBytes = 512
 
-/** True when the bytes go on at the beginning of a later sector, maybe with the rest of a header, which may hold zeros. */
+/**
+ * True if the data continues at the beginning of a later sector, possibly with the rest of a header, which may
+ * contain zeros.
+ */
 function lacksFirstSector(bytes: Buffer, offset: number): boolean {
   const first = offset + bytes.subarray(offset).findIndex((byte) => byte !== 0)
   const sector = first - (first % sectorBytes)
   return sector > offset && first - sector < frameHeaderBytes
 }
 
-/** True when a sector, or the part of one that the frame lies in, is zeros. */
+/** True if a sector of the frame, or the part of one that belongs to it, is all zeros. */
 function lacksSector(bytes: Buffer, offset: number, end: number): boolean {
   for (let start = offset; start < end; ) {
     const next = Math.min(end, start - (start % sectorBytes) + sectorBytes)
@@ -171,7 +177,7 @@ function lacksSector(bytes: Buffer, offset: number, end: number): boolean {
   return false
 }
 
-/** True when a frame ends where its data ends, and only the length in its header says otherwise. */
+/** True if a frame ends where its data ends, and only the length in its header is wrong. */
 function isWholeButForLength(bytes: Buffer, offset: number): boolean {
   const payloadBytes = endOfData(bytes, offset) - offset - frameHeaderBytes
   if (payloadBytes <= 0) return false

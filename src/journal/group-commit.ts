@@ -4,40 +4,40 @@ import { encodeGroup } from './encode-group.js'
 import { JournalError } from './errors.js'
 import type { Journal, JournalRecord, JournalSnapshot } from './journal.js'
 
-/** Groups that will share one write and one sync. */
+/** Groups that share one write and one sync. */
 export interface PendingFrame {
-  /** One text per group, each its records joined by commas. */
+  /** One text per group: its records joined by commas. */
   readonly texts: string[]
   readonly firstSequence: number
-  /** Records in all groups. */
+  /** Number of records in all groups. */
   count: number
 }
 
-/** Where frames go: what a kind of storage has to bring to make a {@link GroupCommitJournal}. */
+/** The storage behind a {@link GroupCommitJournal}. */
 export interface JournalBackend {
   /**
-   * Resolves once the frame is on stable storage. Rejects with `journal_not_appended` when no trace of it is left;
-   * anything else means that it may or may not survive. Never called again before it has settled.
+   * Resolves once the frame is on stable storage. Rejects with `journal_not_appended` if no trace of it is left; with
+   * any other error it may or may not survive. Never called again before it has settled.
    */
   write(frame: PendingFrame): Promise<void>
-  /** Takes away whatever stands behind the last resolved write, for good, and gets ready to write again. */
+  /** Permanently removes everything after the last resolved write, and gets ready to write again. */
   reopen(nextSequence: number): Promise<void>
   /** Replaces the records through `snapshot.through` by the snapshot. */
   compact(snapshot: JournalSnapshot): Promise<void>
-  /** Lets go of the storage. Records through `durableThrough` are there, and must be found again. */
+  /** Releases the storage. Records through `durableThrough` are in it and must be found at the next opening. */
   close(durableThrough: number): Promise<void>
 }
 
-/** Where a journal stands when it begins. */
+/** The position of a journal after opening. */
 export interface JournalPosition {
   readonly nextSequence: number
-  /** Last sequence contained in the newest snapshot, 0 when there is none. */
+  /** Last sequence contained in the newest snapshot; 0 if there is none. */
   readonly snapshotThrough: number
 }
 
 interface Batch extends PendingFrame {
   units: number
-  /** One for all groups: they settle together, and reactions run in the order of the `append` calls. */
+  /** One promise for all groups: they settle together, and reactions run in the order of the `append` calls. */
   readonly deferred: Deferred<void>
 }
 
@@ -45,8 +45,8 @@ interface Batch extends PendingFrame {
 const frameTarget = 2 ** 20
 
 /**
- * The rules every journal shares: numbering, one write for everything queued while the last one ran, outcomes in the
- * order of the calls, and what may still be done after a failure.
+ * The rules that every journal shares: numbering, one write for everything queued during the previous one, outcomes
+ * in the order of the calls, and what is allowed after a failure.
  */
 export class GroupCommitJournal implements Journal {
   readonly #backend: JournalBackend
@@ -56,7 +56,7 @@ export class GroupCommitJournal implements Journal {
   #snapshotThrough: number
   #last: Promise<void> = Promise.resolve()
   #draining = false
-  /** What nothing can be done about, or only `reopen()`. */
+  /** Why the journal takes nothing: a lost lock, which is final, or a failure that `reopen()` can clear. */
   #broken: JournalError<'journal_lock_lost' | 'journal_poisoned'> | undefined
   #reopening: Promise<void> | undefined
   #compacting: Promise<void> = Promise.resolve()
@@ -100,7 +100,7 @@ export class GroupCommitJournal implements Journal {
       try {
         await this.#backend.compact(snapshot)
       } catch (error) {
-        // Whatever else goes wrong with a snapshot, the log is as good as before.
+        // Any other failure of a snapshot leaves the log intact.
         if (isLoss(error)) this.#broken = error
         throw error
       }
@@ -136,7 +136,7 @@ export class GroupCommitJournal implements Journal {
     throw new InvalidInputError({ subject: 'journal snapshot', field: 'through', reason })
   }
 
-  /** The batch that a group of this length joins: the last one that is not being written, or a new one. */
+  /** The batch that a group of this length joins: the last one not yet being written, or a new one. */
   #batchFor(units: number): Batch {
     const last = this.#queue.at(-1)
     if (last !== undefined && last.units + units <= frameTarget) return last
@@ -151,7 +151,7 @@ export class GroupCommitJournal implements Journal {
     this.#last = batch.deferred.promise
     if (!this.#draining) {
       this.#draining = true
-      // Later in this turn, so that everybody woken together shares the first write too.
+      // Deferred to later in this turn, so that callers woken together share the first write, too.
       setImmediate(() => void this.#drain())
     }
     return batch

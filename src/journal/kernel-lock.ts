@@ -1,28 +1,28 @@
 import { spawn } from 'node:child_process'
 
-/** `busy`: somebody else holds it. `unavailable`: it could not be asked for, on this system or this file system. */
+/** `busy`: another process holds the lock. `unavailable`: this system or file system does not support it. */
 export type KernelLockOutcome = 'locked' | 'busy' | 'unavailable'
 
 /**
- * Takes the exclusive lock of an open file, without waiting; a port, so that a test can do without. The lock belongs to
- * the open file and ends when the last process that has it open closes it or ends, however it ends.
+ * Takes the exclusive lock of an open file, without waiting. A port, so that tests can replace it. The lock belongs
+ * to the open file: it ends when the last process that has the file open closes it or ends in any way.
  */
 export type KernelLock = (descriptor: number) => Promise<KernelLockOutcome>
 
-/** Milliseconds after which a helper that does not answer is given up. */
+/** Milliseconds after which the `flock` command is given up if it does not exit. */
 const helperTimeoutMs = 10_000
 
 /**
- * The lock of flock(2), which Node cannot ask for itself: the command `flock` of util-linux or BusyBox runs once, on the
- * inherited descriptor. What it locks is the open file that both share, so the lock outlives it. Node opens every file
- * with `O_CLOEXEC`: no other child process gets hold of it.
+ * The lock of flock(2), which Node has no call for. The command `flock` of util-linux or BusyBox runs once, on the
+ * inherited descriptor. It locks the open file that both processes share, so the lock outlives the command. Node
+ * opens every file with `O_CLOEXEC`, so no other child process inherits it.
  */
 export const flock: KernelLock = async (descriptor) => {
   if (process.platform === 'win32') return 'unavailable'
   try {
     return await runFlock(descriptor)
   } catch {
-    // No process could be started. Without the lock, who owns the directory is told in the stricter way.
+    // The command could not be started. Without the lock, ownership is decided by whether the owner's process runs.
     return 'unavailable'
   }
 }
@@ -38,7 +38,7 @@ function runFlock(descriptor: number): Promise<KernelLockOutcome> {
     helper.on('error', reject)
     helper.on('close', (code) => {
       if (code === 0) resolve('locked')
-      // Every other failure is told of, with the same exit code in BusyBox.
+      // BusyBox reports other failures with the same exit code, but with a message.
       else resolve(code === 1 && !hasComplained ? 'busy' : 'unavailable')
     })
   })

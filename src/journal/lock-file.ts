@@ -5,7 +5,10 @@ import { StatewardError } from '../base/errors.js'
 import { JournalError } from './errors.js'
 import { FileSystemError, readWhole, type ReadableFiles } from './file-system.js'
 
-/** All lock files have this length, so that one is overwritten in place: as one sector, and even on a full disk. */
+/**
+ * All lock files have this length, so that a file can be overwritten in place: as one sector, and even on a full
+ * disk.
+ */
 const contentBytes = 512
 
 const content = v.strictObject({
@@ -14,46 +17,46 @@ const content = v.strictObject({
   startTime: v.optional(v.string()),
   bootId: v.optional(v.string()),
   pidNamespace: v.optional(v.string()),
-  /** Tells contenders apart. */
+  /** Distinguishes contenders. */
   token: v.string(),
-  /** The owner holds the kernel's lock of this file, as long as it runs. */
+  /** Whether the owner holds the kernel lock of this file while it runs. */
   kernel: v.boolean(),
   released: v.boolean(),
-  /** Last sequence of the log when it was last closed: whatever becomes of it, it never ends before. */
+  /** Last sequence of the log when it was last closed. An intact log never ends before it. */
   closedAt: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 })
 
-/** What a lock file says. */
+/** The content of a lock file. */
 export type LockContent = v.InferOutput<typeof content>
 
-/** The lock file of the highest generation, which is the one that counts. */
+/** The lock file of the highest generation, which is the valid one. */
 export interface NewestLock {
-  /** 0 when nobody has ever held the lock. */
+  /** 0 if the directory has never been locked. */
   readonly generation: number
   readonly path: string
-  /** `gone` when a newer owner removed the file while it was looked at; missing for generation 0. */
+  /** `gone` if a newer owner removed the file while it was being read; missing for generation 0. */
   readonly content?: LockContent | 'gone'
 }
 
 const namePattern = /^lock\.(\d+)$/
 
-/** Where the lock file of a generation stands. */
+/** The path of the lock file of a generation. */
 export function lockPath(directory: string, generation: number): string {
   return join(directory, `lock.${generation}`)
 }
 
-/** The generation of a lock file's name, `undefined` for another file. */
+/** The generation in a lock file's name; `undefined` for another file. */
 export function lockGeneration(name: string): number | undefined {
   const match = namePattern.exec(name)
   return match === null ? undefined : Number(match[1])
 }
 
-/** The highest generation among the names of a directory, 0 when there is none. */
+/** The highest generation among the names of a directory; 0 if there is none. */
 export function highestGeneration(names: readonly string[]): number {
   return names.reduce((highest, name) => Math.max(highest, lockGeneration(name) ?? 0), 0)
 }
 
-/** Reads the lock file that counts. Raises `journal_lock_damaged`, and file system errors. */
+/** Reads the valid lock file. Throws `journal_lock_damaged` and file system errors. */
 export async function readNewestLock(files: ReadableFiles, directory: string): Promise<NewestLock> {
   const generation = highestGeneration(await files.list(directory))
   const path = lockPath(directory, generation)
@@ -64,7 +67,7 @@ export async function readNewestLock(files: ReadableFiles, directory: string): P
       return { generation, path, content: await read() }
     } catch (error) {
       if (!StatewardError.is(error, 'journal_lock_damaged')) throw error
-      // Its owner may just be overwriting it.
+      // Its owner may be overwriting it right now, so read it once more.
       return { generation, path, content: await read() }
     }
   } catch (error) {
@@ -73,7 +76,7 @@ export async function readNewestLock(files: ReadableFiles, directory: string): P
   }
 }
 
-/** The bytes of a lock file. */
+/** Encodes the content of a lock file. */
 export function encodeLock(lock: LockContent): Buffer {
   const bytes = Buffer.alloc(contentBytes, ' ')
   bytes.write(JSON.stringify(lock))

@@ -14,13 +14,13 @@ import { readSequence, writeSequence } from './frame.js'
 export const markBytes = 24
 
 const magics = {
-  /** First in a segment; the number is the sequence of its first record. */
+  /** First in a segment. The number is the sequence of its first record. */
   segment: 'STWJSEGM',
-  /** First in a snapshot; the number is the last sequence that it contains. */
+  /** First in a snapshot. The number is the last sequence that it contains. */
   snapshot: 'STWJSNAP',
-  /** Ends the places of a snapshot; the number is the offset of the first of them. */
+  /** Follows the part locations of a snapshot. The number is the offset of the first of them. */
   snapshotPlaces: 'STWJPLAC',
-  /** Last in a snapshot; the number counts its rows. Without it the snapshot is not whole. */
+  /** Last in a snapshot. The number is its count of rows. Without this mark the snapshot is incomplete. */
   snapshotEnd: 'STWJSEND',
 } as const
 
@@ -32,13 +32,13 @@ const formatVersions: Readonly<Record<MarkKind, number>> = {
 }
 const checksumOffset = 20
 
-/** What a mark stands for. */
+/** The position of a mark in a file. */
 export type MarkKind = keyof typeof magics
 
-/** A mark that was read, or why it was refused. */
+/** The number of a mark, or why it was refused. */
 export type MarkReading = { readonly number: number } | { readonly reason: CorruptionReason }
 
-/** The bytes of a mark. */
+/** Encodes a mark. */
 export function encodeMark(kind: MarkKind, number: number): Buffer {
   const bytes = Buffer.alloc(markBytes)
   bytes.write(magics[kind], 'latin1')
@@ -48,7 +48,7 @@ export function encodeMark(kind: MarkKind, number: number): Buffer {
   return bytes
 }
 
-/** Reads the mark at `offset`. A foreign magic is `decode_failure`; the version is looked at before the checksum. */
+/** Reads the mark at `offset`. Another magic is `decode_failure`. The version is checked before the checksum. */
 export function readMark(bytes: Buffer, kind: MarkKind, offset = 0): MarkReading {
   if (bytes.length - offset < markBytes) return { reason: 'incomplete_header' }
   if (bytes.toString('latin1', offset, offset + 8) !== magics[kind]) return { reason: 'decode_failure' }

@@ -3,7 +3,10 @@ import { StatewardError } from '../base/errors.js'
 import type { Instruments, Measure } from '../base/meter.js'
 import type { Journal, JournalRecord, JournalSnapshot, JournalStore } from './journal.js'
 
-/** A store whose journals are measured: what is written, how often that is synced and how long it takes, and what fails. */
+/**
+ * Wraps a store so that its journals are measured: records written, number and duration of syncs and compactions, and
+ * failures.
+ */
 export function measuredStore(
   store: JournalStore,
   instruments: Instruments,
@@ -24,7 +27,7 @@ class MeasuredJournal implements Journal {
   readonly #syncs: Measure
   readonly #failures: Measure
   readonly #compactions: Measure
-  /** What the last groups were answered with: those that share a sync share its answer. */
+  /** The promise of the last append. Groups that share a sync share it. */
   #answer: Promise<void> | undefined
 
   constructor(journal: Journal, instruments: Instruments, clock: Pick<Clock, 'monotonicNow'>) {

@@ -6,16 +6,16 @@ import { JournalError } from './errors.js'
 import { GroupCommitJournal, type JournalBackend, type PendingFrame } from './group-commit.js'
 import type { JournalRecord, JournalRecovery, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
 
-/** A {@link JournalStore} that keeps everything in memory, with the failures a disk can have on request. */
+/** A {@link JournalStore} that keeps everything in memory and can simulate the failures of a disk. */
 export interface MemoryJournalStore extends JournalStore {
   /**
-   * What a power cut does: the open journal is gone, groups that had not settled reject with `journal_closed` and are
-   * not there when the store is opened again.
+   * Simulates a power cut. The open journal is gone; groups that had not settled reject with `journal_closed` and are
+   * missing when the store is opened again.
    */
   crash(): void
   /**
-   * Lets the next write fail. `write`: refused and taken back. `sync`: the records may or may not survive, and the
-   * journal is poisoned; `reopen()` removes them, a crash before that keeps them.
+   * Makes the next write fail. `write`: it is refused and taken back. `sync`: the records may or may not survive, and
+   * the journal is poisoned; `reopen()` removes them, a crash before that keeps them.
    */
   failNext(stage: 'write' | 'sync'): void
 }
@@ -31,8 +31,8 @@ interface StoredFrame {
 }
 
 /**
- * Makes a store that lives as long as the process, for tests and for services that want the rules of the journal
- * without a disk. `open()` after `close()` or `crash()` gives the records back.
+ * Creates a store that lives as long as the process, for tests and for services that want the rules of the journal
+ * without a disk. `open()` after `close()` or `crash()` returns the records again.
  */
 export function createMemoryJournal(): MemoryJournalStore {
   return new MemoryStore()

@@ -1,23 +1,23 @@
 import { hostname } from 'node:os'
 import { isPidInUse, readBootId, readPidNamespace, readProcessStatus } from '../base/process-status.js'
 
-/** What tells a process from every other one, on this machine and elsewhere. */
+/** Identifies a process uniquely, across machines. */
 export interface ProcessIdentity {
   readonly pid: number
   /** Name of its machine or container. */
   readonly host: string
-  /** When it started, in clock ticks since boot; missing where the system does not tell. */
+  /** When it started, in clock ticks since boot; missing if the system does not report it. */
   readonly startTime?: string | undefined
-  /** Which boot of which machine it belongs to; missing where the system does not tell. */
+  /** The id of its machine's current boot; missing if the system does not report it. */
   readonly bootId?: string | undefined
-  /** Where its pid means something; missing where the system does not tell. */
+  /** The namespace of its pid; missing if the system does not report it. */
   readonly pidNamespace?: string | undefined
 }
 
-/** `unknown`: nothing here tells whether the process runs. */
+/** `unknown`: this process cannot tell whether the other one runs. */
 export type ProcessStanding = 'running' | 'ended' | 'unknown'
 
-/** So that an identity always fits a lock file. */
+/** Limits the host name, so that an identity always fits a lock file. */
 const maxHostLength = 64
 
 /** The identity of this process. */
@@ -32,23 +32,24 @@ export function ownIdentity(): ProcessIdentity {
 }
 
 /**
- * Whether a process runs. It has `ended` when its number is gone or belongs to another process, or its machine was
- * started anew. Of a process of another machine or in another pid namespace nothing can be told.
+ * Whether a process runs. It has `ended` if its pid is free or belongs to another process, or if its machine has
+ * rebooted. For a process of another machine or pid namespace the answer is `unknown`.
  */
 export function standingOf({ pid, host, startTime, bootId, pidNamespace }: ProcessIdentity): ProcessStanding {
   const own = ownIdentity()
   if (bootId !== own.bootId) {
-    // Two boots of one machine; those of two machines say nothing about each other.
+    // Two boots of one machine. Boots of two machines cannot be compared.
     return bootId !== undefined && own.bootId !== undefined && host === own.host ? 'ended' : 'unknown'
   }
   if (pidNamespace !== own.pidNamespace) return 'unknown'
-  // A system that tells its boot tells its namespaces too; one that tells neither has only a name.
+  // A system that reports its boot id reports its namespaces as well. For a system that reports neither, compare host
+  // names.
   const isNeighbour = bootId === undefined ? host === own.host : pidNamespace !== undefined
   if (!isNeighbour) return 'unknown'
   return isRunning(pid, startTime) ? 'running' : 'ended'
 }
 
-/** A killed process that its parent has not collected yet has ended once its last thread has. */
+/** A killed process that its parent has not collected has ended once its last thread has. */
 function isRunning(pid: number, startTime: string | undefined): boolean {
   if (!isPidInUse(pid)) return false
   const status = readProcessStatus(pid)

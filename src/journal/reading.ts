@@ -13,14 +13,14 @@ import { standingOf, type ProcessStanding } from './process-identity.js'
 import { recoveryOf } from './recovery.js'
 import { isKeptCut } from './repair.js'
 
-/** What is read. */
+/** Options of reading a journal. */
 export interface ReadDirectoryJournalOptions {
   readonly directory: string
-  /** For tests; the one of the process unless told. */
+  /** For tests. Default the file system of Node. */
   readonly fileSystem?: FileSystem
 }
 
-/** Who owns a directory, as far as its lock file and this machine tell. */
+/** The owner of a directory, as far as its lock file and this machine tell. */
 export interface JournalOwner {
   readonly pid: number
   readonly host: string
@@ -28,22 +28,24 @@ export interface JournalOwner {
   readonly standing: ProcessStanding
 }
 
-/** What a directory held at one instant. Its files stay open, and so readable, until it is closed. */
+/** The content of a directory at one instant. Its files stay open, and so readable, until `close()`. */
 export interface JournalReading extends AsyncDisposable {
-  /** The newest snapshot and the records after it, in the terms of opening; may be iterated until `close()`. */
+  /**
+   * The newest snapshot and the records after it, in the form that opening returns. May be iterated until `close()`.
+   */
   readonly recovery: Omit<JournalRecovery, 'cut'>
   /** The sequence after the last one that was read. */
   readonly nextSequence: number
   /**
-   * Set when the log stops before its end: what opening would cut, or refuse. Under a live owner a `torn_write` is
-   * as a rule one that is still under way.
+   * Set if the log ends too early: what opening would cut or refuse. Under a live owner, a `torn_write` is usually a
+   * write in progress.
    */
   readonly brokenEnd?: Omit<JournalCut, 'keptIn'>
-  /** Files to which earlier openings have copied what they cut from the end of the log. */
+  /** Files with the bytes that earlier openings cut from the end of the log. */
   readonly cuts: readonly string[]
-  /** Absent when nobody holds the lock, or its file cannot be understood. */
+  /** Absent if the directory is not locked, or its lock file cannot be decoded. */
   readonly owner?: JournalOwner
-  /** Lets go of the files. */
+  /** Closes the files. */
   close(): Promise<void>
 }
 
@@ -52,15 +54,15 @@ const optionsOfReading = optionsSchema<ReadDirectoryJournalOptions>({
   fileSystem: v.optional(portSchema<FileSystem>(['open'])),
 })
 
-/** An owner that writes and compacts takes files away and leaves records half seen: so often is looked again. */
+/** How often reading starts again. An owner that writes and compacts removes files and leaves records half written. */
 const maxAttempts = 20
 
 /**
- * Reads the journal of a directory without owning it, whether its owner lives or not: takes no lock, writes nothing and
- * is in nobody's way. What it gives is a consistent prefix of the log.
+ * Reads the journal of a directory without owning it, whether or not its owner is alive. Takes no lock, writes
+ * nothing and never disturbs the owner. The result is a consistent prefix of the log.
  *
- * Rejects with `journal_corrupt` for damage before a whole record, and `journal_io`. Iterating raises `journal_corrupt`
- * with reason `decode_failure`, and `journal_io`.
+ * Rejects with `journal_corrupt` for damage before a whole record, and with `journal_io`. Iterating throws
+ * `journal_corrupt` with reason `decode_failure`, and `journal_io`.
  */
 export function readDirectoryJournal(options: ReadDirectoryJournalOptions): Promise<JournalReading> {
   return withIoErrors(async () => {
@@ -103,13 +105,13 @@ async function readLock(files: ReadableFiles, directory: string): Promise<LockCo
     const { content } = await readNewestLock(files, directory)
     return content === 'gone' ? undefined : content
   } catch (error) {
-    // Reading needs no lock: what can be read is worth more than a refusal.
+    // Reading needs no lock, so an unreadable lock file does not prevent it.
     if (StatewardError.is(error, 'journal_lock_damaged')) return undefined
     throw error
   }
 }
 
-/** A file that was listed and is gone; or damage that the next look does not find in the same place. */
+/** Whether trying again may help: a listed file is gone, or damage was not found in the same place twice. */
 function isPassing(error: unknown, previous: unknown): boolean {
   if (FileSystemError.has(error, 'ENOENT')) return error.data.operation === 'open'
   if (!isCorrupt(error)) return false
@@ -121,7 +123,7 @@ function isCorrupt(error: unknown): error is JournalError<'journal_corrupt'> {
   return StatewardError.is(error, 'journal_corrupt')
 }
 
-/** Files that stay open once they were opened: what an owner removes meanwhile can still be read. */
+/** Keeps every opened file open, so that files that an owner removes meanwhile can still be read. */
 class HeldFiles implements ReadableFiles {
   readonly #fileSystem: FileSystem
   readonly #files = new Map<string, OpenFile>()
@@ -146,7 +148,7 @@ class HeldFiles implements ReadableFiles {
       write: (bytes, position) => file.write(bytes, position),
       sync: () => file.sync(),
       truncate: (length) => file.truncate(length),
-      // Not before everything is closed.
+      // Files are only closed all together.
       close: () => Promise.resolve(),
     }
   }

@@ -4,7 +4,7 @@ import type { JournalRecovery } from './journal.js'
 import { replayParts } from './replay.js'
 import { snapshotRows } from './snapshot-file.js'
 
-/** What an examined directory gives back; rows and records are read and decoded while iterating. */
+/** The recovered data of an examined directory. Rows and records are read and decoded while iterating. */
 export function recoveryOf(files: ReadableFiles, directory: string, { replay, snapshot }: Findings): JournalRecovery {
   const records = replayParts(files, replay, snapshot?.through ?? 0)
   if (snapshot === undefined) return { records }

@@ -10,10 +10,11 @@ import { cutFile } from './segment-log.js'
 import { temporarySuffix } from './spare-segment.js'
 
 /**
- * Brings a directory into the state that `findings` describe: bytes behind the end are kept aside and cut, files
- * without a use are removed. Interrupted at any point, the next opening finds the same records.
+ * Brings a directory into the state that `findings` describe: bytes after the end of the log are copied to a separate
+ * file and cut, and unused files are removed. If this is interrupted at any point, the next opening finds the same
+ * records.
  *
- * Resolves with what was cut, or found missing, if anything.
+ * Resolves with what was cut or found missing, if anything.
  */
 export async function repairDirectory(
   fileSystem: FileSystem,
@@ -39,7 +40,7 @@ async function cutEnd(fileSystem: FileSystem, directory: string, end: BrokenEnd)
   const cut = { cause, file, ...damage, sequence }
   if (cause === 'missing_records') return cut
   const keptIn = await keepAside(fileSystem, directory, end)
-  // A segment whose mark is damaged holds nothing.
+  // A segment whose mark is damaged contains nothing usable.
   if (damage.offset === 0) await fileSystem.unlink(file)
   else await cutFile(fileSystem, file, damage.offset)
   return { ...cut, keptIn }
@@ -47,12 +48,15 @@ async function cutEnd(fileSystem: FileSystem, directory: string, end: BrokenEnd)
 
 const keptPattern = /^cut-\d+-[0-9a-f]{8}\.bin$/
 
-/** Whether a file of this name holds what was cut from the end of a log. */
+/** Whether a file of this name holds bytes that were cut from the end of a log. */
 export function isKeptCut(name: string): boolean {
   return keptPattern.test(name)
 }
 
-/** Copies the bytes to a file of their own; the same bytes get the same name, however often this is repeated. */
+/**
+ * Copies the bytes to a separate file. The name is derived from the bytes, so repeating this overwrites the same
+ * file.
+ */
 async function keepAside(
   fileSystem: FileSystem,
   directory: string,

@@ -6,29 +6,29 @@ import type { JournalRecord, ReplayedRecord } from './journal.js'
 import { segmentHeaderBytes } from './segment.js'
 import type { SegmentFile } from './segment-log.js'
 
-/** Bytes that are read and parsed in one go: small frames share a call, and no call takes much longer than this. */
+/** Bytes that are read and parsed together: small frames share a call, and no call takes much longer than this. */
 const sliceBytes = 256 * 1024
 
-/** Records of one segment that have to be replayed. */
+/** The records of one segment that have to be replayed. */
 export interface ReplayPart extends SegmentFile {
-  /** Bytes up to which the segment holds whole frames. */
+  /** Offset up to which the segment holds whole frames. */
   readonly end: number
 }
 
 /** Whole frames that were read together. */
 interface Slice {
   readonly file: string
-  /** Where in the file the bytes begin. */
+  /** Offset of the bytes in the file. */
   readonly position: number
   readonly bytes: Buffer
   readonly frames: readonly FrameHeader[]
 }
 
 /**
- * The records after `through` in parts of a log that were examined before, read again slice by slice: so little is in
- * memory at a time, and little is done between two records, however long the log is.
+ * The records after `through` in parts of a log that have been examined before. The parts are read again slice by
+ * slice, so that memory use and the work between two records stay small, however long the log is.
  *
- * Raises `journal_corrupt` with reason `decode_failure` and the offset of the frame that is not what its header says,
+ * Throws `journal_corrupt` with reason `decode_failure` and the offset of the frame that does not match its header,
  * and `journal_io`.
  */
 export function* replayParts(
@@ -48,7 +48,7 @@ export function* replayParts(
   }
 }
 
-/** The records of frames that follow one another in a file, at these offsets. Raises like {@link replayParts}. */
+/** The records of consecutive frames of a file, at these offsets. Throws like {@link replayParts}. */
 export function readRecords(
   fileSystem: ReadableFiles,
   file: string,

@@ -7,36 +7,36 @@ import { encodeMark } from './mark.js'
 import { corruptError, readSegment, segmentHeaderBytes, segmentName } from './segment.js'
 import { SpareSegments } from './spare-segment.js'
 
-/** A segment that exists, by the sequence it begins with. */
+/** An existing segment, identified by its first sequence. */
 export interface SegmentFile {
   readonly firstSequence: number
   readonly path: string
 }
 
-/** The segment that is written to. */
+/** The segment being written to. */
 interface Current extends SegmentFile {
-  /** Bytes the file has. */
+  /** Length of the file, in bytes. */
   readonly capacity: number
-  /** Where the next frame goes: everything before is durable. */
+  /** Offset of the next frame. Everything before it is durable. */
   position: number
 }
 
-/** Where writing goes on after opening. */
+/** Where writing continues after opening. */
 export interface SegmentPosition {
   readonly position: number
   readonly capacity: number
 }
 
-/** What a {@link SegmentLog} needs to know. */
+/** Options of a {@link SegmentLog}. */
 export interface SegmentLogOptions {
   readonly fileSystem: FileSystem
   readonly directory: string
-  /** Size that segments grow to. */
+  /** Size that segments grow to, in bytes. */
   readonly segmentBytes: number
   readonly logger: Logger
 }
 
-/** The first segment is small, so that a new journal opens at once; each further one is this much larger. */
+/** The first segment is small, so that a new journal opens quickly. Each further one is larger by this factor. */
 const firstSegmentBytes = 2 ** 20
 const growth = 4
 
@@ -52,7 +52,7 @@ export class SegmentLog {
   readonly #spares: SpareSegments
   readonly #segments: SegmentFile[]
   #current: Current | undefined
-  /** The descriptor that the current segment is written through. */
+  /** The open file of the current segment. */
   #file: OpenFile | undefined
 
   private constructor(
@@ -68,7 +68,7 @@ export class SegmentLog {
     this.#spares = new SpareSegments(options.fileSystem, options.directory, options.logger)
   }
 
-  /** Continues behind the last of `segments`, which stands at `position`. */
+  /** Continues after the last of `segments`, at `position`. */
   static async open(
     options: SegmentLogOptions,
     segments: readonly SegmentFile[],
@@ -81,8 +81,8 @@ export class SegmentLog {
   }
 
   /**
-   * Appends one frame; resolves once it is on stable storage. Rejects with `journal_not_appended` when nothing of it
-   * is left, with `journal_durability_unknown` when that cannot be said.
+   * Appends one frame. Resolves once it is on stable storage. Rejects with `journal_not_appended` if nothing of it is
+   * left, and with `journal_durability_unknown` if that is uncertain.
    */
   async append(frame: Buffer, firstSequence: number): Promise<void> {
     const { current, file } = await this.#roomFor(frame.length, firstSequence)
@@ -95,7 +95,7 @@ export class SegmentLog {
     if (current.position * growth > current.capacity) this.#spares.prepare(this.#nextSegmentBytes())
   }
 
-  /** Cuts everything behind the last durable frame for good and begins a new segment, on fresh descriptors. */
+  /** Permanently cuts everything after the last durable frame and begins a new segment, on fresh descriptors. */
   async startOver(nextSequence: number): Promise<void> {
     if (this.#current !== undefined) {
       const { path, firstSequence, position } = this.#current
@@ -121,19 +121,19 @@ export class SegmentLog {
     if (forgotten) await this.#fileSystem.syncDirectory(this.#options.directory)
   }
 
-  /** True when a frame of so many bytes fits the segment that is written to; otherwise it begins a new one. */
+  /** True if a frame of this many bytes fits the current segment. Otherwise it begins a new one. */
   hasRoomFor(bytes: number): boolean {
     const current = this.#current
     return current !== undefined && this.#file !== undefined && current.position + bytes <= current.capacity
   }
 
-  /** Closes the files and touches no name: the directory may be somebody else's. */
+  /** Closes the files without changing any name: the directory may belong to another process. */
   async abandon(): Promise<void> {
     await this.#spares.abandon()
     await this.#closeFile()
   }
 
-  /** Closes the files and removes the spare. */
+  /** Closes the files and removes the spare segment. */
   async close(): Promise<void> {
     await this.#spares.close()
     await this.#closeFile()
@@ -153,9 +153,10 @@ export class SegmentLog {
   }
 
   /**
-   * Makes a new segment with room for `bytes` the current one. When it cannot be prepared, the current one stays in
-   * use. When its name is in doubt nothing is written until another rotation has ended well: a segment without records
-   * is replaced by one of the same name, and its descriptor would then lead to a file that nobody finds.
+   * Makes a new segment with room for `bytes` the current one. If it cannot be prepared, the current one stays in
+   * use. If it is uncertain whether its name is durable, nothing is written until a later rotation succeeds: a
+   * segment without records is replaced by one of the same name, and its descriptor would then write to a file that
+   * has no name.
    */
   async #rotate(bytes: number, firstSequence: number): Promise<{ current: Current; file: OpenFile }> {
     const spare = await this.#spares.take(segmentHeaderBytes + bytes, this.#nextSegmentBytes())
@@ -163,7 +164,7 @@ export class SegmentLog {
     let file: OpenFile | undefined
     try {
       file = await this.#fileSystem.open(spare.path, 'durable')
-      // The mark comes before the name: a segment that can be found is never without one.
+      // The mark is written before the name: a segment that can be found always has one.
       await writeWhole(file, encodeMark('segment', firstSequence), 0)
       await this.#closeFile()
       await this.#fileSystem.rename(spare.path, path)
@@ -204,7 +205,7 @@ export class SegmentLog {
     return this.#closeQuietly(file)
   }
 
-  /** Nothing depends on the close of a file whose writes have been synced, or given up. */
+  /** Ignores failures: the writes of the file have been synced or given up already. */
   async #closeQuietly(file: OpenFile | undefined): Promise<void> {
     try {
       await file?.close()
@@ -214,7 +215,7 @@ export class SegmentLog {
   }
 }
 
-/** Shortens a file to `length` bytes, durably, and makes sure of it. */
+/** Shortens a file to `length` bytes, durably, and verifies the result. */
 export async function cutFile(fileSystem: FileSystem, path: string, length: number): Promise<void> {
   const file = await fileSystem.open(path, 'update')
   try {

@@ -9,59 +9,60 @@ export const segmentHeaderBytes = markBytes
 const digits = 16
 const namePattern = /^journal-(\d{16})\.log$/
 
-/** Name of the segment that begins with this sequence; names sort like sequences. */
+/** Name of the segment whose first sequence this is. Names sort in the order of sequences. */
 export function segmentName(firstSequence: number): string {
   return `journal-${paddedSequence(firstSequence)}.log`
 }
 
-/** The first sequence a segment's name promises, `undefined` for another file. */
+/** The first sequence according to a segment's name; `undefined` for another file. */
 export function segmentSequence(name: string): number | undefined {
   const match = namePattern.exec(name)
   return match === null ? undefined : Number(match[1])
 }
 
-/** A sequence as it stands in file names. */
+/** A sequence as it is written in file names. */
 export function paddedSequence(sequence: number): string {
   return String(sequence).padStart(digits, '0')
 }
 
-/** Bad bytes and where their record would have begun. */
+/** Bad bytes, and the offset at which their record would have begun. */
 export interface Damage {
   readonly offset: number
   readonly reason: CorruptionReason
 }
 
-/** What is in the bytes of a segment. */
+/** The content of a segment. */
 export interface SegmentContent {
   /** Whole frames in order. */
   readonly frames: readonly FrameHeader[]
   /** Where the next frame would begin. */
   readonly end: number
   readonly nextSequence: number
-  /** Set when the bytes from `end` on are neither a frame nor unused. */
+  /** Set if the bytes from `end` on are neither a frame nor unused. */
   readonly damage?: Damage
-  /** What the damage is; `none` without any. */
+  /** The kind of the damage; `none` without damage. */
   readonly verdict: Verdict
 }
 
 /**
- * `torn`: a write that was cut short, so nothing that was acknowledged. `damaged`: bytes at the end that were a record
- * once. `refused`: a whole frame stands behind the damage, or another version wrote this; it is never cut.
+ * `torn`: a write that was cut short; nothing in it had been acknowledged. `damaged`: bytes at the end that had been
+ * a record. `refused`: a whole frame follows the damage, or another version wrote it; it is never cut.
  */
 export type Verdict = 'none' | 'torn' | 'damaged' | 'refused'
 
-/** Bytes that are verified in one go; then the event loop runs. */
+/** Bytes that are verified before the event loop runs. */
 const stretchBytes = 4 * 2 ** 20
 
 /**
- * Reads a segment whose first record must be `firstSequence`: one pass over the bytes, every checksum verified.
+ * Reads a segment whose first record must be `firstSequence`, in one pass over the bytes, and verifies every
+ * checksum.
  *
  * A sequence that does not follow is `sequence_gap`. A mark of another segment or version is damage at offset 0.
  */
 export async function readSegment(bytes: Buffer, firstSequence: number): Promise<SegmentContent> {
   const mark = readMark(bytes, 'segment')
   if ('reason' in mark) {
-    // A segment has its mark before it has its name: no crash leaves one without.
+    // A segment gets its mark before its name, so no crash leaves one without a mark.
     const isLost = mark.reason === 'unsupported_version' || findFrame(bytes, 1) !== undefined
     const damage = { offset: 0, reason: mark.reason }
     return { frames: [], end: 0, nextSequence: firstSequence, damage, verdict: isLost ? 'refused' : 'damaged' }
@@ -91,7 +92,7 @@ export async function readSegment(bytes: Buffer, firstSequence: number): Promise
   }
 }
 
-/** The error for damage that must stay as it is (T-53). */
+/** The error for damage that must not be cut (T-53). */
 export function corruptError(file: string, { offset, reason }: Damage): JournalError<'journal_corrupt'> {
   return new JournalError('journal_corrupt', { file, offset, reason })
 }

@@ -18,7 +18,7 @@ import { temporarySuffix } from './spare-segment.js'
  * snapshots have written.
  */
 
-/** Bytes that are written together, and verified together; in between the event loop runs. */
+/** Bytes that are written and verified together. In between, the event loop runs. */
 const sliceBytes = 256 * 1024
 
 const namePattern = /^snapshot-(\d{16})\.rows$/
@@ -28,49 +28,49 @@ export function snapshotName(through: number): string {
   return `snapshot-${paddedSequence(through)}.rows`
 }
 
-/** The last sequence a snapshot's name promises, `undefined` for another file. */
+/** The last sequence according to a snapshot's name; `undefined` for another file. */
 export function snapshotSequence(name: string): number | undefined {
   const match = namePattern.exec(name)
   return match === null ? undefined : Number(match[1])
 }
 
-/** Where a part of a snapshot stands. */
+/** The location of a part of a snapshot. */
 export interface PartPlace {
-  /** The snapshot in whose file it stands, by the last sequence that it contains. */
+  /** The snapshot whose file contains the part, named by its last sequence. */
   readonly through: number
   readonly offset: number
   readonly payloadBytes: number
   readonly rows: number
-  /** Tells its text from all others. */
+  /** SHA-256 of the part's text. */
   readonly digest: string
 }
 
-/** A snapshot that is whole: every checksum was verified, those of parts in older files as well. */
+/** A whole snapshot: every checksum has been verified, those of parts in older files included. */
 export interface SnapshotFile {
   readonly through: number
   /** In order. */
   readonly parts: readonly PartPlace[]
-  /** The files that they stand in, by sequence, with their lengths in bytes. */
+  /** The files that contain the parts, by sequence, with their lengths in bytes. */
   readonly files: ReadonlyMap<number, number>
 }
 
-/** What reading a snapshot found, and the file that is damaged. */
+/** The snapshot that was read, or the damage and the file that contains it. */
 export type SnapshotReading = { readonly whole: SnapshotFile } | { readonly damage: Damage; readonly file: string }
 
-/** What a snapshot is written with. */
+/** Options of writing a snapshot. */
 export interface SnapshotOptions {
-  /** The snapshot before it, whose parts it may share. */
+  /** The previous snapshot, whose parts may be shared. */
   readonly previous: SnapshotFile | undefined
-  /** May still refuse before the snapshot gets its name. */
+  /** Called before the snapshot gets its name; may throw to refuse it. */
   readonly beforeNaming: () => Promise<void>
 }
 
 /**
- * Writes those parts of a snapshot that older ones do not hold, verifies them and gives the file its name; only then it
- * counts. A failure removes what was written.
+ * Writes the parts of a snapshot that older files do not contain, verifies them and gives the file its name, which
+ * makes it valid. A failure removes what was written.
  *
- * What is left of a file of which less than half is used is copied, so that the file can go: files take at most about twice
- * what is in use, and what is copied has been paid for by what was replaced.
+ * If less than half of an older file is used, those parts are copied so that the file can be removed. Files therefore
+ * take at most about twice the space in use, and the cost of copying is bounded by what was replaced.
  */
 export async function writeSnapshot(
   fileSystem: FileSystem,
@@ -106,7 +106,7 @@ export async function writeSnapshot(
   return written
 }
 
-/** Reads a snapshot with all its parts and verifies them; `through` is what its name says. */
+/** Reads a snapshot with all its parts and verifies them. `through` is the sequence in its name. */
 export async function readSnapshot(
   fileSystem: ReadableFiles,
   directory: string,
@@ -133,7 +133,7 @@ export async function readSnapshot(
   return { whole: { through, parts: own.parts, files } }
 }
 
-/** The rows of a whole snapshot, a few parts at a time. Raises `journal_corrupt` and `journal_io`. */
+/** The rows of a whole snapshot, read a few parts at a time. Throws `journal_corrupt` and `journal_io`. */
 export function* snapshotRows(
   fileSystem: ReadableFiles,
   directory: string,
@@ -151,14 +151,14 @@ export function* snapshotRows(
   }
 }
 
-/** Parts of the snapshot before that the next one may share, by their digests. */
+/** The parts of the previous snapshot that the next one may share, by digest. */
 function sharedParts(previous: SnapshotFile | undefined, through: number): Map<string, PartPlace> {
   // A file of the same name will be replaced.
   const parts = previous?.parts.filter((part) => part.through !== through) ?? []
   return new Map(parts.map((part) => [part.digest, part]))
 }
 
-/** Older files of which these parts use less than half; `own` is the file that is being written. */
+/** Older files of which these parts use less than half. `own` is the file being written. */
 function filesToLeave(previous: SnapshotFile | undefined, parts: readonly PartPlace[], own: number): readonly number[] {
   const used = new Map<number, number>()
   for (const { through, payloadBytes } of new Set(parts)) {
@@ -167,13 +167,13 @@ function filesToLeave(previous: SnapshotFile | undefined, parts: readonly PartPl
   return [...used].flatMap(([through, bytes]) => (2 * bytes < (previous?.files.get(through) ?? 0) ? [through] : []))
 }
 
-/** Writes the file of one snapshot from its beginning to its end. */
+/** Writes the file of one snapshot from beginning to end. */
 class SnapshotWriter {
-  /** Of the whole snapshot, in order. */
+  /** The parts of the whole snapshot, in order. */
   parts: readonly PartPlace[] = []
   readonly #through: number
   readonly #slices: SliceWriter
-  /** Rows in the file itself. */
+  /** Number of rows in this file. */
   #rows = 0
 
   constructor(file: OpenFile, through: number) {
@@ -195,7 +195,7 @@ class SnapshotWriter {
     this.parts = parts
   }
 
-  /** Copies the parts that stand in an older file, and uses the copies. */
+  /** Copies the parts in an older file, and uses the copies. */
   async copyParts(file: OpenFile, older: number): Promise<void> {
     const copies = new Map<PartPlace, PartPlace>()
     for (const part of new Set(this.parts)) {
@@ -210,7 +210,7 @@ class SnapshotWriter {
     this.parts = this.parts.map((part) => copies.get(part) ?? part)
   }
 
-  /** Writes where the parts stand, and the end. */
+  /** Writes the locations of the parts, and the end. */
   async finish(previous: SnapshotFile | undefined): Promise<SnapshotFile> {
     const { parts } = this
     const placesAt = this.#slices.position
@@ -242,7 +242,7 @@ function frameOf(text: string, firstSequence: number, count: number): Buffer {
   return frame.subarray(0, encodeFrame(frame, { text, firstSequence, count }))
 }
 
-/** Places that are written in one frame. */
+/** Number of locations in one frame. */
 const placesAtOnce = 1000
 
 function* placeTexts(
@@ -258,7 +258,7 @@ function* placeTexts(
   }
 }
 
-/** Writes a file from its beginning. Slice by slice: one large flush would hold up records that are written meanwhile. */
+/** Writes a file from the beginning, slice by slice: one large flush would delay records that are written meanwhile. */
 class SliceWriter {
   readonly #file: OpenFile
   #slice: Buffer[] = []
@@ -269,7 +269,7 @@ class SliceWriter {
     this.#file = file
   }
 
-  /** Where the next bytes go. */
+  /** Offset of the next bytes. */
   get position(): number {
     return this.#flushed + this.#sliceBytes
   }
@@ -290,7 +290,7 @@ class SliceWriter {
   }
 }
 
-/** What a snapshot's own file says; the parts are not verified. */
+/** The locations in a snapshot's own file. The parts are not verified. */
 type Places = { readonly parts: readonly PartPlace[]; readonly bytes: number } | { readonly damage: Damage }
 
 async function readPlaces(file: OpenFile, through: number): Promise<Places> {
@@ -339,7 +339,7 @@ async function verifyFile(file: OpenFile, { through, parts }: SnapshotFile): Pro
   )
 }
 
-/** Looks for the first of these parts of one file that is not what its place says. */
+/** Returns the first damage among these parts of one file. */
 async function verifyParts(file: OpenFile, parts: readonly PartPlace[]): Promise<Damage | undefined> {
   for (const run of runsOf(parts.toSorted((one, other) => one.offset - other.offset))) {
     const [first] = run
@@ -354,7 +354,7 @@ async function verifyParts(file: OpenFile, parts: readonly PartPlace[]): Promise
   return undefined
 }
 
-/** What is wrong with a part that was read to this place of some bytes, if anything is. */
+/** The damage of a part that was read to offset `at` of `bytes`, if any. */
 function damageOf(bytes: Buffer, at: number, { offset, payloadBytes, rows }: PartPlace): Damage | undefined {
   const reading = readFrame(bytes, at)
   if (reading.status !== 'frame') return { offset, reason: reasonOf(reading) }
@@ -363,7 +363,7 @@ function damageOf(bytes: Buffer, at: number, { offset, payloadBytes, rows }: Par
   return isAsSaid ? undefined : { offset, reason: 'decode_failure' }
 }
 
-/** Parts that follow one another in a file, near enough to be read together with what stands between them. */
+/** Consecutive parts of a file, close enough to be read together with what is between them. */
 function* runsOf(parts: readonly PartPlace[]): Iterable<readonly PartPlace[]> {
   let run: PartPlace[] = []
   for (const part of parts) {
@@ -395,7 +395,7 @@ function damaged(offset: number, reason: Damage['reason']): { readonly damage: D
   return { damage: { offset, reason } }
 }
 
-/** Bytes of a file, fewer where it ends. */
+/** The bytes of a file; fewer where it ends. */
 async function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(Math.max(0, length))
   let filled = 0
@@ -428,6 +428,6 @@ async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void
   try {
     await fileSystem.unlink(path)
   } catch {
-    // The next opening removes temporary files; the failure that led here is the one to report.
+    // The next opening removes temporary files. The failure that led here is the one to report.
   }
 }

@@ -2,29 +2,30 @@ import { createHash } from 'node:crypto'
 import { encodeGroup } from './encode-group.js'
 import type { JournalRecord } from './journal.js'
 
-/** UTF-16 units that a part has at least, unless the rows end. */
+/** Minimum length of a part, in UTF-16 units, unless the rows end. */
 const leastUnits = 4 * 1024
-/** How many follow on average until a row ends it. */
+/** Average further length until a row ends the part. */
 const furtherUnits = 4 * 1024
-/** Units after which a part ends whatever its rows are: between two parts the event loop runs. */
+/** Length at which a part ends in any case: the event loop runs between two parts. */
 const mostUnits = 256 * 1024
 
-/** Characters of a row that say whether a part ends with it: all of a short one. */
+/** Number of characters of a row that decide whether it ends a part. Shorter rows are used in full. */
 const samples = 1024
 
-/** Rows that stand together in one frame, as JSON texts joined by commas. */
+/** Rows that are stored in one frame, as JSON texts joined by commas. */
 export interface SnapshotPart {
   readonly text: string
   readonly rows: number
-  /** The same for the same text, and for no other: SHA-256. */
+  /** SHA-256 of the text; identifies it. */
   readonly digest: string
 }
 
 /**
- * Cuts rows into parts. Where a part ends its last row alone decides: rows that are added, changed or removed change the
- * parts around them, and all others are cut as they were before.
+ * Splits rows into parts. Where a part ends is decided by its last row alone, so rows that are added, changed or
+ * removed only change the parts around them. All other parts stay the same.
  *
- * Raises `journal_record_too_large` for a row that no frame can hold, and `invalid_input` for one that is not JSON.
+ * Throws `journal_record_too_large` for a row that does not fit a frame, and `invalid_input` for one that is not
+ * JSON.
  */
 export function* snapshotParts(rows: Iterable<JournalRecord>): Iterable<SnapshotPart> {
   let texts: string[] = []
@@ -50,7 +51,10 @@ function partOf(texts: readonly string[]): SnapshotPart {
   return { text, rows: texts.length, digest: createHash('sha256').update(text).digest('base64url') }
 }
 
-/** The longer a row, the likelier: parts have about the same length, however long rows are. */
+/**
+ * Whether a part ends with this row. Longer rows are more likely to end one, so that parts have about the same
+ * length.
+ */
 function isLast(text: string): boolean {
   let hash = 0
   const step = Math.ceil(text.length / samples)

@@ -5,18 +5,18 @@ import { FileSystemError, writeWhole, type FileSystem } from './file-system.js'
 
 const zeros = Buffer.alloc(2 ** 20)
 
-/** Ending of files that are not finished; whatever is left of them is removed at opening. */
+/** Suffix of unfinished files. Those that remain after a crash are removed at opening. */
 export const temporarySuffix = '.tmp'
 
-/** A file of zeros that waits to become a segment. */
+/** A file of zeros that will become a segment. */
 export interface SpareSegment {
   readonly path: string
   readonly bytes: number
 }
 
 /**
- * Prepares the next segment while the current one is in use: overwriting blocks that exist already is what makes a
- * durable write cheap, and Node has no other way to preallocate than to write.
+ * Prepares the next segment while the current one is in use. Durable writes are cheap if they overwrite blocks that
+ * exist already, and Node can only preallocate by writing.
  */
 export class SpareSegments {
   readonly #fileSystem: FileSystem
@@ -32,7 +32,7 @@ export class SpareSegments {
     this.#logger = logger
   }
 
-  /** Begins to prepare a spare in the background unless there is one; a failure is logged, and met again by `take`. */
+  /** Starts preparing a spare in the background unless there is one. A failure is logged; `take` then tries again. */
   prepare(bytes: number): void {
     this.#pending ??= this.#make(bytes).catch((error: unknown) => {
       this.#logger.warn({ directory: this.#directory, ...faultFields(error) }, 'no segment could be prepared')
@@ -40,7 +40,7 @@ export class SpareSegments {
     })
   }
 
-  /** The spare if it has at least `minimum` bytes, otherwise a new one of `bytes`. The caller owns it from then on. */
+  /** Returns the spare if it has at least `minimum` bytes, otherwise a new one of `bytes`. The caller then owns it. */
   async take(minimum: number, bytes: number): Promise<SpareSegment> {
     const spare = await this.#pending
     this.#pending = undefined
@@ -57,13 +57,13 @@ export class SpareSegments {
     if (spare !== undefined) await this.discard(spare)
   }
 
-  /** Stops preparing and leaves the files alone: the directory may be somebody else's. */
+  /** Stops preparing without removing files: the directory may belong to another process. */
   async abandon(): Promise<void> {
     this.#closed = true
     await this.#pending
   }
 
-  /** Removes a spare that could not be used; what cannot be removed now is removed at the next opening. */
+  /** Removes a spare that could not be used. What cannot be removed now is removed at the next opening. */
   async discard({ path }: SpareSegment): Promise<void> {
     try {
       await this.#fileSystem.unlink(path)
@@ -78,7 +78,7 @@ export class SpareSegments {
     const spare = { path: join(this.#directory, `spare-${this.#made}${temporarySuffix}`), bytes }
     const file = await this.#fileSystem.open(spare.path, 'create')
     try {
-      // Synced slice by slice: one large flush would hold up the records that are written meanwhile.
+      // Synced slice by slice: one large flush would delay records that are written meanwhile.
       for (let position = 0; position < bytes && !this.#closed; position += zeros.length) {
         await writeWhole(file, zeros.subarray(0, bytes - position), position)
         await file.sync()

@@ -6,29 +6,29 @@ import type { Journal, JournalRecord } from '../journal/journal.js'
 import { journalCompacted } from './lines.js'
 import type { LaneStream } from './types.js'
 
-/** How many records follow a snapshot at least before the lane writes the next one. */
+/** Minimum number of records after a snapshot before the lane writes the next one. */
 const defaultCompactAfter = 100_000
 
-/** What snapshots are made of. */
+/** Options of a {@link Compaction}. */
 export interface CompactionOptions {
   readonly journal: Journal
-  /** The streams that a snapshot captures, as they are then. */
+  /** The streams to capture, listed when a snapshot begins. */
   readonly streams: () => Iterable<LaneStream>
   /** Sequence up to which everything is committed. */
   readonly appliedThrough: () => number
-  /** Default 100,000. */
+  /** Minimum number of records between snapshots. Default 100,000. */
   readonly after?: number | undefined
-  /** Rows of the snapshot that the journal has. */
+  /** Rows of the snapshot that the journal was opened with. */
   readonly snapshotRows: number
   readonly logger: Logger
   readonly clock: Pick<Clock, 'monotonicNow'>
 }
 
-/** The snapshots of a lane: one at a time, each due when as many records have followed the last as are allowed. */
+/** Writes the snapshots of a lane, one at a time. Each is due when enough records have followed the last. */
 export class Compaction {
   readonly #options: CompactionOptions
   readonly #after: number
-  /** Length of the tail at which the next snapshot is due. */
+  /** Number of records after the last snapshot at which the next one is due. */
   #dueAt: number
   #running: Promise<void> | undefined
 
@@ -38,12 +38,12 @@ export class Compaction {
     this.#dueAt = this.#tailAfter(options.snapshotRows)
   }
 
-  /** True when one should be written, and none is. */
+  /** True if a snapshot should be written and none is being written. */
   get isDue(): boolean {
     return this.#running === undefined && this.#options.journal.tailLength >= this.#dueAt
   }
 
-  /** The one that is being written. */
+  /** The snapshot being written. */
   get running(): Promise<void> | undefined {
     return this.#running
   }
@@ -58,7 +58,7 @@ export class Compaction {
     return this.#running
   }
 
-  /** Every row is encoded for a snapshot: this bounds how often, on average, whatever is kept. */
+  /** A snapshot encodes every row. This bounds the average cost per record, however large the state is. */
   #tailAfter(rows: number): number {
     return Math.max(this.#after, Math.ceil(rows / 2))
   }
@@ -67,7 +67,7 @@ export class Compaction {
     const { journal, streams, appliedThrough, logger, clock } = this.#options
     const startedAt = clock.monotonicNow()
     const tailBefore = journal.tailLength
-    // A snapshot that fails is not tried again with the very next record.
+    // A failed snapshot is not tried again with the very next record.
     this.#dueAt = journal.tailLength + this.#after
     // Every stream is captured at this instant; only the writing is lazy.
     const captured = Array.from(streams(), (stream) => [stream.name, stream.capture()] as const)

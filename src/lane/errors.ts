@@ -10,23 +10,26 @@ interface OfStream {
 }
 
 const messages = {
-  /** The journal refused the write and took it back: nothing changed, the same call may be tried again. */
+  /** The journal refused the write and took it back. Nothing changed; the same call may be tried again. */
   lane_not_appended: ({ cause }: Caused) => `not appended: ${cause}`,
-  /** The sync failed: whether the change survives a crash is unknown, and nobody was told of it. The lane is poisoned. */
+  /**
+   * The sync failed. Whether the change survives a crash is unknown, and no observer has seen it. The lane is
+   * poisoned.
+   */
   lane_durability_unknown: ({ cause }: Caused) => `durability unknown: ${cause}`,
   /**
-   * A durable change could not be applied: memory and journal disagree from here on. What is in the journal stands, so the
-   * way out is to close the runtime and open the directory anew, which reads it back; `reopen()` is refused with this code.
+   * A durable change could not be applied, so memory and journal differ from here on. The journal is right: close the
+   * runtime and open the directory anew, which reads it back. `reopen()` is refused with this code.
    */
   lane_apply_failed: ({ cause }: Caused) =>
     `a durable change could not be applied, close the runtime and open it anew: ${cause}`,
-  /** An earlier failure poisoned the lane; `reopen()` is the way out, unless it says otherwise. */
+  /** An earlier failure poisoned the lane. Call `reopen()` to recover, unless the cause says otherwise. */
   lane_poisoned: ({ cause }: Caused) => `the lane takes nothing, it failed earlier: ${cause}`,
-  /** The journal belongs to somebody else now: this lane takes nothing any more, and what it had under way is not there. */
+  /** Another process owns the journal now. This lane takes no more work, and changes in progress were not made. */
   lane_lost: ({ cause }: Caused) => `the journal is lost to this process: ${cause}`,
   /** The lane was closed. */
   lane_closed: () => 'the lane is closed',
-  /** A record or snapshot row belongs to no stream this program knows; `record` says which. */
+  /** A record or snapshot row belongs to a stream that this program does not know. `record` says which. */
   lane_unknown_stream: ({ stream, record }: OfStream & { readonly record: string }) =>
     `${record} belongs to an unknown stream: ${stream}`,
   /** A stream of this name is attached already. */
@@ -40,13 +43,16 @@ export type LaneErrorData = ErrorDataOf<typeof messages>
 export type LaneErrorCode = keyof LaneErrorData
 
 /**
- * Raised by the lane after a decision was valid but could not be made durable. A refusal is never a `LaneError`. The
- * message is derived from `data`.
+ * Thrown by the lane when a valid decision could not be made durable. A refusal is never a `LaneError`. The message
+ * is derived from `data`.
  */
 export const LaneError = defineErrors('LaneError', messages)
 export type LaneError<Code extends LaneErrorCode = LaneErrorCode> = StatewardError<Code, LaneErrorData[Code]>
 
-/** True for a failure of the lane that a later try may not meet; anything else is a refusal, or the end of the lane. */
+/**
+ * True for a failure of the lane that may not happen again on a later try. Anything else is a refusal, or the end of
+ * the lane.
+ */
 export function isLaneFailure(cause: unknown): boolean {
   return (
     StatewardError.is(cause, 'lane_not_appended') ||
@@ -55,7 +61,7 @@ export function isLaneFailure(cause: unknown): boolean {
   )
 }
 
-/** True when no try will help: the change is larger than one append of the journal may be. */
+/** True if trying again cannot help: the change is larger than one append of the journal may be. */
 export function isTooLargeForJournal(cause: unknown): boolean {
   return StatewardError.is(cause) && StatewardError.is(cause.cause, 'journal_record_too_large')
 }

@@ -7,39 +7,42 @@ import { LaneError } from './errors.js'
 export type LaneHealth =
   | { readonly status: 'open' }
   | { readonly status: 'poisoned'; readonly cause: string }
-  /** The directory has another owner, or is gone: only closing is left. */
+  /** The directory has another owner, or is gone. The lane can only be closed. */
   | { readonly status: 'lost'; readonly cause: string }
   | { readonly status: 'closed' }
 
 const open: LaneHealth = Object.freeze({ status: 'open' })
 
-/** Keeps the health of a lane: what the journal and the streams say about failures goes in, and whether work is taken comes out. */
+/**
+ * Tracks the health of a lane: it is told of failures of the journal and the streams, and decides whether work is
+ * taken.
+ */
 export class HealthKeeper {
   readonly #logger: Logger
   #health: LaneHealth = open
-  /** Set for good once a durable change could not be applied. */
+  /** Set permanently once a durable change could not be applied. */
   #applyFault: LaneError | undefined
 
   constructor(logger: Logger) {
     this.#logger = logger
   }
 
-  /** How it is now; a poisoned lane names the first failure. */
+  /** The current health. A poisoned lane names the first failure. */
   get current(): LaneHealth {
     return this.#health
   }
 
-  /** True while a failure keeps work from being taken. */
+  /** True while a failure prevents work from being taken. */
   get isBroken(): boolean {
     return this.#health.status === 'poisoned' || this.#health.status === 'lost'
   }
 
-  /** The first failure to apply a durable change, for good. */
+  /** The first failure to apply a durable change. It is never cleared. */
   get applyFault(): LaneError | undefined {
     return this.#applyFault
   }
 
-  /** What new work is refused with; nothing while the lane is open. */
+  /** The error that new work is refused with; `undefined` while the lane is open. */
   get unusable(): LaneError | undefined {
     const health = this.#health
     switch (health.status) {
@@ -54,30 +57,30 @@ export class HealthKeeper {
     }
   }
 
-  /** Raises `lane_lost`, or `lane_apply_failed` where memory is behind the journal: neither is mended by reopening. */
+  /** Throws `lane_lost`, or `lane_apply_failed` if memory is behind the journal: reopening repairs neither. */
   checkMendable(): void {
     if (this.#health.status === 'lost') throw lostError(this.#health.cause)
     if (this.#applyFault !== undefined) throw this.#applyFault
   }
 
-  /** The journal is as good as new. */
+  /** The journal works again. */
   reopened(): void {
     this.#health = open
   }
 
-  /** No work is taken any more. */
+  /** No more work is taken. */
   close(): void {
     this.#health = Object.freeze({ status: 'closed' })
   }
 
-  /** True when the journal says that it broke; its other answers are on their way. */
+  /** Returns true if the cause means that the journal is broken. Its other promises will settle later. */
   noticePoison(cause: unknown): boolean {
     if (!StatewardError.is(cause, 'journal_poisoned') && !StatewardError.is(cause, 'journal_lock_lost')) return false
     this.#poison(cause)
     return true
   }
 
-  /** Nobody can say whether a write survives a crash: no work is taken until the lane is reopened. */
+  /** A write may or may not survive a crash: no work is taken until the lane is reopened. */
   durabilityUnknown(cause: Error): LaneError {
     this.#poison(cause)
     const text = messageOf(cause)
@@ -85,12 +88,15 @@ export class HealthKeeper {
     return new LaneError('lane_durability_unknown', { cause: text }, { cause })
   }
 
-  /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
+  /**
+   * Memory is behind the journal, so nothing more may be decided on it: an end that is durable already would be
+   * decided again.
+   */
   applyFailed(cause: Error): StatewardError {
     const failure = new LaneError('lane_apply_failed', { cause: messageOf(cause) }, { cause })
     this.#applyFault ??= failure
     this.#poison(failure)
-    // The stream may have said it in its own words.
+    // The stream may have thrown its own typed error.
     return StatewardError.is(cause) ? cause : failure
   }
 

@@ -13,23 +13,23 @@ import { HealthKeeper, type LaneHealth } from './health.js'
 import { replayInto } from './replay.js'
 import type { LaneStream, Staged } from './types.js'
 
-/** What a lane is built on. */
+/** Options of a {@link Lane}. */
 export interface LaneOptions {
-  /** Where facts become durable; without one the append and sync stages vanish and the rest is unchanged. */
+  /** Where facts become durable. Without a store, the append and sync stages are skipped and the rest is unchanged. */
   readonly store?: JournalStore
-  /** The stream that owns records of this name, made on first use; `undefined` refuses the journal. */
+  /** Returns the stream that owns records of this name, creating it on first use. `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
   /**
-   * Records after which a snapshot is written and the journal shortened; never fewer than half the rows that the last
-   * snapshot had, so that a large state is not encoded over and over. Default 100,000.
+   * Number of records after which a snapshot is written and the journal shortened; at least half the rows of the last
+   * snapshot, so that a large state is not encoded too often. Default 100,000.
    */
   readonly compactAfter?: number
   readonly logger?: Logger
-  /** Tells opening, and callers that nothing else holds up, when to let others have their turn. Default the clock of the process. */
+  /** Decides when opening, and callers without a journal, yield to the event loop. Default the system clock. */
   readonly clock?: Pick<Clock, 'monotonicNow'>
 }
 
-/** A group handed to the journal that has not settled. */
+/** A group passed to the journal that has not settled. */
 interface Pending {
   readonly kind: 'group'
   readonly sequence: number
@@ -44,14 +44,14 @@ interface Pending {
   failure?: LaneError
 }
 
-/** A refusal that may lean on the groups before it. */
+/** A refusal that may depend on the groups before it. */
 interface Refusal {
   readonly kind: 'refusal'
   readonly reason: Error
   readonly deferred: Deferred<never>
 }
 
-/** What settles with one answer of the journal, in the order of the calls. */
+/** Groups and refusals that settle with one promise of the journal, in the order of the calls. */
 interface Batch {
   readonly answer: Promise<void>
   readonly entries: (Pending | Refusal)[]
@@ -61,11 +61,11 @@ interface Batch {
 }
 
 /**
- * The one way a durable change is made: validate, append, sync, apply, publish.
+ * The only way to make a durable change: validate, append, sync, apply, publish.
  *
- * Decisions are validated one after another against the committed state plus the overlay of what is
- * under way, share syncs, and become visible strictly in order. No observer learns of a change that a
- * crash can take back. After a failed sync the lane refuses work until {@link Lane.reopen}.
+ * Decisions are validated one after another against the committed state plus the decisions in progress. They share
+ * syncs and become visible strictly in order. No observer sees a change that a crash can undo. After a failed sync
+ * the lane refuses work until {@link Lane.reopen}.
  */
 export class Lane {
   readonly #journal: Journal | undefined
@@ -73,15 +73,15 @@ export class Lane {
   readonly #compaction: Compaction | undefined
   readonly #health: HealthKeeper
   readonly #logger: Logger
-  /** Groups the journal has not settled, oldest first. */
+  /** Groups that the journal has not settled, oldest first. */
   readonly #pending = new Set<Pending>()
-  /** Noted facts that a refused write took back; they go first with the next append. */
+  /** Noted facts that a refused write took back. They go first with the next append. */
   #notesToRepeat: JournalRecord[] = []
-  /** The one that the newest group belongs to. */
+  /** The batch of the newest group. */
   #lastBatch: Batch | undefined
   /** Streams whose memory is behind the journal. */
   readonly #behind = new Set<LaneStream>()
-  /** What callers may take of a turn that no write to a journal ends. */
+  /** Limits how long callers run within a turn that no write to a journal ends. */
   readonly #share: LoopShare
   #closing: Promise<void> | undefined
   /** What opening cut from the end of the journal, if anything. */
@@ -112,10 +112,10 @@ export class Lane {
   }
 
   /**
-   * Opens the journal and brings every stream found in it up to date, in slices between which the event loop runs.
+   * Opens the journal and replays it into every stream found in it, yielding to the event loop regularly.
    *
-   * Raises the errors of {@link JournalStore.open}, `lane_unknown_stream`, and whatever a stream raises on a
-   * record it cannot take; the journal is then released unchanged.
+   * Throws the errors of {@link JournalStore.open}, `lane_unknown_stream`, and whatever a stream throws for a record
+   * that it refuses. The journal is then released unchanged.
    */
   static async open(options: LaneOptions): Promise<Lane> {
     const streams = new Map<string, LaneStream>()
@@ -131,29 +131,32 @@ export class Lane {
     return new Lane(journal, streams, options, { snapshotRows, cut: recovery.cut })
   }
 
-  /** True when facts reach stable storage before they become visible. */
+  /** True if facts reach stable storage before they become visible. */
   get isDurable(): boolean {
     return this.#journal !== undefined
   }
 
-  /** Whether the lane takes work; a poisoned one names the first failure. */
+  /** Whether the lane takes work. A poisoned lane names the first failure. */
   get health(): LaneHealth {
     return this.#health.current
   }
 
-  /** Where the journal stands: what the next record will be numbered, and how many records there are behind the newest snapshot. */
+  /**
+   * The position of the journal: the sequence of the next record, and the number of records after the newest
+   * snapshot. `undefined` without a journal.
+   */
   get position(): Pick<Journal, 'nextSequence' | 'tailLength'> | undefined {
     const journal = this.#journal
     return journal && { nextSequence: journal.nextSequence, tailLength: journal.tailLength }
   }
 
-  /** Raises `lane_poisoned`, `lane_lost` or `lane_closed` when the lane takes no work. */
+  /** Throws `lane_poisoned`, `lane_lost` or `lane_closed` if the lane takes no work. */
   check(): void {
     const { unusable } = this.#health
     if (unusable !== undefined) throw unusable
   }
 
-  /** Adds a stream that was not in the journal. Raises `lane_stream_exists` for a name in use. */
+  /** Adds a stream that was not in the journal. Throws `lane_stream_exists` if the name is in use. */
   attach(stream: LaneStream): void {
     if (this.#streams.has(stream.name)) {
       throw new LaneError('lane_stream_exists', { stream: stream.name })
@@ -161,18 +164,19 @@ export class Lane {
     this.#streams.set(stream.name, stream)
   }
 
-  /** Leaves a stream out of later snapshots; its records disappear with the next one. */
+  /** Leaves a stream out of later snapshots. Its records disappear with the next one. */
   detach(stream: LaneStream): void {
     this.#streams.delete(stream.name)
   }
 
   /**
-   * Runs one decision through the lane.
+   * Makes one decision durable.
    *
-   * `decide` runs during the call and sees every decision made before it, durable or not; what it throws
-   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned`,
-   * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection. What is decided at once is answered
-   * in a later turn of the event loop when callers have had their share of this one: one that goes on without end starves nobody.
+   * `decide` runs during the call and sees every decision made before it, durable or not. If it throws, that is the
+   * refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_apply_failed`,
+   * `lane_poisoned`, `lane_lost` or `lane_closed`. A promise that is not awaited never causes an unhandled rejection.
+   * Decisions that settle immediately resolve in a later turn of the event loop once callers have used up their share
+   * of this one, so that an endless caller does not block everything else.
    */
   submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
     const { unusable } = this.#health
@@ -198,9 +202,8 @@ export class Lane {
   }
 
   /**
-   * Journals a fact that is visible already and that nobody has to wait for; a crash may lose it.
-   * It keeps its place among later submits, and is appended again if the journal takes a write back.
-   * Raises `journal_record_too_large`.
+   * Journals a fact that is visible already and that no caller waits for. A crash may lose it. It keeps its place
+   * among later submits, and is appended again if the journal takes a write back. Throws `journal_record_too_large`.
    */
   note(stream: LaneStream, fact: JsonObject): void {
     if (this.#journal === undefined || this.health.status === 'closed') return
@@ -214,8 +217,8 @@ export class Lane {
   }
 
   /**
-   * Rejects with `refusal`, but not before everything the refusal may have leaned on has become
-   * durable; if that fails, rejects with the lane's failure instead.
+   * Rejects with `refusal` once everything that it may depend on is durable. If that fails, rejects with the lane's
+   * failure instead.
    */
   refuse(refusal: Error): Promise<never> {
     const batch = this.#lastBatch
@@ -232,9 +235,10 @@ export class Lane {
   }
 
   /**
-   * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
-   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; with `lane_lost` for
-   * good, and with `lane_apply_failed`, because only reading the journal back tells what a change that broke off was to do.
+   * Recovers a poisoned lane: changes whose durability was unknown are permanently removed from the journal, and
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again. Rejects
+   * permanently with `lane_lost`, and with `lane_apply_failed`, because a change that was only partly applied can
+   * only be restored by reading the journal back.
    */
   async reopen(): Promise<void> {
     if (!this.#health.isBroken) return
@@ -246,7 +250,7 @@ export class Lane {
       throw cause
     }
     if (this.health.status === 'closed') return
-    // A change whose sync was under way may have failed to apply meanwhile.
+    // A change whose sync was in progress may have failed to apply meanwhile.
     this.#health.checkMendable()
     this.#health.reopened()
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
@@ -257,7 +261,10 @@ export class Lane {
     return this.health.status === 'open' ? silence(this.#compact()) : Promise.resolve()
   }
 
-  /** Refuses new work, lets what is under way settle, and releases the journal. Every caller waits for that. */
+  /**
+   * Refuses new work, waits until everything in progress has settled, and releases the journal. All callers share one
+   * close.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -297,12 +304,12 @@ export class Lane {
     return this.#inTurn(() => Promise.resolve(result))
   }
 
-  /** Now, or in a later turn when callers have had their share of this one. */
+  /** Answers now, or in a later turn if callers have used up their share of this one. */
   #inTurn<Result>(answer: () => Promise<Result>): Promise<Result> {
     return this.#share.isUsedUp ? silence(this.#share.turn().then(answer)) : answer()
   }
 
-  /** The change stands whatever its observers do: one that throws is reported and harms nobody else. */
+  /** The change stands whatever its observers do. An exception of one is logged and affects nothing else. */
   #publish(staged: Staged<unknown>): void {
     try {
       staged.publish?.()
@@ -324,7 +331,7 @@ export class Lane {
     batch.entries.push(pending)
   }
 
-  /** Groups that the journal answers together settle together: one reaction for all of them. */
+  /** Groups that share a promise of the journal settle together, with one reaction for all of them. */
   #batchOf(answer: Promise<void>): Batch {
     const last = this.#lastBatch
     if (last?.answer === answer && last.state === 'waiting') return last
@@ -340,14 +347,14 @@ export class Lane {
   #settle(batch: Batch, cause?: Error): void {
     batch.state = 'settling'
     let failure: LaneError | undefined
-    // A refusal may come while the groups before it settle.
+    // A refusal may be added while the groups before it settle.
     for (const entry of batch.entries) {
       if (entry.kind === 'refusal') {
         entry.deferred.reject(failure ?? entry.reason)
         continue
       }
       if (entry.failure === undefined && cause !== undefined) this.#onFailure(entry, cause)
-      // An empty group has nothing that could fail in the journal, but what is ahead of it may have taken it along.
+      // An empty group cannot fail in the journal, but a failure of the groups before it may have failed it as well.
       failure = entry.failure
       if (failure === undefined) this.#onDurable(entry)
     }
@@ -375,7 +382,7 @@ export class Lane {
   }
 
   #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
-    // Decided on what the change that broke off was to leave behind.
+    // It was decided on the result of the change that could not be applied.
     if (this.#behind.has(stream)) return deferred.reject(this.#health.applyFault)
     try {
       deferred.resolve(staged.commit())
@@ -385,7 +392,10 @@ export class Lane {
     this.#publish(staged)
   }
 
-  /** The first failure settles everything under way at once, so that no retry is validated against doomed decisions. */
+  /**
+   * The first failure settles everything in progress at once, so that no retry is validated against decisions that
+   * will fail.
+   */
   #onFailure(failed: Pending, cause: Error): void {
     const isTakenBack = StatewardError.is(cause, 'journal_not_appended')
     const first = isTakenBack ? notAppended(cause) : this.#health.durabilityUnknown(cause)
@@ -406,7 +416,7 @@ export class Lane {
     return this.#health.applyFailed(cause)
   }
 
-  /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */
+  /** Everything up to here is committed. Later noted facts may be, too, which replay tolerates. */
   #appliedThrough(journal: Journal): number {
     const [oldest] = this.#pending
     return (oldest?.sequence ?? journal.nextSequence) - 1

@@ -6,14 +6,15 @@ import type { JournalRecovery, JournalRecord } from '../journal/journal.js'
 import { LaneError } from './errors.js'
 import type { LaneStream } from './types.js'
 
-/** Every record of the lane is a stream's name and its fact or snapshot row, whose fields are the stream's to check. */
+/** Every record of the lane is a stream's name with its fact or snapshot row. The stream checks the content. */
 const envelope = v.strictTuple([v.string(), v.custom<JsonObject>(isJsonObject, 'expected an object')])
 
 /**
- * Brings streams up to date with what a journal held, making each on first sight. However much that is, timers and
- * input have their turn in between. Resolves with the number of rows that the snapshot had.
+ * Replays a journal into its streams, creating each when its first record appears. Yields to the event loop
+ * regularly. Resolves with the number of rows of the snapshot.
  *
- * Rejects with `lane_unknown_stream`, `invalid_input` for a record that is no envelope, and whatever a stream raises.
+ * Rejects with `lane_unknown_stream`, with `invalid_input` for a record of the wrong form, and with whatever a stream
+ * throws.
  */
 export async function replayInto(
   streams: Map<string, LaneStream>,

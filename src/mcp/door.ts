@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   ProtocolError,
   type McpHttpHandler,
@@ -10,6 +9,7 @@ import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server'
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { guardedLogger } from '../base/observers.js'
+import { randomInBlocks } from '../base/random.js'
 import {
   checkFunction,
   durationSchema,
@@ -156,7 +156,7 @@ export class McpTasks {
       clock,
       deadlines,
       logger,
-      random: options.random ?? randomBytes,
+      random: options.random ?? randomInBlocks(),
       limits,
       inputGraceMs: Math.trunc(options.inputGraceMs ?? dayMs),
       keepEndedMs: options.keepEndedMs ?? 0,

@@ -18,10 +18,10 @@ import { childSessionOf } from './operation-row.js'
 import { isPlainName, sourceProblem } from './source.js'
 import type { OperationProgress } from './types.js'
 
-/** The longest display name or label, in UTF-16 units. */
+/** Maximum length of a display name or label, in UTF-16 units. */
 export const longestLabel = 1024
 
-/** The longest input of an operation as JSON, in UTF-16 units. */
+/** Maximum length of an operation's input as JSON, in UTF-16 units. */
 export const longestInput = 1_048_576
 
 const specFields: ReadonlySet<string> = new Set<keyof OperationSpec>([
@@ -47,8 +47,8 @@ const trustedPeerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle
 const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['message', 'fraction'])
 
 /**
- * The spec as the registry keeps it: checked, copied and frozen, its child session taken from the source. The source
- * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (O-46, O-13).
+ * Returns the spec as the registry keeps it: checked, copied and frozen, with its child session taken from the source.
+ * The source itself is checked by {@link checkSource}. Raises `invalid_input` naming the field (O-46, O-13).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
   return readable('operation spec', () => readSpec(spec))
@@ -89,7 +89,10 @@ function readSpec(spec: OperationSpec): OperationSpec {
   })
 }
 
-/** What JSON would change, and what is too long, is refused; it goes into one record with the registration. */
+/**
+ * Copies the input. Refuses what JSON would change, and what is too long, because the input is stored in one record
+ * with the registration.
+ */
 function checkInput(input: JsonValue): JsonValue {
   const copy = encodeValue(decodeValue(input), 'operation spec', 'input') as JsonValue
   const { length } = JSON.stringify(copy)
@@ -97,13 +100,13 @@ function checkInput(input: JsonValue): JsonValue {
   return deepFreeze(copy)
 }
 
-/** Raises `invalid_input` for a source that is none of the exact shapes of O-3. */
+/** Raises `invalid_input` unless the source has one of the exact shapes of O-3. */
 export function checkSource({ operationSource }: OperationSpec): void {
   const problem = operationSource === undefined ? undefined : sourceProblem(operationSource)
   if (problem !== undefined) refuse(`operationSource.${problem.field}`, problem.reason)
 }
 
-/** The handle of a peer, checked, copied and frozen (O-7, O-13). Raises `invalid_input` naming the field. */
+/** Returns a checked, frozen copy of a peer handle (O-7, O-13). Raises `invalid_input` naming the field. */
 export function checkPeer(handle: OperationPeerHandle): OperationPeerHandle {
   return readable('peer handle', () => readPeer(handle))
 }
@@ -123,18 +126,21 @@ function readPeer(handle: OperationPeerHandle): OperationPeerHandle {
   return Object.freeze({ peerName, trustedPeer: Object.freeze(trusted) })
 }
 
-/** A limit of a registry or of one admission. Raises `invalid_input` unless it is absent or a whole number from 0. */
+/**
+ * Checks the limit of a registry or of one admission. Raises `invalid_input` unless it is absent or a whole number from
+ * 0.
+ */
 export function checkLimit(field: string, limit: number | undefined): void {
   if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 0)) return
   refuse(field, `not a whole number from 0: ${textOf(limit)}`, 'registry limits')
 }
 
-/** Raises `invalid_input` for what cannot name an operation; an id that nobody knows is another matter. */
+/** Raises `invalid_input` unless the id is a string. Does not check whether the operation exists. */
 export function checkId(id: OperationId): void {
   if (typeof id !== 'string') refuse('$', `not text: ${textOf(id)}`, 'operation id')
 }
 
-/** Raises `invalid_input` unless it is a list of ids. */
+/** Raises `invalid_input` unless the value is a list of ids. */
 export function checkIds(ids: readonly OperationId[], subject = 'operation ids'): void {
   if (!isList(ids)) refuse('$', `not a list: ${textOf(ids)}`, subject)
   for (const [place, id] of ids.entries()) {
@@ -142,7 +148,7 @@ export function checkIds(ids: readonly OperationId[], subject = 'operation ids')
   }
 }
 
-/** A report of progress, copied. Raises `invalid_input` naming the field. */
+/** Returns a checked copy of a progress report. Raises `invalid_input` naming the field. */
 export function checkProgress(progress: OperationProgress): OperationProgress {
   return readable('operation progress', () => readProgress(progress))
 }
@@ -157,7 +163,7 @@ function readProgress(progress: OperationProgress): OperationProgress {
   return { message, ...(fraction !== undefined && { fraction }) }
 }
 
-/** Whether it is a number from 0 to 1. */
+/** Whether the value is a number from 0 to 1. */
 export function isFraction(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= 1
 }

@@ -21,9 +21,9 @@ import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
 import { withoutWatcher, withWatcher } from './watchers.js'
 
-/** How to wait. */
+/** Options of a wait. */
 export interface WaitOptions {
-  /** Gives the wait up when it aborts. */
+  /** Gives up the wait when it aborts. */
   readonly signal?: AbortSignal
 }
 
@@ -36,8 +36,8 @@ const obligationSchema = optionsSchema<WaitAllSatisfied>({
 })
 
 /**
- * Who waits for operations of a registry: watchers of one, and turns that wait for several. The methods are those of
- * {@link OperationRegistry}, which says what they promise. Nothing of it is durable.
+ * The waiters of a registry: watchers of single operations, and turns that wait for several. The methods are those of
+ * {@link OperationRegistry}, which documents them. None of this is durable.
  */
 export class Awaiting {
   readonly #core: OperationsCore
@@ -109,7 +109,7 @@ export class Awaiting {
     if (!this.#records.waits.acknowledge(waitRequestId)) throw new OperationError('wait_not_active', { waitRequestId })
   }
 
-  /** Nothing will end any more: watches and waits reject instead of hanging, those to come too. */
+  /** Rejects all present and future watches and waits, because no operation will end any more. */
   close(): void {
     this.#isClosed = true
     this.#records.abandonWaiters()
@@ -117,13 +117,15 @@ export class Awaiting {
 
   #giveUp(requestId: WaitRequestId, reason: unknown): void {
     if (!this.#records.hasActiveWait(requestId)) return
-    // Giving up is possible even where nothing else is: the waiter is told, and nobody has to know better.
+    // A waiter may give up even if the registry is poisoned or retired; the wait then ends without going through the
+    // chart.
     if (this.#core.isPoisoned || this.#core.isRetired) return this.#records.cancelWait(requestId, reason)
     try {
       this.#core.take({ type: 'wait_all.cancel', requestId, reason })
     } catch (fault) {
       if (StatewardError.is(fault, 'reentrant_change')) queueMicrotask(() => this.#giveUp(requestId, reason))
-      // Broken half-way, which has told every waiter; a signal that aborts has nobody to tell.
+      // The registry broke during the change, which has already rejected every waiter. The caller that aborted the
+      // signal is not interested in the fault.
     }
   }
 }

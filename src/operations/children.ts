@@ -4,11 +4,11 @@ import type { OperationId } from '../../machines/operation-vocabulary.js'
 import type { OperationRow } from './operation-row.js'
 
 /**
- * The operations of a registry as `children` of its snapshot: live and read-only, by operation id.
+ * The operations of a registry as the `children` of its snapshot: live and read-only, by operation id.
  *
- * XState copies and walks the children of an actor whenever one comes or goes, when the actor is stopped and when it is
- * persisted; with a million of them each of these would be a long walk. So the record gives an actor to whoever asks for it
- * by its id, and those who list its keys find none. To list operations, ask the registry.
+ * XState copies and iterates over the children of an actor whenever one is added or removed, and when the actor is
+ * stopped or persisted. With a million operations each of these would take long. Therefore this record returns an actor
+ * when it is looked up by id, and has no enumerable keys. To list operations, ask the registry.
  */
 function childrenOf(rows: ReadonlyMap<OperationId, OperationRow>): Record<string, AnyActorRef> {
   const actorOf = (key: string | symbol): AnyActorRef | undefined => rows.get(key as OperationId)?.actor as AnyActorRef
@@ -27,13 +27,16 @@ function childrenOf(rows: ReadonlyMap<OperationId, OperationRow>): Record<string
   })
 }
 
-/** What the chart's context has to be for its operations to be shown. */
+/** The part of the chart's context that holds the operations. */
 interface Book {
   readonly rows: ReadonlyMap<OperationId, OperationRow>
   stopOperations(): void
 }
 
-/** The chart of a registry whose snapshot shows its operations as children, and which stops them, in one pass, when it is stopped. */
+/**
+ * Returns the registry's chart, changed so that its snapshot shows the operations as children, and so that stopping it
+ * stops them all in one pass.
+ */
 export function withOperations(chart: typeof operationRegistryMachine): typeof operationRegistryMachine {
   type Scope = ActorScope<SnapshotFrom<typeof operationRegistryMachine>, AnyEventObject>
   const bookOf = ({ book }: OperationRegistryContext): Book => book as unknown as Book

@@ -5,14 +5,14 @@ import {
   type OperationStatus,
 } from '../../machines/operation-vocabulary.js'
 
-/** A status as classifiers take it: `absent` stands for an id nobody knows. */
+/** A status as the classifiers accept it; `absent` stands for an unknown id. */
 export type ObservedStatus = OperationStatus | 'absent'
 
-/** What the public learns of an operation (O-26). */
+/** The publicly visible result of an operation (O-26). */
 export const publicResultClasses = ['missing_authority', 'running', 'completed', 'failed', 'cancelled'] as const
 export type PublicResultClass = (typeof publicResultClasses)[number]
 
-/** Whether a completion is worth waking an idle runtime for. */
+/** Whether a completion wakes an idle runtime. */
 export const completionWakeClasses = ['wake', 'ignore'] as const
 export type CompletionWakeClass = (typeof completionWakeClasses)[number]
 
@@ -25,14 +25,14 @@ interface KindClasses {
   readonly durability: 'retain' | 'discard'
 }
 
-/** Everything that depends on the kind alone. */
+/** The properties that depend on the kind alone. */
 export const kindClasses: Readonly<Record<OperationKind, KindClasses>> = {
   mob_member_child: { feed: 'emit', wake: 'ignore', durability: 'retain' },
   background_tool_op: { feed: 'emit', wake: 'wake', durability: 'retain' },
   background_tool_capacity_slot: { feed: 'suppress', wake: 'ignore', durability: 'discard' },
 }
 
-/** The public result of each status (O-26). */
+/** The public result for each status (O-26). */
 export const publicResultOf: Readonly<Record<ObservedStatus, PublicResultClass>> = {
   absent: 'missing_authority',
   provisioning: 'running',
@@ -46,7 +46,10 @@ export const publicResultOf: Readonly<Record<ObservedStatus, PublicResultClass>>
   retired: 'cancelled',
 }
 
-/** The statuses besides the terminal ones in which repeating an action is a success (O-25). */
+/**
+ * For each action, the statuses in which repeating it counts as success: the live one, and whether the terminal ones do
+ * too (O-25).
+ */
 const repeats: Readonly<Record<OperationAction, { readonly live?: OperationStatus; readonly terminal: boolean }>> = {
   start: { live: 'running', terminal: false },
   retire_requested: { live: 'retiring', terminal: true },
@@ -60,7 +63,7 @@ const repeats: Readonly<Record<OperationAction, { readonly live?: OperationStatu
   terminate: { terminal: false },
 }
 
-/** Whether an action that was refused as an invalid transition counts as done already (O-25). */
+/** Whether an action that was refused as an invalid transition counts as already done (O-25). */
 export function isIdempotentRepeat(status: ObservedStatus, action: OperationAction): boolean {
   if (status === 'absent') return false
   const { live, terminal } = repeats[action]

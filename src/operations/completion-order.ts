@@ -4,12 +4,12 @@ import type { CursorConsumer, OperationId } from '../../machines/operation-vocab
 import { feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
 
 /**
- * The order in which operations of one owner have ended: who has which sequence, which of the ended ones are kept, the feed and how far
- * its consumers are.
+ * The order in which the operations of one owner ended: their sequence numbers, the retained ended operations, the
+ * completion feed and the cursors of its consumers.
  *
- * An ended operation is kept until `maxCompleted` others have ended after it, collected or not. That depends on the order
- * alone: were it to depend on waits, which leave no trace, or on when something was collected while an end was under
- * way, replay would keep other operations than the live registry did.
+ * An ended operation is retained until `maxCompleted` others have ended after it, whether it was collected or not.
+ * Retention depends on the order alone. If it also depended on waits, which are not journalled, or on whether an
+ * operation was collected while another was ending, replay would retain other operations than the live registry did.
  */
 export class CompletionOrder {
   readonly feed: SequencedFeed<CompletionEntry>
@@ -17,71 +17,71 @@ export class CompletionOrder {
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   /** Ended operations that are neither evicted nor collected. */
   readonly #kept = new Set<OperationId>()
-  /** Rows of the feed by the ids that they refer to. */
+  /** Rows of the feed by operation id. */
   readonly #published = new Map<OperationId, CompletionEntry>()
   #lastSequence = 0
   #durableSequence = 0
 
-  /** `logger` hears of consumers of the feed that throw. */
+  /** `logger` receives errors thrown by consumers of the feed. */
   constructor(maxCompleted: number, logger?: Logger) {
     this.maxCompleted = Math.max(1, maxCompleted)
     this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
   }
 
-  /** The sequence minted last, 0 before the first; it may belong to an end that is not durable yet. */
+  /** The last sequence assigned, 0 before the first. Its end may not be durable yet. */
   get lastSequence(): number {
     return this.#lastSequence
   }
 
-  /** The last sequence of an end that leaves a trace and is durable, 0 before the first. */
+  /** The sequence of the last durable end that is journalled, 0 before the first. */
   get durableSequence(): number {
     return this.#durableSequence
   }
 
-  /** Ended operations in the order in which they ended. */
+  /** Retained ended operations, in completion order. */
   get kept(): Iterable<OperationId> {
     return this.#kept
   }
 
-  /** Whether a row of the feed refers to the operation. */
+  /** Whether the feed has a row for the operation. */
   isPublished(id: OperationId): boolean {
     return this.#published.has(id)
   }
 
-  /** The row of the feed that tells of the operation. */
+  /** The feed row of the operation. */
   published(id: OperationId): CompletionEntry | undefined {
     return this.#published.get(id)
   }
 
-  /** The sequence of an end that has just been decided. */
+  /** Assigns the next sequence to an end that was just decided. */
   mint(): number {
     this.#lastSequence += 1
     return this.#lastSequence
   }
 
-  /** The newest end is not to be; its sequence is free again. */
+  /** Frees the sequence of the newest end, which did not become durable. */
   takeBack(sequence: number): void {
     this.#lastSequence = sequence - 1
   }
 
-  /** Never lowers the counter. */
+  /** Raises the counters to at least this sequence; never lowers them. */
   raise(sequence: number): void {
     this.#lastSequence = Math.max(this.#lastSequence, sequence)
     this.#durableSequence = Math.max(this.#durableSequence, sequence)
   }
 
-  /** An operation that leaves a trace has ended, and that is durable. */
+  /** Retains an operation whose end is journalled and durable. */
   keep(id: OperationId, sequence: number): void {
     this.#durableSequence = Math.max(this.#durableSequence, sequence)
     this.#kept.add(id)
   }
 
-  /** The operation has been collected. */
+  /** Removes a collected operation. */
   forget(id: OperationId): void {
     this.#kept.delete(id)
   }
 
-  /** Publishes a completion, live or recovered. Returns the operation that is not kept any longer, if there is one. */
+  /** Publishes a completion, live or recovered. Returns the operation that this evicts, if any. */
   publish(entry: CompletionEntry): OperationId | undefined {
     this.#published.set(entry.operationId, entry)
     const dropped = this.feed.push(entry)
@@ -90,12 +90,12 @@ export class CompletionOrder {
     return passed !== undefined && this.#kept.delete(passed) ? passed : undefined
   }
 
-  /** Takes over what retention had dropped in an earlier life. */
+  /** Restores what retention had dropped in an earlier process. */
   restoreRetention({ droppedThrough, droppedCount }: FeedRetention): void {
     this.feed.restoreRetention(droppedThrough, droppedCount)
   }
 
-  /** Moves a consumer forwards; a lower request changes nothing. */
+  /** Moves a consumer's cursor forwards; a lower value changes nothing. */
   advanceCursor(consumer: CursorConsumer, cursor: number): void {
     this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
   }

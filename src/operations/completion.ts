@@ -8,14 +8,14 @@ import { defineEvent, defineRow, type SessionState } from './session-state.js'
 import type { CompletionEntry } from './types.js'
 import { count, kind, outcome, uuid } from './vocabulary.js'
 
-/** A consumer of the completions has come this far. */
+/** A consumer of the feed has moved its cursor. */
 export const cursorAdvanced = defineEvent('cursor_advanced', {
   fields: { consumer: v.picklist(cursorConsumers), cursor: count },
   isNoted: true,
   evolve: ({ tables }, { consumer, cursor }) => tables.records.advanceCursor(consumer, cursor),
 })
 
-/** A row of the completion feed. */
+/** The fields of a feed row. */
 export const entryFields = {
   seq: count,
   operationId: uuid<OperationId>(),
@@ -25,7 +25,7 @@ export const entryFields = {
   completedAtMs: v.nullable(count),
 }
 
-/** Publishes a completion again, oldest first. Raises `internal` for one that contradicts its operation. */
+/** Publishes a recovered completion; called oldest first. Raises `internal` if it contradicts its operation. */
 export function restoreCompletion({ records }: SessionState, entry: CompletionEntry): void {
   const { operationId: id, seq } = entry
   if (kindClasses[entry.kind].feed === 'suppress') {
@@ -43,7 +43,7 @@ export function restoreCompletion({ records }: SessionState, entry: CompletionEn
   records.publish(entry)
 }
 
-/** The rows of the feed, behind the operations that they tell of. */
+/** A row of the feed. In a snapshot these follow the operations they refer to. */
 export const completionRow = defineRow('completion', {
   fields: entryFields,
   capture: (state) => (state.currentEpoch === undefined ? [] : state.records.order.feed.rows()),

@@ -3,13 +3,13 @@ import { portSchema } from '../base/options.js'
 import type { OperationsSystem } from './system.js'
 import type { CompletionEntry } from './types.js'
 
-/** What a consumer of completions needs of a registry: the rows, their classes and the cursors. */
+/** The part of a registry that a consumer of completions needs: the feed, the wake classes and the cursors. */
 export type CompletionAuthority = Pick<
   OperationsSystem,
   'completionFeed' | 'completionCursor' | 'advanceCompletionCursor' | 'classifyCompletionWake'
 >
 
-/** Accepts a registry, or what stands in for one. */
+/** Accepts a registry or any object with the same methods. */
 export const authoritySchema = portSchema<CompletionAuthority>([
   'completionFeed',
   'completionCursor',
@@ -17,14 +17,14 @@ export const authoritySchema = portSchema<CompletionAuthority>([
   'classifyCompletionWake',
 ])
 
-/** Rows after a cursor, and those of them that are worth waking for. */
+/** The rows after a cursor; `wakes` are those that wake an idle runtime. */
 export interface CompletionBatch extends FeedBatch<CompletionEntry> {
   readonly wakes: readonly CompletionEntry[]
 }
 
 /**
- * Reads the feed once. Throws `feed_gap` instead of skipping rows nobody saw (O-72). A cursor of the
- * registry may run ahead of the feed (O-73): there is nothing to read then.
+ * Reads the feed once. Throws `feed_gap` rather than skip rows that were never read (O-72). If the registry's cursor is
+ * ahead of the feed (O-73), the batch is empty.
  */
 export function completionsAfter(operations: CompletionAuthority, cursor: number): CompletionBatch {
   const feed = operations.completionFeed()

@@ -30,36 +30,36 @@ export const inspectSchema = v.custom<Inspect>(
   ({ input }) => `neither a function nor an observer with next: ${textOf(input)}`,
 )
 
-/** What a registry is built on, besides its history. */
+/** Options of a registry core. */
 export interface CoreOptions extends RegistryLimits {
   readonly clock: Clock
-  /** Whose registry it is; tells the registries of many sessions apart in an inspector. */
+  /** The owner of the registry; distinguishes the registries of several sessions in an inspector. */
   readonly owner?: string
-  /** Receives the inspection events of the registry, its operations and barriers. */
+  /** Receives the inspection events of the registry, its operations and its barriers. */
   readonly inspect?: Inspect
   readonly logger?: Logger
-  /** Takes what somebody else than the registry sends to the actor of an operation. */
+  /** Called with events that are sent directly to the actor of an operation. */
   readonly onSend?: ((id: OperationId, event: OperationEvent) => void) | undefined
 }
 
 const registry = fastMachine(operationRegistryMachine)
 const machine = withOperations(registry.machine)
 
-/** What a caller asks of a registry, as inspectors are shown it. */
+/** A caller's request, as shown to inspectors. */
 export interface CallerRequest {
   readonly type: string
   readonly id?: OperationId | undefined
 }
 
-/** An end that is decided and has its place in the completion order, but is not durable yet. */
+/** An end that is decided and has its sequence, but is not durable yet. */
 export interface StagedEnd {
   readonly event: EndEvent
   readonly selection: Selection
 }
 
 /**
- * The registry actor with its records: decides and applies, without I/O. What the chart selects is what is applied: no guard
- * is asked twice about one event. Live calls and tests go through the same steps.
+ * The registry actor with its records. Decides and applies events, without I/O. The transition that the chart selects
+ * is the one that is applied, so no guard runs twice for one event. Live calls and tests go through the same steps.
  */
 export class OperationsCore {
   readonly records: OperationRecords
@@ -68,9 +68,9 @@ export class OperationsCore {
   readonly #inspection: HeldInspection
   #isApplying = false
   #isBroken = false
-  /** Refusals that inspectors have been shown. */
+  /** Refusals already shown to inspectors. */
   readonly #shown = new WeakSet<object>()
-  /** Events handed to the actor. */
+  /** Number of events applied to the actor. */
   #applied = 0
 
   constructor({ clock, owner, inspect, logger: unguarded, onSend, ...limits }: CoreOptions) {
@@ -84,7 +84,7 @@ export class OperationsCore {
       clock,
       ...this.#inspection.option,
     })
-    // Without an observer XState would rethrow a fault from a timer and take the process down.
+    // Without an error observer XState would rethrow a fault from a timer and crash the process.
     this.actor.subscribe({
       error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry broke'),
     })
@@ -93,20 +93,20 @@ export class OperationsCore {
     this.#inspection.follow(this.actor)
   }
 
-  /** True once a change broke off half-way; nothing is answered any more. */
+  /** True once a change failed half-way; every later call fails. */
   get isPoisoned(): boolean {
     const { status, value } = this.actor.getSnapshot()
     return this.#isBroken || status === 'error' || value === 'poisoned'
   }
 
-  /** True once the owner has gone: nothing changes any more. */
+  /** True once the owner has retired: nothing changes any more. */
   get isRetired(): boolean {
     return this.actor.getSnapshot().value === 'retired'
   }
 
   /**
-   * Makes a change that is more than one event, such as a fact that has to be noted before anybody adds to it. Inspectors are
-   * told when all of it is done. A failure poisons the registry unless nothing had been applied yet.
+   * Makes a change of several steps, such as an event followed by a journal note. Inspectors are notified once all of
+   * it is done. A failure poisons the registry, unless it comes before the first event was applied.
    */
   change<Result>(make: () => Result): Result {
     const before = this.#applied
@@ -121,25 +121,25 @@ export class OperationsCore {
     }
   }
 
-  /** Decides an event and carries it out. Throws the refusal, or `reentrant_change` in the middle of another. */
+  /** Decides and applies an event. Throws the refusal, or `reentrant_change` if another change is being applied. */
   take(event: OperationRegistryEvent): void {
     const selection = this.#decide(event)
     this.change(() => this.#apply(event, selection))
   }
 
-  /** Decides an end and gives it its place in the completion order; throws like {@link OperationsCore.take}. */
+  /** Decides an end and assigns its sequence; throws like {@link OperationsCore.take}. */
   stage(event: EndEvent): StagedEnd {
     const selection = this.#decide(event)
     this.records.stage(event)
     return { event, selection }
   }
 
-  /** Takes back an end that did not become durable; later ones must have been taken back before. */
+  /** Reverts an end that did not become durable. Later ends must be reverted first. */
   unstage({ event }: StagedEnd): void {
     this.records.unstage(event)
   }
 
-  /** Carries out an end that is durable now. */
+  /** Applies an end that has become durable. */
   end({ event, selection }: StagedEnd): void {
     this.change(() => {
       this.#apply(event, selection)
@@ -150,8 +150,8 @@ export class OperationsCore {
   }
 
   /**
-   * Makes a request of a caller. Whatever refuses it, at once or later, its arguments, the chart or the lane, leaves one
-   * inspection event that says so.
+   * Carries out a caller's request. Any refusal, now or later, because of the arguments, the chart or the lane, creates
+   * one inspection event.
    */
   ask<Answer>(request: CallerRequest, make: () => Answer): Answer {
     if (!this.#inspection.isWatched) return make()
@@ -165,7 +165,7 @@ export class OperationsCore {
     }
   }
 
-  /** Leaves an inspection event that says what was refused, and why; one for each refusal. */
+  /** Shows a refusal and its reason to inspectors; each refusal is shown once. */
   showRefused({ type, id }: CallerRequest, refusal: unknown): void {
     if (typeof refusal !== 'object' || refusal === null || this.#shown.has(refusal)) return
     this.#shown.add(refusal)
@@ -179,20 +179,20 @@ export class OperationsCore {
     })
   }
 
-  /** Raises `invalid_input` when the clock breaks its contract: nothing begins at a time that is none. */
+  /** Raises `invalid_input` if the clock breaks its contract, so that nothing starts at an invalid time. */
   checkClock(): void {
     checkClock(this.#clock)
   }
 
-  /** Raises `internal` once the registry is poisoned. */
+  /** Raises `internal` if the registry is poisoned. */
   check(): void {
     if (this.isPoisoned) throw poisonedError()
   }
 
-  /** Stops the actors; operations that still ran are stopped with their registry. */
+  /** Stops the registry's actor and those of the operations that are still running. */
   stop(): void {
     this.actor.stop()
-    // A registry that broke is not stopped any more, but its operations are.
+    // Stopping a broken registry does not stop its children, so stop the operations here.
     this.records.stopOperations()
   }
 
@@ -208,9 +208,9 @@ export class OperationsCore {
     throw refusal
   }
 
-  /** A failure half-way poisons the registry and is thrown. */
+  /** Applies a decided event. A failure half-way poisons the registry and is rethrown. */
   #apply(event: OperationRegistryEvent, selection: Selection): void {
-    // A decision would be followed whatever has become of the registry since.
+    // `follow` applies the selection without looking at the actor's state, so check it here.
     this.check()
     this.#applied += 1
     this.#isApplying = true

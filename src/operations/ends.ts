@@ -16,17 +16,17 @@ import { terminations } from './termination.js'
 
 const done = Promise.resolve()
 
-/** What ends are made of. */
+/** Options of {@link OperationEnds}. */
 export interface OperationEndsOptions {
   readonly lane: Lane
   readonly history: OperationsHistory
-  /** Told of each end that is durable and visible. */
+  /** Called for each end once it is durable and visible. */
   readonly onEnded: (id: OperationId, outcome: OperationOutcome) => void
 }
 
 /**
- * How operations end: decided during the call, seen by later decisions from then on, and carried out once that is durable. An
- * end that did not become durable is taken back, and with it everything that was decided after it.
+ * Ends operations. An end is decided during the call, taken into account by later decisions from then on, and applied
+ * once it is durable. If it does not become durable, it is reverted together with everything decided after it.
  */
 export class OperationEnds {
   readonly #lane: Lane
@@ -43,7 +43,7 @@ export class OperationEnds {
     this.#onEnded = onEnded
   }
 
-  /** Ends one operation. `outcomeOf` is asked once the id is known to be one; what it throws is the refusal. */
+  /** Ends one operation. `outcomeOf` is called once the id was checked; an error that it throws is the refusal. */
   end(type: EndEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     return this.#core.ask({ type, id }, () => this.#end(type, id, outcomeOf))
   }
@@ -61,12 +61,12 @@ export class OperationEnds {
     return this.endTogether([event])
   }
 
-  /** Ends these operations as one group; it is refused as a whole. */
+  /** Ends these operations as one group, which succeeds or is refused as a whole. */
   endTogether(events: readonly EndEvent[]): Promise<void> {
     return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
-  /** Ends all that live, in groups that fit the journal, and waits for ends under way. */
+  /** Ends all live operations, in groups that fit one journal append each, and waits for ends in progress. */
   endAll(reason: string): Promise<void> {
     let groups: EndEvent[][]
     try {
@@ -78,7 +78,7 @@ export class OperationEnds {
     return silence(inTurn(groups.map((events) => this.endTogether(events))))
   }
 
-  /** Capacity slots leave no trace, so their end waits for nothing. */
+  /** Ends a capacity slot at once: slots are not journalled, so there is nothing to wait for. */
   #endSlot(event: EndEvent): Promise<void> {
     let discard = (): void => {}
     try {
@@ -100,7 +100,8 @@ export class OperationEnds {
     const discard = (): void => {
       for (const end of staged.toReversed()) this.#core.unstage(end)
     }
-    // All of the group, or an inspector's own end would come before those that were decided earlier.
+    // Applied as one change, so that an inspector that ends an operation in response cannot come before ends that were
+    // decided earlier.
     const commit = (): void =>
       this.#core.change(() => {
         for (const end of staged) this.#core.end(end)
@@ -118,7 +119,7 @@ export class OperationEnds {
     }
   }
 
-  /** Read fail-closed now, made when the journal asks: a lane without one never does. */
+  /** Checks the facts now and fails closed; builds the events only when the journal asks for them. */
   #eventsOf(ends: readonly EndEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
     const kept: [MintedEnd, OperationRow][] = []
     for (const end of ends) {
@@ -135,7 +136,7 @@ export class OperationEnds {
       )
   }
 
-  /** A broken barrier fails the call before anything becomes durable, and is cleared (O-101). */
+  /** A broken barrier fails the call before anything becomes durable, and is removed (O-101). */
   #checkBarriers(ends: readonly EndEvent[]): void {
     const { waits } = this.#records
     for (const { id } of ends) {
@@ -149,12 +150,15 @@ export class OperationEnds {
   }
 }
 
-/** An end that has its place in the completion order and its time. */
+/** An end with its sequence and its time. */
 interface MintedEnd extends EndEvent {
   stamp: Required<EndStamp>
 }
 
-/** Raises `internal` unless the end may become durable: nothing that is corrupt may. */
+/**
+ * Raises `internal` if the end or the facts of its operation are corrupt, because corrupt facts must not become
+ * durable.
+ */
 function checkEnd(event: EndEvent, row: OperationRow | undefined): asserts event is MintedEnd {
   const { id, stamp } = event
   if (row === undefined || stamp?.completedAtMs === undefined) {
@@ -173,7 +177,7 @@ function isKept({ spec }: OperationRow): boolean {
   return kindClasses[spec.kind].durability === 'retain'
 }
 
-/** Resolves once all have; a rejection that nobody awaits is no unhandled one. */
+/** Resolves once all steps have, in order; rejects with the first failure. */
 async function inTurn(steps: readonly Promise<void>[]): Promise<void> {
   for (const step of steps) await step
 }

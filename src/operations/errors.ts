@@ -17,24 +17,24 @@ interface OfChild extends OfOperation {
   readonly parentId: OperationId
 }
 
-/** What was asked of an operation in a status that does not take it. */
+/** Data of `invalid_transition`. */
 interface InvalidTransition extends OfOperation {
   readonly status: OperationStatus
   readonly action: string
 }
 
-/** How many may run, and how many do. */
+/** The limit on running operations, and how many are running. */
 interface Capacity {
   readonly limit: number
   readonly active: number
 }
 
-/** What a turn was asked, and where it stood. */
+/** Data of `turn_refused`: the refused event and the state of the turn. */
 export interface TurnRefusal {
   readonly turnId: TurnId
-  /** Event of the turn chart. */
+  /** The refused event of the turn chart. */
   readonly event: string
-  /** State of the turn chart. */
+  /** The state of the turn chart. */
   readonly state: string
 }
 
@@ -48,7 +48,7 @@ const messages = {
   max_concurrent_exceeded: ({ limit, active }: Capacity) =>
     `max concurrent operations exceeded (limit: ${limit}, active: ${active})`,
   parent_not_found: ({ id, parentId }: OfChild) => `operation ${id} names a parent that is not known: ${parentId}`,
-  /** The end of a parent closes the tree: nothing below it starts any more. */
+  /** The end of a parent closes the tree: nothing below it can start any more. */
   parent_ended: ({ id, parentId }: OfChild) => `operation ${id} cannot start: ${parentId} above it has ended`,
   tree_too_deep: ({ id, limit }: { readonly id: OperationId; readonly limit: number }) =>
     `operation ${id} would have more than ${limit} operations above it`,
@@ -57,9 +57,9 @@ const messages = {
   queue_full: ({ limit }: { readonly limit: number }) => `so many operations wait in line already: ${limit}`,
   cancelled_in_line: ({ id, reason }: OfOperation & { readonly reason: string | null }) =>
     `operation ${id} was cancelled before it began${reason === null ? '' : `: ${reason}`}`,
-  /** It may have ended so long ago that nothing of it is kept, or there never was one. */
+  /** Nothing is known of this id: the operation may have been evicted, or never have existed. */
   no_longer_retained: ({ id }: OfOperation) => `nothing is kept of operation ${id}, if it ever was one`,
-  /** The node is being taken out of service. What runs may still start parts of itself. */
+  /** The node is being taken out of service. Running operations may still start children. */
   node_draining: () => 'no new operations are taken: the node drains',
   wait_already_active: () => 'wait_all already active',
   wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
@@ -68,20 +68,23 @@ const messages = {
   unsupported: ({ method }: { readonly method: string }) => `operation not supported: ${method}`,
   /** Corruption or a programming fault: the registry refuses to guess. */
   internal: ({ detail }: { readonly detail: string }) => `internal lifecycle registry error: ${detail}`,
-  /** The owner has gone; nothing is changed any more. */
+  /** The owner has retired; nothing changes any more. */
   owner_retired: () => 'operation owner is retired',
-  /** Asked for from inside another change of the same registry; nothing has happened, ask again in a later microtask. */
+  /**
+   * The call was made from inside another change of the same registry. Nothing has happened; call again in a later
+   * microtask.
+   */
   reentrant_change: () => 'the registry is in the middle of a change: ask again after it',
   session_exists: ({ id }: { readonly id: SessionId }) => `session already exists: ${id}`,
 }
 
-/** Data of every error of the operations room, by code (O-11). */
+/** The data of each operations error, by code (O-11). */
 export type OperationErrorData = ErrorDataOf<typeof messages>
 
-/** Stable code of an {@link OperationError}. */
+/** The stable codes of {@link OperationError}. */
 export type OperationErrorCode = keyof OperationErrorData
 
-/** Raised by the operations room; branch on `code` and read `data`, from which the message is derived. */
+/** The errors of operations and their registry. Branch on `code` and read `data`, from which the message is derived. */
 export const OperationError = defineErrors('OperationError', messages)
 export type OperationError<Code extends OperationErrorCode = OperationErrorCode> = StatewardError<
   Code,
@@ -92,7 +95,10 @@ const watchMessages = {
   channel_closed: (_: OfOperation) => 'operation completion channel closed without an authorized terminal outcome',
 }
 
-/** Raised with code `channel_closed` by a watch whose operation went away without an outcome; never an outcome itself. */
+/**
+ * Raised with code `channel_closed` by a watch if the operation went away without an outcome. It is never an outcome
+ * itself.
+ */
 export const WatchError = defineErrors('WatchError', watchMessages)
 export type WatchError = StatewardError<'channel_closed', ErrorDataOf<typeof watchMessages>['channel_closed']>
 
@@ -100,7 +106,10 @@ const waitMessages = {
   wait_disposed: (_: { readonly requestId: WaitRequestId }) => 'the wait was disposed',
 }
 
-/** Raised with code `wait_disposed` by a wait whose handle was disposed; its name is the one of every given-up call. */
+/**
+ * Raised with code `wait_disposed` by a wait whose handle was disposed. Its name is `AbortError`, as for every
+ * abandoned call.
+ */
 export const WaitDisposedError = defineErrors('AbortError', waitMessages)
 export type WaitDisposedError = StatewardError<'wait_disposed', ErrorDataOf<typeof waitMessages>['wait_disposed']>
 
@@ -108,11 +117,11 @@ const turnMessages = {
   turn_refused: ({ turnId, event, state }: TurnRefusal) => `turn ${turnId} is ${state} and does not take ${event}`,
 }
 
-/** Raised with code `turn_refused` when a turn does not take an event where it stands; the turn stays as it is. */
+/** Raised with code `turn_refused` if a turn does not accept an event in its current state; the turn stays as it is. */
 export const TurnRefusedError = defineErrors('TurnRefusedError', turnMessages)
 export type TurnRefusedError = StatewardError<'turn_refused', TurnRefusal>
 
-/** The action as `invalid_transition` names it (O-11). */
+/** The names of actions in `invalid_transition` (O-11). */
 export const actionLabels: Readonly<Record<OperationAction, string>> = {
   start: 'provisioning_succeeded',
   fail: 'fail_operation',
@@ -126,12 +135,12 @@ export const actionLabels: Readonly<Record<OperationAction, string>> = {
   terminate: 'terminate_owner',
 }
 
-/** The fail-closed error: something is wrong inside, and answering would mean guessing. */
+/** The error for an internal fault, where any answer would be a guess. */
 export function internalError(detail: string, options?: ErrorOptions): OperationError<'internal'> {
   return new OperationError('internal', { detail }, options)
 }
 
-/** The registry broke half-way through a change (O-146). */
+/** The error of a registry that broke half-way through a change (O-146). */
 export function poisonedError(): OperationError<'internal'> {
   return internalError('ops lifecycle registry poisoned')
 }

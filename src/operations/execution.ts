@@ -30,10 +30,10 @@ import type { OperationRegistry } from './registry.js'
 import type { OperationSpan } from './operation-span.js'
 import type { OperationProgress } from './types.js'
 
-/** What the work of an operation is given. */
+/** The argument of the function of an operation. */
 export interface WorkContext<Input = unknown> {
   readonly id: OperationId
-  /** The `input` that the operation was started with, a fresh copy on each read; `undefined` if there is none. */
+  /** The `input` that the operation was started with, as a fresh copy on each read; `undefined` if there is none. */
   readonly input: Input
   /** Aborts once the operation has ended without its work: cancelled, terminated, or past its deadline. */
   readonly signal: AbortSignal
@@ -48,12 +48,12 @@ export interface WorkContext<Input = unknown> {
 }
 
 /**
- * The function of an operation. A string becomes the result as it is, anything else as JSON. The operation fails if JSON cannot
- * hold the result, and if the function throws.
+ * The function of an operation. A string that it returns becomes the result as it is, anything else as JSON. The
+ * operation fails if the function throws, or if JSON cannot hold what it returned.
  */
 export type Work<Result = unknown, Input = unknown> = (context: WorkContext<Input>) => Result | PromiseLike<Result>
 
-/** Raised with code `operation_ended` as the reason of the aborted signal of a work. */
+/** The reason of an aborted `signal` of the work, with code `operation_ended`. */
 export class OperationEndedError extends StatewardError<
   'operation_ended',
   { readonly id: OperationId; readonly outcome: OperationOutcome }
@@ -72,53 +72,56 @@ export interface ExecutionOptions {
   readonly lane: Pick<Lane, 'refuse'>
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Where running jobs are listed. */
+  /** The list of running jobs. */
   readonly jobs: JobList
-  /** What the session may take of a turn of the event loop. */
+  /** The session's share of each turn of the event loop. */
   readonly share: LoopShare
   readonly logger: Logger
   /** Milliseconds of work after which the operation fails. */
   readonly deadlineMs: number | undefined
-  /** Begun when the operation is asked for, below the span that was active then. */
+  /** Started when the operation is requested, as a child of the span that was active then. */
   readonly span: OperationSpan | undefined
   /** Cancels the operation when it aborts. */
   readonly signal: AbortSignal | undefined
-  /** Operations of one key share a limit of their own. */
+  /** Operations with the same key share a limit. */
   readonly key: string | undefined
   readonly work: Work
-  /** Where it waits until there is room. */
+  /** The queue in which it waits until there is room. */
   readonly line: OperationLine
-  /** Told once it is registered. */
+  /** Called once the operation is registered. */
   readonly onBegun: (execution: Execution) => void
 }
 
-/** How the work, its deadline or its caller's signal ends the operation. */
+/** The ends that the work, its deadline or the caller's signal can cause. */
 type End = Extract<OperationOutcome, { type: 'completed' | 'failed' | 'cancelled' }>
 
-/** Refusals after which no other end would be taken: there is one already, or nothing changes here any more. */
+/**
+ * Refusals after which no other end would be accepted: the operation has already ended, or nothing changes here any
+ * more.
+ */
 const finalRefusals = ['invalid_transition', 'not_found', 'owner_retired']
 
 /**
- * The work of one operation: a {@link Job} whose end becomes the end of the operation by a {@link DurableEnd}.
+ * The work of one operation: a {@link Job} whose end becomes the end of the operation through a {@link DurableEnd}.
  *
- * The first of its answer and its deadline is offered as the end. The operation ends when the registry says so, by that
- * offer or by anybody else's (a cancel, a termination); only then is a job that still runs told to stop, so that whoever
- * sees its signal abort can read the outcome. Nobody waits for it any more; it is listed until its code has ended. The
- * actor of the job is the one of the operation, so that the job makes none of its own.
+ * The first of its answer and its deadline is offered as the end. The operation ends when the registry accepts this
+ * offer or another end (a cancel, a termination). Only then is a job that is still running told to stop, so that the
+ * outcome can be read as soon as its signal aborts. Its answer is ignored from then on, and it stays listed until its
+ * code has returned. The operation's actor stands for the job, which creates none itself.
  */
 export class Execution implements Candidate, HandleTarget {
   readonly #options: ExecutionOptions
   readonly #job: Job<'over'>
   readonly #ended = createDeferred<OperationOutcome>()
   #end: DurableEnd<End> | undefined
-  /** Why the job is told to stop. */
+  /** The reason with which the job is stopped. */
   #stopReason: unknown
   #isOver = false
   #isRefused = false
   #isCancelledInLine = false
   #settled: OperationOutcome | undefined
   #tokensUsed = 0
-  /** What the work has returned, as JSON, and the content that says it in the outcome. */
+  /** The return value of the work as JSON, and the outcome content made from it. */
   #returned: { readonly value: JsonValue | undefined; readonly content: string } | undefined
   #reports: ReportStream | undefined
   #forgetSignal: (() => void) | undefined
@@ -174,7 +177,7 @@ export class Execution implements Candidate, HandleTarget {
   }
 
   valueOf({ result: { content } }: OperationOutcome & { readonly type: 'completed' }): unknown {
-    // A host may have completed the operation otherwise.
+    // The host may have completed the operation with other content.
     return this.#returned?.content === content ? decodeValue(this.#returned.value) : content
   }
 
@@ -182,7 +185,7 @@ export class Execution implements Candidate, HandleTarget {
     const { operations } = this.#options
     const { id } = this
     if (this.#settled !== undefined || this.#isCancelledInLine) return 'already_ended'
-    // One that never began may have the id of somebody else's operation.
+    // An execution that never began may share its id with another operation, so do not cancel by id.
     if (this.#isOver) return this.outcome.then(() => 'already_ended' as const)
     if (this.#leaveLine(new OperationError('cancelled_in_line', { id, reason }))) return 'cancelled_in_line'
     try {
@@ -201,7 +204,7 @@ export class Execution implements Candidate, HandleTarget {
       operations.admit(this.spec)
     } catch (refusal) {
       this.#isRefused = true
-      // It may lean on an end that is not durable yet.
+      // The refusal may depend on an end that is not durable yet, so it is reported through the lane.
       lane.refuse(toError(refusal)).catch((reason: unknown) => this.abandon(reason))
       return refusal
     }
@@ -214,12 +217,15 @@ export class Execution implements Candidate, HandleTarget {
     this.abandon(reason)
   }
 
-  /** The outcome, once it is durable; rejects when the operation was never accepted or the registry went away. */
+  /** The outcome, once it is durable. Rejects if the operation was never accepted or the registry went away. */
   get outcome(): Promise<OperationOutcome> {
     return this.#ended.promise
   }
 
-  /** Starts the work of a registered operation, in a later microtask; in a later turn when there are a great many. */
+  /**
+   * Starts the work of a registered operation in a later microtask, or in a later turn of the event loop if very many
+   * are starting.
+   */
   #run(): void {
     const { operations, share } = this.#options
     const begin = (): void => {
@@ -232,18 +238,18 @@ export class Execution implements Candidate, HandleTarget {
       .catch((fault: unknown) => this.abandon(fault))
   }
 
-  /** A report of progress was counted. */
+  /** Forwards a progress report that the registry has counted. */
   reported(progress: OperationProgress): void {
     this.#job.reportProgress(progress)
     this.reports.progress(progress)
   }
 
-  /** The operation is asked to wind down. */
+  /** Asks the work to wind down. */
   windDown(): void {
     this.#job.windDown()
   }
 
-  /** The operation has ended, by its work or without it. */
+  /** Settles with the outcome, whether the work caused it or not. */
   end(outcome: OperationOutcome): void {
     this.#settled = outcome
     this.#ended.resolve(outcome)
@@ -251,7 +257,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#options.span?.end(outcome)
   }
 
-  /** The operation will have no outcome here. */
+  /** Rejects the outcome: the operation will have none here. */
   abandon(reason: unknown): void {
     if (this.#isOver) return
     this.#ended.reject(reason)
@@ -261,7 +267,7 @@ export class Execution implements Candidate, HandleTarget {
 
   #start(): void {
     const { operations, clock, work, span } = this.#options
-    // Below an operation that has ended nothing starts; its end is on the way.
+    // Nothing starts below an ended operation; this one is about to be ended as well.
     if (this.#isOver || operations.isTreeClosed(this.id)) return
     const startedAt = clock.monotonicNow()
     const call = (): unknown => work(this.#context())
@@ -288,7 +294,7 @@ export class Execution implements Candidate, HandleTarget {
       },
       progress: (message, fraction) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) })
-        // A report that comes after the end is refused, which is all that has to happen.
+        // A report after the end is refused, and the refusal can be ignored.
         silence(operations.reportProgress(id, progress))
       },
       output: (text) => {
@@ -327,7 +333,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#offer({ type: 'cancelled', reason: messageOf(signal.reason) })
   }
 
-  /** Cancelled before it began; false when it is not in line. */
+  /** Removes the operation from the queue; false if it is not queued. */
   #leaveLine(reason: unknown): boolean {
     if (!this.#options.line.refuse(this.id, reason)) return false
     this.#isCancelledInLine = true
@@ -338,7 +344,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#offer({ type: 'failed', error: `deadline of ${deadlineMs} ms exceeded`, reason: 'deadline' })
   }
 
-  /** The first end is offered, until it is taken or nothing would be. */
+  /** Offers the first end, and repeats the offer until it is accepted or no end would be. */
   #offer(end: End): void {
     if (this.#isOver || this.#end !== undefined) return
     const { operations, deadlines, logger } = this.#options
@@ -366,7 +372,10 @@ export class Execution implements Candidate, HandleTarget {
     })
   }
 
-  /** Whoever has ended the operation otherwise settles the outcome; after any other refusal nobody would. */
+  /**
+   * If the operation has ended otherwise, that end settles the outcome. After any other refusal nothing would, so the
+   * outcome rejects.
+   */
   #onRefused(refusal: unknown): void {
     if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
       return
@@ -384,22 +393,22 @@ export class Execution implements Candidate, HandleTarget {
   }
 }
 
-/** A failure with what was thrown, under a text of its own where the thing has none that says enough. */
+/** A failure caused by what was thrown. `error` replaces the thrown message. */
 function failure(reason: FailureReason, thrown: unknown, error = messageOf(thrown)): End {
   return { type: 'failed', error, reason, cause: errorDetailsOf(thrown) }
 }
 
-/** What is offered in place of a refused end: a failure that carries the refusal. */
+/** The end to offer after a refusal: usually a failure that carries the refusal. */
 function insteadOf(end: End, refusal: unknown, refusals: number): End {
   if (isTooLargeForJournal(refusal)) {
     return failure('refused', refusal, `the end does not fit the journal: ${messageOf(refusal)}`)
   }
-  // A fault of something else, such as a broken barrier, is gone with the refusal: the end itself counts.
+  // An internal fault elsewhere, such as a broken barrier, is cleared by the refusal: offer the same end again.
   if (StatewardError.is(refusal, 'internal') && refusals === 0) return end
   return failure('refused', refusal, `the end was refused: ${messageOf(refusal)}`)
 }
 
-/** The value as JSON. Raises `invalid_input` naming the path of the first part that JSON would change on the way. */
+/** Returns the value as JSON. Raises `invalid_input` naming the path of the first part that JSON would change. */
 function encodedOf(value: unknown): JsonValue | undefined {
   if (value instanceof Uint8Array) {
     throw new InvalidInputError({ subject: 'result', field: '$', reason: 'bytes are no JSON, encode them as text' })
@@ -407,7 +416,7 @@ function encodedOf(value: unknown): JsonValue | undefined {
   return encodeValue(value, 'result')
 }
 
-/** Text as it is, any other JSON value as its text, `undefined` as an empty one. */
+/** The content of a result: a string as it is, any other JSON value as JSON text, `undefined` as the empty string. */
 function contentOf(value: JsonValue | undefined): string {
   if (typeof value === 'string') return value
   return value === undefined ? '' : JSON.stringify(value)

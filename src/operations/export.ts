@@ -1,4 +1,4 @@
-/** A session as a document that is exchanged with others (O-108): what is written, and how it is read. */
+/** Export and import of a session as a document (O-108). */
 
 import { isDeepStrictEqual } from 'node:util'
 import * as v from 'valibot'
@@ -21,20 +21,23 @@ import { restoreSession, sessionRowOf, type SessionState } from './session-state
 import type { CompletionEntry, EpochId, FeedRetention } from './types.js'
 import { count, kind, outcomeFields, source, specFields, uuid } from './vocabulary.js'
 
-/** An operation id used as a key. */
+/** An operation id as a key of an object. */
 const key = v.pipe(
   v.string(),
   v.check((text) => isUuid(text), 'invalid operation id key'),
 )
 
-/** `null` where there is none, also for who leaves it out. A function, because a plain default would not be written. */
+/**
+ * A nullable field; leaving it out when writing is the same as `null`. The default is a function, because a plain
+ * default would not be written.
+ */
 function orNull<const Schema extends v.GenericSchema>(schema: Schema) {
   return v.optional(v.nullable(schema), () => null)
 }
 
 const reason = orNull(v.string())
 
-/** An outcome with its type beside its fields. */
+/** An outcome, with its type next to its fields. */
 const documentOutcome = v.variant('outcomeType', [
   v.strictObject({ outcomeType: v.literal('completed'), ...outcomeFields.completed }),
   v.strictObject({ outcomeType: v.literal('failed'), ...outcomeFields.failed }),
@@ -62,7 +65,7 @@ function writtenOutcome(reached: OperationOutcome): DocumentOutcome {
 const record = v.strictObject({
   status: v.picklist([...liveStatuses, ...terminalStatuses, 'absent']),
   kind,
-  // Required but nullable: null says there is none, a missing field is corruption.
+  // Required but nullable: null means there is none, a missing field means corruption.
   operationSource: v.nullable(source),
   peerReady: v.boolean(),
   progressCount: count,
@@ -108,20 +111,23 @@ const documentSchema = v.strictObject({
 type Document = v.InferOutput<typeof documentSchema>
 type WrittenDocument = v.InferInput<typeof documentSchema>
 
-/** A session as JSON. */
+/** A session as a JSON document. */
 export type WireOperationsSnapshot = DocumentOf<WrittenDocument>
 
 const codec = documentCodec<WrittenDocument, Document>(documentSchema, 'operations snapshot')
 
-/** What an export may say besides. */
+/** Options of an export. */
 export interface ExportOptions {
-  /** The active wait that began first, for readers of an export; waits end with their process. */
+  /** The oldest active wait, for readers of an export; waits end with their process. */
   readonly wait?: { readonly requestId: WaitRequestId; readonly operationIds: readonly OperationId[] } | undefined
-  /** Leaves out what was live when the process before ended. Default false. */
+  /** Leaves out operations that were live when the previous process ended. Default false. */
   readonly withoutLost?: boolean
 }
 
-/** The document of a session as it is now. Fields that reading ignores are filled for readers of the older shape. Raises `internal` for corrupt facts. */
+/**
+ * Returns the current state of a session as a document. Fields that import ignores are filled in for readers of the
+ * older format. Raises `internal` for corrupt facts.
+ */
 export function documentOf(
   state: SessionState,
   { wait, withoutLost = false }: ExportOptions = {},
@@ -186,9 +192,9 @@ function writtenRecord({
 }
 
 /**
- * Fills a fresh state from a document (O-115). Raises `invalid_input` naming the field that is missing or wrong, and `internal` for
- * every contradiction: corruption is refused, never guessed around. The order of completions, the counts and the
- * waits that a document names are not read.
+ * Fills an empty state from a document (O-115). Raises `invalid_input` naming a field that is missing or wrong, and
+ * `internal` for any contradiction: corruption is refused, nothing is guessed. The order of completions, the counts and
+ * the waits in a document are ignored.
  */
 export function restoreDocument(state: SessionState, input: unknown): void {
   const document = codec.decode(input)
@@ -218,7 +224,7 @@ export function restoreDocument(state: SessionState, input: unknown): void {
   for (const completion of entries) restoreCompletion(state, completion)
 }
 
-/** The operations of a document, those that have ended in completion order; the order of the input does not matter. */
+/** The operations of a document, the ended ones in completion order whatever their order in the document. */
 function operationsIn({ authorityState, operationSpecs }: Document): StoredOperation[] {
   const found: StoredOperation[] = []
   for (const [text, facts] of Object.entries(authorityState.operations)) {
@@ -244,7 +250,7 @@ function operationsIn({ authorityState, operationSpecs }: Document): StoredOpera
   return found.toSorted((one, other) => (one.completionSequence ?? 0) - (other.completionSequence ?? 0))
 }
 
-/** The source stands with the facts; the spec may repeat it. */
+/** Returns the spec with its source, which is stored with the facts; the spec may repeat it. */
 function specOf(id: OperationId, spec: OperationSpec | undefined, facts: DocumentRecord): OperationSpec {
   if (spec === undefined) throw internalError(`retained operation ${id} has no spec`)
   if (spec.id !== id) throw internalError(`spec under key ${id} names ${spec.id}`)
@@ -259,7 +265,10 @@ function specOf(id: OperationId, spec: OperationSpec | undefined, facts: Documen
   return { ...rest, ...(operationSource !== undefined && { operationSource }) }
 }
 
-/** A retained public record without a feed fact is tolerated; a feed fact without a record is the trace of an evicted one. */
+/**
+ * A retained public record without a feed fact is allowed. A feed fact without a record belongs to an evicted
+ * operation.
+ */
 function checkFeedFacts({ authorityState, completionEntries }: Document, state: SessionState): void {
   const { completionFeedEntries: facts } = authorityState
   for (const [text, { seq, kind: told, terminalOutcome }] of Object.entries(facts)) {
@@ -288,7 +297,7 @@ function checkFeedFacts({ authorityState, completionEntries }: Document, state: 
   }
 }
 
-/** Every public completion in order: what the facts say, shown with the names and times the entries and specs know. */
+/** Every public completion in order: built from the facts, with names and times from the entries and specs. */
 function entriesIn(
   { authorityState, completionEntries, operationSpecs }: Document,
   operations: readonly StoredOperation[],
@@ -310,7 +319,7 @@ function entriesIn(
   })).toSorted((one, other) => one.seq - other.seq)
 }
 
-/** The carrier must agree with itself and with the rows that were in the feed. */
+/** The retention counters must agree with each other and with the rows of the feed. */
 function checkRetention(retention: FeedRetention | undefined, entries: readonly { readonly seq: number }[]): void {
   if (retention === undefined) return
   const { droppedThrough, droppedCount } = retention
@@ -324,8 +333,8 @@ function checkRetention(retention: FeedRetention | undefined, entries: readonly 
 }
 
 /**
- * Rows that had left the feed come back where records still know all of them, and the gap closes; otherwise the gap
- * stays as it was (O-71).
+ * If the records still know all rows that were dropped from the feed, these are restored and there is no gap; otherwise
+ * the gap stays (O-71).
  */
 function retained(
   entries: readonly CompletionEntry[],

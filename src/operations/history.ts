@@ -24,12 +24,12 @@ import { decodeValue } from '../work/values.js'
 
 const namePrefix = 'operations/'
 
-/** Name of the stream that holds the operations of a session. */
+/** The name of the stream that holds the operations of a session. */
 export function streamNameOf(sessionId: SessionId): string {
   return namePrefix + sessionId
 }
 
-/** The session a stream belongs to, if it is one of operations. */
+/** The session of a stream; `undefined` if the stream does not hold operations. */
 export function sessionOfStream(name: string): SessionId | undefined {
   return name.startsWith(namePrefix) ? (name.slice(namePrefix.length) as SessionId) : undefined
 }
@@ -49,7 +49,7 @@ const events = [
   cursorAdvanced,
 ] as const
 
-/** Everything that can happen to a session and becomes durable. */
+/** All durable events of a session. */
 export type OperationsEvent = EventOf<(typeof events)[number]>
 
 const catalogue = new Catalogue<SessionState, undefined, OperationsEvent, never>({
@@ -58,13 +58,13 @@ const catalogue = new Catalogue<SessionState, undefined, OperationsEvent, never>
   rows: [importRow, sessionRow, operationRow, completionRow],
 })
 
-/** A step of an import: its events, and what follows from them. */
+/** A step of an import: its events, and the function that applies it. */
 export interface ImportStep {
   readonly events: readonly NumberedEvent<OperationsEvent>[]
   readonly apply: () => void
 }
 
-/** The durable side of one session: its log, and the state that the log is read back into. */
+/** The durable side of one session: its log, and the state that is recovered from it. */
 export class OperationsHistory extends EventLog<SessionState, undefined, OperationsEvent> {
   readonly state: SessionState
   readonly #options: CoreOptions
@@ -76,7 +76,7 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     this.#options = options
   }
 
-  /** False for a session that was deleted, was never opened, or whose import broke off. */
+  /** False if the session was deleted, was never opened, or its import is incomplete. */
   get isOpened(): boolean {
     return this.state.isOpened
   }
@@ -91,19 +91,19 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     return this.state.epochId
   }
 
-  /** Operations without an end when the journal had been read back. */
+  /** Operations that had no end when the journal was recovered. */
   get lost(): readonly LostOperation[] {
     return this.state.unfinished.lost.map(lostOperation)
   }
 
-  /** Lost operations by id. */
+  /** The spec of a lost operation. */
   lostSpec(id: OperationId): OperationSpec | undefined {
     return this.state.unfinished.get(id)?.spec
   }
 
   /**
-   * Takes back into the records what an earlier process has not ended although one above it has ended, so that it can end
-   * now; returns what it took.
+   * Restores operations that an earlier process did not end although an operation above them had ended, so that they
+   * can be ended now. Returns their ids.
    */
   reviveOwed(): OperationId[] {
     const { unfinished, records } = this.state
@@ -114,12 +114,12 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     })
   }
 
-  /** Starts an epoch with nothing in it; {@link OperationsHistory.noteOpened} writes that down. */
+  /** Starts an empty epoch; {@link OperationsHistory.noteOpened} journals it. */
   open(epochId: EpochId, limits: RegistryLimits): void {
     this.state.open(epochId, limits)
   }
 
-  /** Notes the epoch that has been started. */
+  /** Journals the epoch that has been started. */
   noteOpened(): void {
     const { epochId, records } = this.state
     const { maxConcurrent = null, order } = records
@@ -128,8 +128,8 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
   }
 
   /**
-   * The steps by which this history, which is empty, becomes the session of an exported document (O-108); each is small enough for
-   * one append. Raises `invalid_input` or `internal` for a document that is refused; then there are none.
+   * Returns the steps that turn this empty history into the session of an exported document (O-108). Each step fits one
+   * journal append. Raises `invalid_input` or `internal` for a refused document; then there are no steps.
    */
   importOf(document: unknown): readonly ImportStep[] {
     const rows = this.#rowsOf(document)
@@ -145,7 +145,7 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     })
   }
 
-  /** Forgets operations that were reported as lost; returns those that were. */
+  /** Removes operations from the lost ones; returns those that were lost. */
   forgetLost<Id extends string>(ids: readonly Id[]): Id[] {
     return ids.filter((id) => this.state.unfinished.delete(id as never))
   }
@@ -162,7 +162,7 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     return currentEpoch === undefined && underWay === undefined ? [] : super.capture()
   }
 
-  /** The session in the exchange format (O-108), unfinished operations included. */
+  /** The session as an exported document (O-108), including unfinished operations. */
   exported(): JsonObject {
     return documentOf(this.state)
   }

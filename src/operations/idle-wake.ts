@@ -22,7 +22,7 @@ import {
 import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import { inspectSchema } from './core.js'
 
-/** The one input that an idle runtime is woken with (O-80). */
+/** The input that wakes an idle runtime (O-80). */
 export interface ContinuationInput {
   readonly origin: 'system'
   readonly durability: 'derived'
@@ -30,23 +30,29 @@ export interface ContinuationInput {
   readonly visibleToOperator: false
   readonly handling: 'steer'
   readonly reason: 'detached_background_op_completed'
-  /** The completion it reaches up to. A continuation that a crash repeats carries the same number or a higher one. */
+  /**
+   * Sequence of the last completion that it covers. A continuation that is repeated after a crash has the same number
+   * or a higher one.
+   */
   readonly throughSeq: number
 }
 
-/** What the loop asks of the runtime it wakes. */
+/** The host runtime that the loop wakes. */
 export interface IdleWakeHost {
-  /** Whether a run may start now and nothing unfinished is queued. One that throws counts as no. */
+  /** Whether a run may start now and no unfinished input is queued. If it throws, that counts as no. */
   isQuiescent(): boolean
-  /** Queues the continuation; false, or an error, refuses it, and it is offered again later. */
+  /** Queues the continuation. Returning false or throwing refuses it; it is offered again later. */
   inject(input: ContinuationInput): boolean | Promise<boolean>
-  /** Called once the cursors have moved; resolves when the queue is empty. For hosts that do not do so by themselves. */
+  /**
+   * Called after the cursors have moved; resolves when the queue is empty. For hosts that do not process their queue by
+   * themselves.
+   */
   processQueue?(): void | Promise<void>
-  /** Whether the runtime is still this loop's; when it is not, the loop ends and moves no cursor. Always, when absent. */
+  /** Whether this loop still owns the runtime; if not, the loop ends and moves no cursor. Default: it always does. */
   ownsRuntime?(): boolean
 }
 
-/** What an idle-wake loop is made of. */
+/** Options of {@link IdleWake}. */
 export interface IdleWakeOptions {
   readonly operations: CompletionAuthority
   readonly host: IdleWakeHost
@@ -66,18 +72,21 @@ const optionsOfWake = optionsSchema<IdleWakeOptions>({
 })
 
 /**
- * Wakes an idle runtime when background work has ended: one continuation for all completions since the
- * last one. Rows that the turn has shown already wake nobody (O-77, O-87, O-86).
+ * Wakes an idle runtime when background work has ended, with one continuation for all completions since the last one.
+ * Rows that the turn has already shown wake nothing (O-77, O-87, O-86).
  *
- * Delivery is at least once, because cursors become durable in the background: a host that must not run
- * twice for the same completions remembers `throughSeq`.
+ * Delivery is at least once, because cursors become durable in the background. A host that must not run twice for the
+ * same completions remembers `throughSeq`.
  */
 export class IdleWake implements Disposable {
-  /** The loop itself, to look at. */
+  /** The actor of the loop, for inspection. */
   readonly actor: IdleWakeActor
   readonly #stopped = createDeferred<IdleWakeStop>()
 
-  /** Starts the loop. Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the loop stood. */
+  /**
+   * Starts the loop. Raises `invalid_input` for invalid options, and `internal` if the registry cannot say where the
+   * loop stopped reading.
+   */
   constructor(options: IdleWakeOptions) {
     const decoded = decode(optionsOfWake, options, 'idle wake options')
     const { operations, host, clock = systemClock, inspect } = decoded
@@ -92,7 +101,7 @@ export class IdleWake implements Disposable {
       },
       guards: {
         ownershipIsLost: () => host.ownsRuntime?.() === false,
-        // A host that breaks is not asked again: the loop ends as a fault, which its owner is told of.
+        // A failing host is not called again: the loop ends with the fault, which is reported to its owner.
         isQuiescent: () => host.isQuiescent(),
       },
       actions: {
@@ -120,17 +129,20 @@ export class IdleWake implements Disposable {
     this.actor.start()
   }
 
-  /** Resolves with why the loop has ended. */
+  /** Resolves with the reason once the loop has ended. */
   get stopped(): Promise<IdleWakeStop> {
     return this.#stopped.promise
   }
 
-  /** Tells the loop that the executor did something: what it holds is looked at again now. */
+  /** Tells the loop that the host has processed its queue, so that it looks at held-back completions at once. */
   queueDrained(): void {
     this.#send({ type: 'queue_drained' })
   }
 
-  /** Ends the loop; no timer and no waiter stay behind. What it has not delivered stays visible to the next loop. */
+  /**
+   * Ends the loop and leaves no timer or waiter behind. Completions that it has not delivered stay visible to the next
+   * loop.
+   */
   [Symbol.dispose](): void {
     this.#send({ type: 'stop' })
   }
@@ -141,7 +153,7 @@ export class IdleWake implements Disposable {
 }
 
 function survey(operations: CompletionAuthority, after: number): FeedSurvey {
-  // What the turn has shown needs no wake (O-86), not even when retention has dropped it since.
+  // Completions that the turn has shown need no wake (O-86), even if retention has dropped them since.
   const seen = Math.max(after, operations.completionCursor('agent_applied'))
   const { wakes, watermark } = completionsAfter(operations, seen)
   return { watermark, candidates: wakes.map(({ seq }) => seq) }
@@ -153,7 +165,8 @@ function moveCursors(
 ): IdleWakeCursors {
   const move = (consumer: 'runtime_injected' | 'runtime_observed', cursor: number | undefined): number =>
     cursor === undefined ? operations.completionCursor(consumer) : operations.advanceCompletionCursor(consumer, cursor)
-  // Injected first: what was injected is never offered again, what was only observed may be.
+  // The injected cursor moves first, because injected completions are never offered again, while merely observed ones
+  // may be.
   return { injected: move('runtime_injected', injected), observed: move('runtime_observed', observed) }
 }
 

@@ -6,13 +6,13 @@ import { operationRow } from './operation.js'
 import { defineEvent, defineRow, sessionRow } from './session-state.js'
 import { count } from './vocabulary.js'
 
-/** What an imported session consists of, in the order in which it is put back. */
+/** The rows of an imported session, in the order in which they are restored. */
 export const importedRows = [sessionRow, operationRow, completionRow] as const
 
 /**
- * An import comes in as the rows that a snapshot of the session would hold, in groups that fit the journal. The session is there
- * once the last event says that it is whole. Of an import that broke off nothing is ever seen: whatever begins after it
- * in its stream begins anew.
+ * Begins an import. The session's rows, the same as in a snapshot, follow in groups that fit the journal, and the
+ * session exists once the last event marks it as complete. An incomplete import is never visible: the next thing that
+ * begins in the stream starts from scratch.
  */
 export const importBegun = defineEvent('import_begun', {
   fields: {},
@@ -23,7 +23,7 @@ export const importBegun = defineEvent('import_begun', {
   },
 })
 
-/** Some of the rows. */
+/** Adds a group of rows. */
 export const rowsImported = defineEvent('rows_imported', {
   fields: { rows: v.array(v.unknown()) },
   evolve: (draft, { rows }) => {
@@ -38,7 +38,7 @@ export const rowsImported = defineEvent('rows_imported', {
   },
 })
 
-/** The import is whole. Raises `internal` when rows are missing. */
+/** The import is complete. Raises `internal` if rows are missing. */
 export const sessionImported = defineEvent('session_imported', {
   fields: { rows: count },
   evolve: ({ tables }, { rows }) => {
@@ -49,7 +49,7 @@ export const sessionImported = defineEvent('session_imported', {
   },
 })
 
-/** An import under way, before the rows that it has brought so far. */
+/** An import in progress; in a snapshot it precedes the rows imported so far. */
 export const importRow = defineRow('import', {
   fields: { rows: count },
   capture: ({ importedRows: rows }) => (rows === undefined ? [] : [{ rows }]),

@@ -3,25 +3,25 @@ import { durationSchema, optionsSchema, wholeNumberSchema } from '../base/option
 import type { KindLimits, Rate } from '../work/slots.js'
 import type { OperationKind } from '../../machines/operation-vocabulary.js'
 
-/** How many operations may run and how many ended ones are kept. */
+/** Limits on running and on retained ended operations. */
 export interface RegistryLimits {
-  /** Live operations of all kinds; absent means unlimited. */
+  /** Maximum number of live operations of all kinds; unlimited if absent. */
   readonly maxConcurrent?: number
-  /** Terminal records kept; values below 1 count as 1. Default 256. */
+  /** Number of ended operations that are retained; values below 1 count as 1. Default 256. */
   readonly maxCompleted?: number
 }
 
-/** Limits of a session. Those of the registry are durable, the others are of this process. */
+/** Limits of a session. Those of the registry are durable; the others belong to this process. */
 export interface SessionLimits extends RegistryLimits {
-  /** Whether `run` refuses what does not fit now, or lets it wait in line. Default `refuse`. */
+  /** Whether `run` refuses an operation for which there is no room, or queues it. Default `refuse`. */
   readonly whenFull?: 'refuse' | 'queue'
-  /** How many may wait in line. Default 100,000. */
+  /** Maximum number of queued operations. Default 100,000. */
   readonly maxQueued?: number
-  /** How many operations of one kind, and of one key, may run at a time, and how often they may start. */
+  /** By kind: how many operations of the kind, and of one key, may run at a time, and how often they may start. */
   readonly kinds?: Readonly<Partial<Record<OperationKind, KindLimits>>>
 }
 
-/** How many operations wait in line at most unless told otherwise. */
+/** Default maximum number of queued operations. */
 export const defaultMaxQueued = 100_000
 
 const kindLimits = v.optional(
@@ -32,7 +32,7 @@ const kindLimits = v.optional(
   }),
 )
 
-/** Accepts limits as a caller states them. */
+/** Accepts the limits that a caller passes. */
 export const limitsSchema = optionsSchema<SessionLimits>({
   maxConcurrent: v.optional(wholeNumberSchema(0)),
   maxCompleted: v.optional(wholeNumberSchema(0)),

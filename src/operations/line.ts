@@ -11,53 +11,56 @@ import { defaultMaxQueued, type SessionLimits } from './limits.js'
 import type { OperationRegistry } from './registry.js'
 import { tieOf } from './tree.js'
 
-/** An operation that is to run once there is room for it. */
+/** An operation that runs once there is room for it. */
 export interface Candidate {
   readonly spec: OperationSpec
-  /** Operations of one key share a limit of their own. */
+  /** Operations with the same key share a limit. */
   readonly key: string | undefined
-  /** Registers it and starts its work. Returns why the registry refuses it, if it does; that has been told then. */
+  /**
+   * Registers the operation and starts its work. Returns the registry's refusal, if any, which has then already been
+   * reported.
+   */
   begin(): unknown
-  /** It will not run. */
+  /** Called with the reason if the operation will not run. */
   refuse(reason: unknown): void
 }
 
-/** What a line is made of. */
+/** Options of {@link OperationLine}. */
 export interface LineOptions {
   readonly operations: OperationRegistry
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** An operation has come in line, or has left it. */
+  /** Called when an operation enters or leaves the queue. */
   readonly onChange: (id: OperationId) => void
 }
 
-/** An operation in line. */
+/** A queued operation. */
 export interface QueuedOperation {
   readonly candidate: Candidate
   /** Epoch milliseconds. */
   readonly queuedAtMs: number
-  /** Takes it out of the line of slots; absent while its parent is in line itself. */
+  /** Removes it from the queue for slots; absent while its parent is queued itself. */
   leave: (() => void) | undefined
-  /** Settles when it has left the line; made when somebody waits for that. */
+  /** Settles when it has left the queue; created on demand. */
   begun: Deferred<void> | undefined
-  /** Parts of it, which come in line once it is registered. */
+  /** Its queued children, which enter the queue for slots once it is registered. */
   followers: QueuedOperation[] | undefined
 }
 
 /**
- * Who may run in a session, and the line of those who have to wait. The registry knows only what runs: who stands in line
- * is remembered here, by this process, and nothing of it is durable.
+ * Decides which operations of a session may run, and queues the others. The registry knows only registered operations;
+ * the queue is kept in memory by this process and is not durable.
  */
 export class OperationLine {
   readonly #options: LineOptions
   readonly #slots: Slots
   readonly #taken = new Map<OperationId, Slot>()
   readonly #queued = new Map<OperationId, QueuedOperation>()
-  /** Operations in line by the one whose end ends them. */
+  /** Queued operations, by the operation whose end ends them. */
   readonly #parts = new MultiMap<OperationId, OperationId>()
   #whenFull: 'refuse' | 'queue' = 'refuse'
   #maxQueued = defaultMaxQueued
-  /** False while nobody has asked for more than the registry itself looks after. */
+  /** False until a limit is set that the registry itself does not enforce. */
   #isUsed = false
   #isClosed = false
 
@@ -67,12 +70,12 @@ export class OperationLine {
     this.#slots = new Slots({ clock, deadlines })
   }
 
-  /** How many wait. */
+  /** Number of queued operations. */
   get size(): number {
     return this.#queued.size
   }
 
-  /** Those who wait, in the order in which they came. */
+  /** The queued operations, in order of arrival. */
   ids(): readonly OperationId[] {
     return [...this.#queued.keys()]
   }
@@ -81,7 +84,7 @@ export class OperationLine {
     return this.#queued.get(id)
   }
 
-  /** Takes over limits, for what begins from now on. */
+  /** Sets limits, which apply to operations that start from now on. */
   configure({ whenFull, maxQueued, kinds }: SessionLimits): void {
     if (whenFull !== undefined) this.#whenFull = whenFull
     if (maxQueued !== undefined) this.#maxQueued = maxQueued
@@ -90,7 +93,7 @@ export class OperationLine {
     this.update()
   }
 
-  /** Lets a candidate begin now, later, or not at all. */
+  /** Lets a candidate begin now, queues it, or refuses it. */
   take(candidate: Candidate): void {
     const { spec, key } = candidate
     if (key !== undefined) this.#isUsed = true
@@ -107,17 +110,17 @@ export class OperationLine {
     this.#queue({ candidate, queuedAtMs, leave: undefined, begun: undefined, followers: undefined }, parent)
   }
 
-  /** The registry has changed in a way that may make room, or take it. */
+  /** Recomputes the number of free slots after a change of the registry. */
   update(): void {
     if (!this.#isUsed || this.#isClosed) return
     const { maxConcurrent, activeCount } = this.#options.operations
     const isCounted = this.#whenFull === 'queue' && maxConcurrent !== undefined
-    // What was registered by hand takes of the same room.
+    // Operations registered directly with the registry use up the same limit.
     const limit = isCounted ? maxConcurrent - (activeCount - this.#taken.size) : Number.POSITIVE_INFINITY
     if (limit !== this.#slots.limitOf()) this.#slots.setLimit(limit)
   }
 
-  /** An operation has ended: what is in line below it will not run, and others may. */
+  /** Handles the end of an operation: queued operations below it are refused, and others may start. */
   ended(id: OperationId): void {
     if (!this.#isUsed) return
     if (this.#queued.size > 0) {
@@ -127,12 +130,12 @@ export class OperationLine {
     }
     const slot = this.#taken.get(id)
     this.#taken.delete(id)
-    // Before others come in: how many may depends on who has ended, which they may have done several at once.
+    // Update first: several operations may have ended at once, and the limit depends on all of them.
     this.update()
     slot?.release()
   }
 
-  /** Takes an operation out of the line, and what would follow it; false when it is not there. */
+  /** Removes an operation and its queued children from the queue; false if it is not queued. */
   refuse(id: OperationId, reason: unknown): boolean {
     const first = this.#queued.get(id)
     if (first === undefined) return false
@@ -153,7 +156,7 @@ export class OperationLine {
     return true
   }
 
-  /** Resolves once the operation is registered; rejects when it is refused first. Nothing for one that is not in line. */
+  /** Resolves once the operation is registered; rejects if it is refused first. `undefined` if it is not queued. */
   begun(id: OperationId): Promise<void> | undefined {
     const queued = this.#queued.get(id)
     if (queued === undefined) return undefined
@@ -161,7 +164,7 @@ export class OperationLine {
     return queued.begun.promise
   }
 
-  /** Nobody comes out of the line any more: who is in it is refused. */
+  /** Closes the queue and refuses everything in it. */
   close(reason: unknown): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -169,7 +172,7 @@ export class OperationLine {
     for (const id of this.ids()) this.refuse(id, reason)
   }
 
-  /** Why a candidate that does not fit now is not put in line either. */
+  /** The reason why a candidate that cannot run now is not queued either, if there is one. */
   #refusalOf(candidate: Candidate): unknown {
     const { spec } = candidate
     const { id } = spec
@@ -177,7 +180,7 @@ export class OperationLine {
     if (this.#whenFull === 'refuse') return limitReached(id, this.#slots.blockOf(claimOf(candidate)))
     if (this.#queued.size >= this.#maxQueued) return new OperationError('queue_full', { limit: this.#maxQueued })
     try {
-      // At once, not when its turn comes.
+      // Checked now rather than when its turn comes.
       checkSource(checkSpec(spec))
       return undefined
     } catch (refusal) {
@@ -215,7 +218,7 @@ export class OperationLine {
     this.#options.onChange(spec.id)
   }
 
-  /** Returns why the registry refuses it, if it does. */
+  /** Returns the registry's refusal, if any. */
   #begin(candidate: Candidate, slot: Slot): unknown {
     const { id } = candidate.spec
     if (this.#taken.has(id)) {

@@ -1,7 +1,7 @@
 import { deepFreeze } from '../base/freeze.js'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 
-/** How many levels of buckets there are above the rows, and how many bits of a hash choose a bucket. */
+/** Number of bucket levels above the rows, and number of hash bits that choose a bucket. */
 const levels = 3
 const bits = 5
 
@@ -10,10 +10,10 @@ interface Bucket<Row> {
 }
 
 /**
- * Rows under the ids of operations, immutable: a change makes a new value that shares all but a few buckets with the one
- * before. They lie in buckets within buckets, chosen by a hash of the id, so that a change copies four short objects
- * however many rows there are; copying one map of a hundred thousand would take milliseconds. Plain objects, which immer
- * drafts and an inspector can show.
+ * An immutable map of rows by operation id: a change creates a new value that shares all but a few buckets with the
+ * previous one. Rows lie in nested buckets chosen by a hash of the id, so a change copies four short objects however
+ * many rows there are; copying one map of a hundred thousand would take milliseconds. Plain objects, so that immer can
+ * draft them and an inspector can show them.
  */
 export type LiveRows<Row extends object> = Bucket<Row> & { readonly '~row'?: Row }
 
@@ -22,14 +22,14 @@ interface Draft<Row> {
   [key: string | number]: Draft<Row> | Row
 }
 
-/** Rows to begin with. */
+/** Creates the initial rows. */
 export function liveRowsOf<Row extends { readonly id: OperationId }>(rows: Iterable<Row>): LiveRows<Row> {
   const root: Draft<Row> = {}
   for (const row of rows) setRow(root, row)
   return deepFreeze(root) as LiveRows<Row>
 }
 
-/** The row of an operation. */
+/** Returns the row of an operation. */
 export function rowIn<Row extends object>(rows: LiveRows<Row>, id: OperationId): Row | undefined {
   const hash = hashOf(id)
   let bucket: Bucket<Row> | undefined = rows
@@ -37,7 +37,7 @@ export function rowIn<Row extends object>(rows: LiveRows<Row>, id: OperationId):
   return bucket?.[id] as Row | undefined
 }
 
-/** All rows, in no order. */
+/** Returns all rows, in no particular order. */
 export function rowsIn<Row extends object>(rows: LiveRows<Row>): Row[] {
   let buckets: readonly Bucket<Row>[] = [rows]
   for (let level = 0; level < levels; level += 1) {
@@ -46,7 +46,7 @@ export function rowsIn<Row extends object>(rows: LiveRows<Row>): Row[] {
   return buckets.flatMap((bucket) => Object.values(bucket) as Row[])
 }
 
-/** Puts a row in place of the one of its operation, in a draft. */
+/** Sets the row of an operation in a draft. */
 export function setRow<Row extends { readonly id: OperationId }>(rows: object, row: Row): void {
   const hash = hashOf(row.id)
   let bucket = rows as Draft<Row>
@@ -54,7 +54,7 @@ export function setRow<Row extends { readonly id: OperationId }>(rows: object, r
   bucket[row.id] = row
 }
 
-/** Takes the row of an operation out of a draft, and the buckets that are empty without it. */
+/** Deletes the row of an operation from a draft, and the buckets that this empties. */
 export function deleteRow(rows: object, id: OperationId): void {
   deleteIn(rows as Draft<object>, id, hashOf(id), 0)
 }
@@ -71,7 +71,7 @@ function deleteIn(bucket: Draft<object>, id: OperationId, hash: number, level: n
   if (Object.keys(below).length === 0) delete bucket[key]
 }
 
-/** FNV-1a: ids of a host need not be random anywhere. */
+/** FNV-1a, because the ids that a host chooses need not be random. */
 function hashOf(id: OperationId): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < id.length; index += 1) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193)

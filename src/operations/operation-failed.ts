@@ -2,12 +2,12 @@ import { errorOfDetails } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 
-/** An end without a result. */
+/** An outcome without a result. */
 export type FailedOutcome = Exclude<OperationOutcome, { readonly type: 'completed' }>
 
 /**
- * Raised with code `operation_failed` by whoever asks for the result of an operation that has ended without one. What its
- * work threw is `cause`: an error of the same name, message, code and stack, with its own causes below it.
+ * Raised with code `operation_failed` when the result of an operation is read that ended without one. `cause` describes
+ * what the work threw: an error with the same name, message, code and stack, and with its own causes.
  */
 export class OperationFailed extends StatewardError<
   'operation_failed',

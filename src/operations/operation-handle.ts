@@ -5,29 +5,33 @@ import type { Report } from '../work/report-stream.js'
 import type { OperationId, OperationOutcome, OperationStatus } from '../../machines/operation-vocabulary.js'
 import { OperationFailed } from './operation-failed.js'
 
-/** What cancelling an operation came to. */
+/** The result of cancelling an operation. */
 export type OperationCancelAnswer = 'cancelled' | 'cancelled_in_line' | 'already_ended'
 
-/** What a handle is of: the operation itself, or the refusal of one. */
+/** The target of a handle: an operation, or the refusal of one. */
 export interface HandleTarget {
   readonly id: OperationId
   readonly outcome: Promise<OperationOutcome>
-  /** `queued` while it stands in line; nothing for one that never began. */
+  /** `queued` while it waits in the queue; `undefined` if it never began. */
   readonly status: OperationStatus | 'queued' | undefined
-  /** True once the outcome is settled, either way. */
+  /** True once the outcome has resolved or rejected. */
   readonly isSettled: boolean
   readonly reports: AsyncIterable<Report>
-  /** What the work has returned, once the operation has completed. */
+  /** The return value of the work, once the operation has completed. */
   valueOf(outcome: OperationOutcome & { readonly type: 'completed' }): unknown
   cancel(reason: string | null): Promise<OperationCancelAnswer>
 }
 
-/** An operation that was started, or put in line. Ignoring it is harmless. */
+/**
+ * A handle of an operation that was started or queued. Its promises may be ignored: they never cause an unhandled
+ * rejection.
+ */
 export class OperationHandle<Result = unknown> {
   readonly id: OperationId
   /**
-   * Ends the operation as cancelled and aborts its signal. Takes an operation that has not started out of the line, and
-   * leaves an ended one as it is. Rejects like {@link OperationHandle.outcome} if it never started, and with a `LaneError`.
+   * Ends the operation as cancelled and aborts its signal. Removes an operation that has not started from the queue;
+   * leaves an ended one as it is. Rejects like {@link OperationHandle.outcome} if it never started, and with a
+   * `LaneError`.
    */
   readonly cancel: (reason?: string | null) => Promise<OperationCancelAnswer>
   readonly #target: HandleTarget
@@ -40,15 +44,15 @@ export class OperationHandle<Result = unknown> {
   }
 
   /**
-   * Resolves with how it ended, once that is durable. Rejects with the refusal if the registry did not accept the operation
-   * or its options, with `cancelled_in_line` if it was cancelled before it started, and with `channel_closed` if the runtime
-   * closed first.
+   * Resolves with the outcome once it is durable. Rejects with the refusal if the registry did not accept the operation
+   * or its options, with `cancelled_in_line` if it was cancelled before it started, and with `channel_closed` if the
+   * runtime closed first.
    */
   get outcome(): Promise<OperationOutcome> {
     return this.#target.outcome
   }
 
-  /** `queued` while it is in line, then the status of the operation; `undefined` for one that never started. */
+  /** `queued` while it waits in the queue, then the status of the operation; `undefined` if it never started. */
   get status(): OperationStatus | 'queued' | undefined {
     return this.#target.status
   }
@@ -59,8 +63,8 @@ export class OperationHandle<Result = unknown> {
   }
 
   /**
-   * Progress and output of the work: first what is kept, then what comes, until the operation ends. Bounded: a reader that is
-   * too slow receives a gap and holds up nobody.
+   * The progress and output of the work: first what has been kept, then new reports, until the operation ends. The
+   * number of kept reports is bounded: a reader that is too slow receives a gap and delays nothing else.
    */
   get progress(): AsyncIterable<Report> {
     return this.#target.reports
@@ -82,7 +86,7 @@ export class OperationHandle<Result = unknown> {
   }
 }
 
-/** The handle of an operation that never began; its id names nothing. */
+/** The handle of an operation that never began; its id does not refer to any operation. */
 export function refusedHandle<Result>(id: OperationId, outcome: Promise<never>): OperationHandle<Result> {
   return new OperationHandle({
     id,

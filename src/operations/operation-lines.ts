@@ -2,7 +2,7 @@ import type { ErrorDetails } from '../base/error-details.js'
 import { defineLine } from '../base/log-lines.js'
 import type { OperationId, OperationKind, OperationOutcome, SessionId } from '../../machines/operation-vocabulary.js'
 
-/** Which operation. */
+/** The fields that identify an operation. */
 export interface OperationFields {
   readonly sessionId: SessionId
   readonly operationId: OperationId
@@ -12,7 +12,7 @@ export interface OperationFields {
 
 /** Why an operation ended as it did. */
 export interface EndReasons {
-  /** How a failure came about, or why it was cancelled or terminated. */
+  /** The reason of a failure, cancellation or termination. */
   readonly reason?: string
   readonly error?: string
   readonly cause?: ErrorDetails
@@ -27,6 +27,6 @@ export const operationEnded = defineLine<
 export const operationsLost = defineLine<{
   readonly sessionId: SessionId
   readonly operations: number
-  /** The first of them. */
+  /** The first few of their ids. */
   readonly operationIds: readonly OperationId[]
 }>('warn', 'operations were lost with the process that ran them')

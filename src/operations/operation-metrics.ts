@@ -2,7 +2,7 @@ import type { Instruments, Measure } from '../base/meter.js'
 import { errorTypeOf } from '../work/job-span.js'
 import type { OperationKind, OperationOutcome } from '../../machines/operation-vocabulary.js'
 
-/** Measures operations. Only made when there is a meter, for all sessions together. */
+/** The metrics of operations, shared by all sessions; created only if there is a meter. */
 export class OperationMetrics {
   readonly #durations: Measure
 
@@ -13,7 +13,7 @@ export class OperationMetrics {
     )
   }
 
-  /** Takes an end that is durable. */
+  /** Records a durable end. */
   ended(kind: OperationKind, outcome: OperationOutcome, elapsedMs: number): void {
     this.#durations(elapsedMs, {
       'stateward.operation.kind': kind,

@@ -25,8 +25,8 @@ import type { OperationSnapshot } from './types.js'
 import { countOf, type Watchers } from './watchers.js'
 
 /**
- * One operation as the registry keeps it: where it stands in its chart, the actor that shows it, when it was registered
- * here, and what is known besides.
+ * One operation in the registry: its state in the chart, the actor that shows it, when it was registered here, and its
+ * facts.
  */
 export interface OperationRow extends ActorRow<typeof operationMachine>, ClockAnchor {
   readonly spec: OperationSpec
@@ -37,7 +37,7 @@ export interface OperationRow extends ActorRow<typeof operationMachine>, ClockAn
   watchers: Watchers | undefined
 }
 
-/** The facts of one operation, read fail-closed. */
+/** The checked facts of one operation. */
 export interface OperationFacts {
   readonly kind: OperationKind
   readonly status: OperationStatus
@@ -51,14 +51,17 @@ const kinds: ReadonlySet<unknown> = new Set(operationKinds)
 const statuses: ReadonlySet<unknown> = new Set([...liveStatuses, ...terminalStatuses])
 const progressCountLimit = 2 ** 32 - 1
 
-/** Reads the status, raising `internal` when there is none (O-134). */
+/** Reads the status. Raises `internal` if there is none (O-134). */
 export function readStatus(id: OperationId, row: OperationRow): OperationStatus {
   const status: unknown = row.value
   if (!statuses.has(status)) throw internalError(`missing status for operation ${id}`)
   return status as OperationStatus
 }
 
-/** Reads the outcome against the status, raising `internal` for any contradiction (O-138, O-139, O-140, O-141). */
+/**
+ * Reads the outcome and checks it against the status. Raises `internal` for any contradiction (O-138, O-139, O-140,
+ * O-141).
+ */
 export function readOutcome(id: OperationId, row: OperationRow): OperationOutcome | undefined {
   const status = readStatus(id, row)
   const { outcome } = row.context
@@ -76,7 +79,7 @@ export function readOutcome(id: OperationId, row: OperationRow): OperationOutcom
   return outcome
 }
 
-/** Reads every fact of a row in the order of O-147, raising `internal` at the first that is missing or wrong. */
+/** Reads every fact of a row in the order of O-147. Raises `internal` at the first that is missing or wrong. */
 export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   if ((row.spec as OperationSpec | undefined) === undefined) {
     throw internalError(`operation ${id} has authority facts without shell projection record`)
@@ -92,13 +95,13 @@ export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   return { kind, status, peerReady, progressCount, source: row.source, outcome: readOutcome(id, row) }
 }
 
-/** Raises `internal` for a key that is no operation id (O-142). */
+/** Raises `internal` for a key that is not an operation id (O-142). */
 export function checkKey(key: string): OperationId {
   if (!isUuid(key)) throw internalError(`invalid operation id key: ${JSON.stringify(key)}`)
   return key as OperationId
 }
 
-/** The public picture of one operation; raises `internal` rather than leaving something out. */
+/** The public snapshot of one operation. Raises `internal` rather than leave anything out. */
 export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapshot {
   const { kind, status, peerReady, progressCount, source, outcome } = readFacts(id, row)
   const { spec, peer, startedAtMs, stamp } = row
@@ -128,12 +131,12 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
   }
 }
 
-/** Bytes cannot be frozen, so that everybody gets their own. */
+/** Copies the handle, because its bytes cannot be frozen. */
 function copyOfPeer({ peerName, trustedPeer }: OperationPeerHandle): OperationPeerHandle {
   return { peerName, trustedPeer: { ...trustedPeer, pubkey: trustedPeer.pubkey.slice() } }
 }
 
-/** The child session of a source, if it names one. */
+/** The child session that a source names, or `null`. */
 export function childSessionOf(source: OperationSource | undefined): SessionId | null {
   return source?.kind === 'session_child' ? source.sessionId : null
 }

@@ -2,7 +2,9 @@ import type { ObserverGuard } from '../base/observers.js'
 import { JobSpan, type Tracer } from '../work/job-span.js'
 import type { OperationOutcome, OperationSpec } from '../../machines/operation-vocabulary.js'
 
-/** The span of one operation: of the kind `INTERNAL`, below the one that was active when it was asked for. */
+/**
+ * The span of one operation: of kind `INTERNAL`, a child of the span that was active when the operation was requested.
+ */
 export class OperationSpan {
   readonly #span: JobSpan
 
@@ -25,7 +27,7 @@ export class OperationSpan {
     return this.#span.run(work)
   }
 
-  /** Ends with the outcome; a failure or termination is an error. */
+  /** Ends the span with the outcome; a failure or termination sets the status to error. */
   end(outcome: OperationOutcome): void {
     if (outcome.type === 'failed') {
       const { error: message, reason: type, cause } = outcome
@@ -39,7 +41,7 @@ export class OperationSpan {
     } else this.#span.end(outcome.type)
   }
 
-  /** Ends without an outcome, because the operation was refused or its session closed first. */
+  /** Ends the span without an outcome, because the operation was refused or its session closed first. */
   abandon(reason: string): void {
     this.#span.abandon(reason)
   }

@@ -20,21 +20,21 @@ import { sourceProblem } from './source.js'
 import type { UnfinishedOperation } from './unfinished.js'
 import { count, outcome, spec, uuid } from './vocabulary.js'
 
-/** An operation of a kept kind was registered, or a lost one was started anew under its id. */
+/** An operation of a retained kind was registered, or a lost one was started again under its id. */
 export const operationRegistered = defineEvent('operation_registered', {
   fields: { spec },
   isNoted: true,
   evolve: ({ tables }, { spec: registered }) => tables.unfinished.add({ spec: registered, status: 'provisioning' }),
 })
 
-/** It runs. Nothing else of what it does before its end is journalled. */
+/** An operation started to run. Nothing else is journalled before its end. */
 export const operationStarted = defineEvent('operation_started', {
   fields: { id: uuid<OperationId>(), startedAtMs: v.exactOptional(count) },
   isNoted: true,
   evolve: ({ tables }, { id, startedAtMs }) => tables.unfinished.start(id, startedAtMs),
 })
 
-/** It ended, with its place in the completion order. */
+/** An operation ended, with its sequence in the completion order. */
 export const operationEnded = defineEvent('operation_ended', {
   fields: {
     id: uuid<OperationId>(),
@@ -72,7 +72,7 @@ export const operationsCollected = defineEvent('operations_collected', {
   evolve: ({ tables }, { ids }) => tables.records.drop(ids),
 })
 
-/** Lost operations have been dealt with. */
+/** Lost operations were dealt with and are no longer reported. */
 export const lostForgotten = defineEvent('lost_forgotten', {
   fields: { ids: v.array(uuid<OperationId>()) },
   isNoted: true,
@@ -81,7 +81,10 @@ export const lostForgotten = defineEvent('lost_forgotten', {
   },
 })
 
-/** What a journalled end says of its operation is held to the rules of live calls: its chart has to take it. */
+/**
+ * The unfinished operation that a journalled end refers to. Journalled ends obey the rules of live calls, so the chart
+ * must allow this end.
+ */
 function unfinishedOf(state: SessionState, id: OperationId, reached: OperationOutcome): UnfinishedOperation {
   const found = state.unfinished.get(id)
   if (found === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
@@ -91,7 +94,7 @@ function unfinishedOf(state: SessionState, id: OperationId, reached: OperationOu
   return found
 }
 
-/** An operation as a snapshot keeps it: what it is, where it stands and, once it has ended, how. */
+/** An operation in a snapshot: its spec, its status and, if it has ended, its outcome. */
 export interface StoredOperation {
   readonly spec: OperationSpec
   readonly status: OperationStatus
@@ -99,15 +102,15 @@ export interface StoredOperation {
   readonly progressCount: number
   readonly outcome: OperationOutcome | null
   readonly completionSequence?: number | undefined
-  /** Epoch milliseconds; of one that has not ended. */
+  /** Epoch milliseconds; only for an operation that has not ended. */
   readonly startedAtMs?: number | undefined
-  /** An operation above it has ended, so that an end is owed to it. */
+  /** Set if an operation above it has ended, so that this one still has to be ended. */
   readonly isOwed?: true | undefined
 }
 
 /**
- * Every operation of a kept kind, read fail-closed (O-112): those that have ended, in completion order, before those that
- * have not. Raises `internal` rather than leaving something out.
+ * Every operation of a retained kind, with checked facts (O-112): ended operations in completion order, then the
+ * others. Raises `internal` rather than leave anything out.
  */
 export function storedOperations(state: SessionState): StoredOperation[] {
   const { records, unfinished } = state
@@ -130,7 +133,7 @@ export function storedOperations(state: SessionState): StoredOperation[] {
   return [...ended, ...live]
 }
 
-/** Nothing for a kind that leaves no trace. */
+/** `undefined` for a kind that is not journalled. */
 function storedOperation(id: OperationId, row: OperationRow, records: OperationRecords): StoredOperation | undefined {
   const { kind, status, peerReady, progressCount, source, outcome: reached = null } = readFacts(id, row)
   if (kindClasses[kind].durability === 'discard') return undefined
@@ -155,8 +158,8 @@ function storedOperation(id: OperationId, row: OperationRow, records: OperationR
 }
 
 /**
- * Puts an operation back (O-115): one that has ended as it was, of one that has not only that it was there. Raises `internal` for
- * facts that contradict each other or that no operation of its kind can have; corruption is refused, never guessed around.
+ * Restores an operation (O-115): an ended one in full, an unfinished one only as lost. Raises `internal` for facts that
+ * contradict each other or are impossible for its kind: corruption is refused, nothing is guessed.
  */
 export function restoreOperation(state: SessionState, stored: StoredOperation): void {
   const {
@@ -190,7 +193,10 @@ export function restoreOperation(state: SessionState, stored: StoredOperation): 
   state.records.restore({ spec: restored, source, peerReady, progressCount, outcome: reached, sequence })
 }
 
-/** The sequence of an end that is put back is its own alone. Raises `internal` like {@link SessionState.claim}. */
+/**
+ * Claims the sequence of a restored end, which belongs to one operation only. Raises `internal` like {@link
+ * SessionState.claim}.
+ */
 export function claimSequence(
   state: SessionState,
   { spec: { id }, status, completionSequence }: StoredOperation,
@@ -198,7 +204,7 @@ export function claimSequence(
   if (isTerminal(status) && completionSequence !== undefined) state.claim(completionSequence, id)
 }
 
-/** Raises `internal` for a peer where none is expected (O-28), or the result of another operation (O-50). */
+/** Raises `internal` for a peer where the kind has none (O-28), or for the result of another operation (O-50). */
 function checkKind(
   id: OperationId,
   kind: OperationKind,
@@ -223,7 +229,7 @@ function checkSpec({ id, kind, expectPeerChannel, operationSource }: OperationSp
   }
 }
 
-/** The operations, behind the session. */
+/** An operation. In a snapshot these follow the session row. */
 export const operationRow = defineRow('operation', {
   fields: {
     spec,

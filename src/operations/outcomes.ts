@@ -23,8 +23,9 @@ const failureFields: ReadonlySet<string> = new Set<keyof FailureOrigin>(['reason
 const noFailure: FailureOrigin = {}
 
 /**
- * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
- * read back, and frozen, because every watcher is given the same one. All raise `invalid_input` naming the field.
+ * Creates outcomes as the registry keeps them. They are checked here, because an invalid one in the journal would be
+ * refused when it is read back, and frozen, because all watchers share them. All raise `invalid_input` naming the
+ * field.
  */
 export const outcomes = {
   completed: (id: OperationId, result: OperationResult): OperationOutcome =>
@@ -48,7 +49,7 @@ export const outcomes = {
   },
 } as const
 
-/** The cause is taken down again, so that nothing that is unbounded or changes later is kept. */
+/** Copies the cause, so that nothing unbounded or mutable is kept. */
 function failedWith(error: string, failure: FailureOrigin): OperationOutcome {
   if (failure === noFailure) return frozen({ type: 'failed', error })
   checkFields('operation failure', failure, failureFields)
@@ -69,7 +70,7 @@ function failedAs({ error, reason, cause }: Extract<OperationOutcome, { type: 'f
   return outcomes.failed(error, { ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) })
 }
 
-/** An outcome that somebody else made, checked and copied. Raises `invalid_input` naming the field. */
+/** Returns a checked copy of an outcome made elsewhere. Raises `invalid_input` naming the field. */
 export function checkOutcome(id: OperationId, outcome: OperationOutcome): OperationOutcome {
   return readable('operation outcome', () => {
     if (typeof outcome !== 'object' || (outcome as unknown) === null) refuse('$', `not an object: ${textOf(outcome)}`)

@@ -1,4 +1,4 @@
-/** What the registry asks the chart of an operation, in the words of that chart. */
+/** How the registry queries and drives the chart of a single operation. */
 
 import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
@@ -17,7 +17,10 @@ import {
 /** The chart of every operation. */
 export const operationChart = fastMachine(operationMachine)
 
-/** What the chart of an operation was asked, and what it answered: decided once, then followed. */
+/**
+ * An event for an operation's chart and the transition that the chart selected, so that it is decided once and then
+ * followed.
+ */
 export interface Decided {
   readonly event: OperationEvent
   readonly selection: Selection
@@ -25,7 +28,7 @@ export interface Decided {
 
 const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
 
-/** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
+/** Whether an operation in this status may end with this outcome. Journalled ends obey the rules of live calls. */
 export function canEnd({ id, kind, displayName }: OperationSpec, status: OperationStatus, outcome: OperationOutcome) {
   const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
   return terminalActions.some(
@@ -33,20 +36,20 @@ export function canEnd({ id, kind, displayName }: OperationSpec, status: Operati
   )
 }
 
-/** What the events of the registry are called in the chart of the operation they name. */
+/** Maps the event types of the registry to those of the operation's chart. */
 const ownTypes = new Map(operationActions.map((action) => [`operation.${action}`, action]))
 
-/** Events that carry nothing, each made once. */
+/** Events without data, each created once. */
 const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze({ type }) as OperationEvent]))
 
-/** What an event of the registry is to the operation it names. */
+/** Translates an event of the registry into an event of the operation's chart. */
 export function ownEvent(event: AdvanceEvent | EndEvent): OperationEvent {
   const type = actionOf(event.type)
   if ('outcome' in event) return { type, outcome: event.outcome }
   return plainEvents.get(type) as OperationEvent
 }
 
-/** The action that an event of the registry asks for. */
+/** The action of a registry event. */
 export function actionOf(type: AdvanceEvent['type'] | EndEvent['type']): OperationAction {
   return ownTypes.get(type) as OperationAction
 }

@@ -1,4 +1,4 @@
-/** What users of the package see of the operations room. */
+/** The public API of operations. */
 export { longestLabel } from './admission.js'
 export {
   completionWakeClasses,

@@ -38,8 +38,8 @@ import { documentOf, type WireOperationsSnapshot } from './export.js'
 const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
 
 /**
- * What can be read of the operations of one owner, without changing anything. Every answer is read
- * fail-closed: corrupt facts and a poisoned registry raise `internal` instead of passing for nothing.
+ * Read access to the operations of one owner. Every answer is checked and fails closed: corrupt facts and a poisoned
+ * registry raise `internal` rather than look like nothing.
  */
 export class OperationReader {
   readonly #history: OperationsHistory
@@ -62,17 +62,20 @@ export class OperationReader {
     return this.#history.lost
   }
 
-  /** True once a change broke off half-way; every other answer is an `internal` error then. */
+  /** True once a change failed half-way; every other call then raises `internal`. */
   get isPoisoned(): boolean {
     return this.#core.isPoisoned
   }
 
-  /** Operations that have not ended. */
+  /** Number of operations that have not ended. */
   get activeCount(): number {
     return this.#records.activeCount
   }
 
-  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `invalid_input`, and `internal` for corrupt facts. */
+  /**
+   * The current state of an operation; `undefined` for an unknown id. Raises `invalid_input`, and `internal` for
+   * corrupt facts.
+   */
   snapshot(id: OperationId): OperationSnapshot | undefined {
     checkText('operation id', id)
     this.#core.check()
@@ -80,7 +83,7 @@ export class OperationReader {
     return row === undefined ? undefined : snapshotOf(id, row)
   }
 
-  /** Every tracked operation by display name, ties in creation order. Raises `internal` for corrupt facts. */
+  /** Every tracked operation, sorted by display name and then by creation. Raises `internal` for corrupt facts. */
   listOperations(): readonly OperationSnapshot[] {
     this.#core.check()
     const snapshots = [...this.#records.rows].map(([key, row]) => snapshotOf(checkKey(key), row))
@@ -110,36 +113,36 @@ export class OperationReader {
     return kindClasses[kind].wake
   }
 
-  /** What the public learns of an operation; `missing_authority` for an unknown id. */
+  /** The public result of an operation; `missing_authority` for an unknown id. */
   classifyPublicResult(id: OperationId): PublicResultClass {
     return publicResultOf[this.#observedStatus(id)]
   }
 
-  /** Whether an action refused with `invalid_transition` counts as done already (O-25). */
+  /** Whether an action refused with `invalid_transition` counts as already done (O-25). */
   classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
     checkMember('operation action', action, operationActions)
     return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
   }
 
-  /** Completions in order; the handle outlives the registry. */
+  /** The completion feed; the returned handle outlives the registry. */
   completionFeed(): Feed<CompletionEntry> {
     this.#core.check()
     return this.#records.order.feed
   }
 
-  /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
+  /** The cursor of a consumer. Raises `invalid_input` for an unknown consumer. */
   completionCursor(consumer: CursorConsumer): number {
     this.#core.check()
     checkMember('cursor consumer', consumer, cursorConsumers)
     return this.#records.order.cursors[consumer]
   }
 
-  /** What turns wait for and is not satisfied, oldest first. */
+  /** The waits that are not satisfied yet, oldest first. */
   pendingWaits(): readonly PendingWait[] {
     return Array.from(this.#records.waits.active, ({ request }) => ({ ...request }))
   }
 
-  /** The registry for people who look into it. Raises `internal` for corrupt facts. */
+  /** The state of the registry for diagnosis. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
     const { rows, activeCount, order } = this.#records
     const pendingWaits = this.pendingWaits()
@@ -154,7 +157,7 @@ export class OperationReader {
     }
   }
 
-  /** The durable part of the registry in the exchange format (O-108). Raises `internal` for corrupt facts. */
+  /** The durable part of the registry as an exported document (O-108). Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
     return documentOf(this.#history.state, { wait: this.#records.waits.oldest?.request, withoutLost: true })

@@ -39,10 +39,10 @@ import { OperationTree, tieOf } from './tree.js'
 import { Waits } from './waits.js'
 import { eachWatcher } from './watchers.js'
 
-/** What the records need from outside. */
+/** Options of the records. */
 export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
-  /** Hears of consumers of the feed that throw. */
+  /** Receives errors thrown by consumers of the feed. */
   readonly logger?: Logger
 }
 
@@ -51,7 +51,7 @@ interface Ending extends Decided {
   readonly status: OperationStatus
 }
 
-/** Facts of an ended operation that comes back from storage. */
+/** The facts of an ended operation that is restored from storage. */
 export interface RestoredOperation {
   readonly spec: OperationSpec
   readonly source: OperationSource | undefined
@@ -62,30 +62,35 @@ export interface RestoredOperation {
 }
 
 /**
- * Every operation of one owner with the facts that span them: counters, completion order
- * and waits. Decides nothing; the registry's chart asks it and orders the
- * changes. All costs are flat in the number of operations.
+ * All operations of one owner, and what spans them: counters, completion order and waits. Decides nothing: the
+ * registry's chart queries it and applies the changes. No cost depends on the number of operations.
  */
 export class OperationRecords implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
-  /** In which order operations ended, the feed and its cursors. */
+  /** The completion order, the feed and its cursors. */
   readonly order: CompletionOrder
   readonly #clock: Clock
-  /** Members of active waits that would be evicted: kept until these are over, but gone for a snapshot. */
+  /**
+   * Evicted operations that are still members of active waits: kept until the waits are over, but absent from
+   * snapshots.
+   */
   readonly #evictionPending = new Set<OperationId>()
-  /** Who waits for several operations. */
+  /** The waits for several operations. */
   readonly waits = new Waits((id) => {
     if (this.#evictionPending.delete(id)) this.rows.delete(id)
   })
-  /** Which operations are parts of which. */
+  /** The parent-child relations. */
   readonly tree = new OperationTree((id) => {
     const spec = this.rows.get(id)?.spec
     return spec && { spec, status: this.effectiveStatus(id) as OperationStatus }
   })
   readonly #ending = new Map<OperationId, Ending>()
-  /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
+  /**
+   * The last event that was decided, and what the operation's chart selected for it, so that it is decided once and
+   * then followed.
+   */
   #asked: { readonly event: AdvanceEvent | EndEvent; readonly decided: Decided } | undefined
-  /** Whether an id is that of an operation which is not registered yet, but will be. */
+  /** Whether the id belongs to an operation that is queued and not registered yet. */
   isReserved: (id: OperationId) => boolean = () => false
   #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
@@ -100,7 +105,10 @@ export class OperationRecords implements OperationBook {
     this.order = new CompletionOrder(maxCompleted, logger)
   }
 
-  /** Names the actor whose children the operations are, and what takes events that somebody else sends to them. */
+  /**
+   * Sets the actor whose children the operations are, and the function that receives events sent directly to their
+   * actors.
+   */
   showUnder(registry: AnyActorRef, onSend: (id: OperationId, event: OperationEvent) => void): void {
     this.#actors = rowActors({
       machine: operationChart,
@@ -110,17 +118,17 @@ export class OperationRecords implements OperationBook {
     })
   }
 
-  /** How many operations may run; unlimited when absent. */
+  /** The limit on running operations; unlimited if absent. */
   get maxConcurrent(): number | undefined {
     return this.#maxConcurrent
   }
 
-  /** Changes how many operations may run; those that run already are left alone. */
+  /** Changes the limit on running operations; those already running are not affected. */
   limitTo(maxConcurrent: number): void {
     this.#maxConcurrent = maxConcurrent
   }
 
-  /** Operations that have not ended. */
+  /** Number of operations that have not ended. */
   get activeCount(): number {
     return this.#activeCount
   }
@@ -135,17 +143,17 @@ export class OperationRecords implements OperationBook {
     return this.#lastEnded
   }
 
-  /** What an inspector shows of the book: numbers, because the records themselves may be many. */
+  /** The summary that an inspector shows; numbers only, because there may be many records. */
   toJSON(): { readonly operations: number; readonly active: number; readonly lastSequence: number } {
     return { operations: this.rows.size, active: this.activeCount, lastSequence: this.order.lastSequence }
   }
 
-  /** Ended operations in completion order, members of active waits left out. */
+  /** Ended operations in completion order, without members of active waits. */
   collectable(): OperationId[] {
     return [...this.order.kept].filter((id) => !this.waits.hasMember(id))
   }
 
-  /** True for an ended operation that is only kept for an active wait. */
+  /** True for an ended operation that is kept only for an active wait. */
   isEvictionPending(id: OperationId): boolean {
     return this.#evictionPending.has(id)
   }
@@ -182,13 +190,13 @@ export class OperationRecords implements OperationBook {
     return this.endedAbove(id) !== undefined
   }
 
-  /** The operation whose end has closed the tree that this one is in, if there is one; an end that is under way counts. */
+  /** The ended operation above this one that has closed its tree, if any. Ends in progress count. */
   endedAbove(id: OperationId): OperationId | undefined {
     const spec = this.rows.get(id)?.spec
     return spec && this.tree.endedFrom(tieOf(spec))
   }
 
-  /** True when one above it has ended, and that is durable. */
+  /** True if an operation above this one has ended durably, so that this one must be ended. */
   isOwedAnEnd(id: OperationId): boolean {
     const committed = new OperationTree((above) => {
       const row = this.rows.get(above)
@@ -209,7 +217,7 @@ export class OperationRecords implements OperationBook {
     return true
   }
 
-  /** The guard in the operation's chart because of which the event is refused; `undefined` when its status is the reason. */
+  /** The guard of the operation's chart that refuses the event; `undefined` if its status is the reason. */
   refusingGuard(event: AdvanceEvent | EndEvent): string | undefined {
     return this.#ask(event)?.selection.guard
   }
@@ -222,18 +230,18 @@ export class OperationRecords implements OperationBook {
     return this.waits.isActive(requestId)
   }
 
-  /** The status an operation has or, when its end is under way, will have. */
+  /** The status of an operation, or the one it will have if its end is in progress. */
   effectiveStatus(id: OperationId): OperationStatus | undefined {
     return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
-  /** True for an operation that has not ended; an end that is under way counts. */
+  /** True if the operation has not ended. Ends in progress count as ended. */
   isLive(id: OperationId): boolean {
     const status = this.effectiveStatus(id)
     return status !== undefined && !isTerminal(status)
   }
 
-  /** Mints the sequence of an end and keeps it in sight of later decisions until {@link end} or {@link unstage}. */
+  /** Assigns the sequence of an end and makes it visible to later decisions until {@link end} or {@link unstage}. */
   stage(event: EndEvent): EndEvent {
     const row = this.#row(event.id)
     const sequence = this.order.mint()
@@ -243,7 +251,7 @@ export class OperationRecords implements OperationBook {
     return event
   }
 
-  /** Takes back an end that did not become durable; later ones must have been taken back before. */
+  /** Reverts an end that did not become durable. Later ends must be reverted first. */
   unstage({ id, stamp }: EndEvent): void {
     this.#ending.delete(id)
     if (stamp !== undefined) this.order.takeBack(stamp.sequence)
@@ -264,13 +272,13 @@ export class OperationRecords implements OperationBook {
     if (peer !== undefined) row.peer = peer
   }
 
-  /** Ends an operation: facts first, then the watchers, the barrier, and the feed last. */
+  /** Ends an operation: first its facts, then the watchers and the barrier, and the feed last. */
   end(event: EndEvent): void {
     const { type, id, outcome, stamp } = event
     const row = this.#row(id)
     if (stamp === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
     this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
-    // From here on the operation's own chart answers for the end.
+    // From here on the operation's own chart decides about the end.
     this.#ending.delete(id)
     if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
       throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
@@ -296,7 +304,7 @@ export class OperationRecords implements OperationBook {
     this.waits.cancel(requestId, reason)
   }
 
-  /** Nothing will end any more: watches and waits reject instead of hanging. */
+  /** Rejects all watches and waits, because no operation will end any more. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
       eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError('channel_closed', { id })))
@@ -322,7 +330,7 @@ export class OperationRecords implements OperationBook {
     for (const row of this.rows.values()) if (!isTerminal(row.value)) this.#actors?.stop(row)
   }
 
-  /** Adds an operation of an earlier life that has not ended, so that it may end now. */
+  /** Adds an unfinished operation of an earlier process, so that it can be ended now. */
   revive(spec: OperationSpec, status: LiveStatus): void {
     const { id, kind, displayName } = spec
     this.#add({ ...operationChart.initialPlace({ id, kind, displayName }), value: status }, spec, spec.operationSource)
@@ -330,7 +338,7 @@ export class OperationRecords implements OperationBook {
     this.#activeCount += 1
   }
 
-  /** Adds an operation that ended in an earlier life, in completion order. */
+  /** Adds an operation that ended in an earlier process; called in completion order. */
   restore(restored: RestoredOperation): OperationRow {
     const { spec, source, peerReady, progressCount, outcome, sequence } = deepFreeze(restored)
     const { id, kind, displayName } = spec
@@ -342,7 +350,7 @@ export class OperationRecords implements OperationBook {
     return row
   }
 
-  /** Publishes a completion, live or recovered, and evicts what retention has passed by. */
+  /** Publishes a completion, live or recovered, and evicts the operation that exceeds the retention. */
   publish(entry: CompletionEntry): void {
     const id = this.order.publish(entry)
     if (id === undefined) return
@@ -350,7 +358,7 @@ export class OperationRecords implements OperationBook {
     else this.rows.delete(id)
   }
 
-  /** What the chart of an operation says to an event; an end that is under way counts. `undefined` for an unknown id. */
+  /** Asks the operation's chart about an event, taking ends in progress into account. `undefined` for an unknown id. */
   #ask(event: AdvanceEvent | EndEvent): Decided | undefined {
     const row = this.rows.get(event.id)
     if (row === undefined) return undefined
@@ -360,7 +368,7 @@ export class OperationRecords implements OperationBook {
     return { event: own, selection: operationChart.decide(place, own) }
   }
 
-  /** What was decided about the event, so that no guard is asked a second time. */
+  /** The decision already made about the event, so that no guard runs twice. */
   #decidedOf(event: AdvanceEvent | EndEvent): Decided {
     const asked = this.#asked
     this.#asked = undefined
@@ -385,7 +393,7 @@ export class OperationRecords implements OperationBook {
   }
 
   #isKnown(id: OperationId): boolean {
-    // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
+    // The id of an ended capacity slot stays in use while a wait names it.
     return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
   }
 

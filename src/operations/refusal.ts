@@ -12,7 +12,7 @@ import { actionLabels, internalError, OperationError, poisonedError } from './er
 import type { OperationRecords } from './records.js'
 import { mostLevels, type OperationTree } from './tree.js'
 
-/** What the errors for refusals tell of the records of a registry, wherever they are kept. */
+/** The facts about a registry's records that the errors for refusals need. */
 export interface RefusalFacts
   extends Pick<
     OperationRecords,
@@ -22,7 +22,7 @@ export interface RefusalFacts
   readonly order: { readonly feed: { readonly droppedCount: number } }
 }
 
-/** The public error for a refusal of the chart, with its data (O-11). */
+/** Returns the public error for a refusal of the chart, with its data (O-11). */
 export function refusalError(
   refusal: OperationRefusal,
   event: OperationRegistryEvent,
@@ -65,7 +65,7 @@ export function refusalError(
     case 'wait_member_not_found': {
       const { operationIds } = event as BeginWaitEvent
       const id = operationIds.find((member) => !records.canBeAwaited(member)) as OperationId
-      // Once rows have left the feed, an operation that has ended cannot be told from one that never was.
+      // Once rows have left the feed, an evicted operation cannot be told from one that never existed.
       const isKnownForGood = records.order.feed.droppedCount === 0
       return new OperationError(isKnownForGood ? 'not_found' : 'no_longer_retained', { id })
     }
@@ -86,7 +86,7 @@ function closedTreeOf(event: RegisterEvent | AdvanceEvent, records: RefusalFacts
   return { id, above: records.tree.endedFrom(parentId) }
 }
 
-/** Named by the guard that failed in the operation's own chart (O-23). */
+/** The error is chosen by the guard that failed in the operation's own chart (O-23). */
 function refusedByOperation(event: AdvanceEvent | EndEvent, records: RefusalFacts): OperationError {
   const { id, type } = event
   switch (records.refusingGuard(event)) {

@@ -3,13 +3,13 @@ import { guardedObserver } from '../base/observers.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import type { OperationProgress } from './types.js'
 
-/** Who is told what happens in a registry, after it has become visible. */
+/** Callbacks for what happens in a registry, called once it is visible. */
 export interface RegistryObserver {
-  /** An operation was registered, moved on or ended. */
+  /** An operation was registered, changed its status or ended. */
   onChange?(id: OperationId): void
-  /** Another number of operations may run. */
+  /** The limit on running operations has changed. */
   onLimited?(): void
-  /** A report that was counted; the registry keeps nothing of its content. */
+  /** A progress report was counted; the registry does not keep its content. */
   onProgress?(id: OperationId, progress: OperationProgress): void
   /** An operation was asked to wind down. */
   onRetireRequested?(id: OperationId): void
@@ -17,7 +17,7 @@ export interface RegistryObserver {
   onEnded?(id: OperationId, outcome: OperationOutcome): void
 }
 
-/** The same, but the change stands whatever those who are told of it do: the first thing that one of them throws is logged. */
+/** Wraps an observer so that an error in a callback does not affect the change; the first error is logged. */
 export function guardedRegistryObserver(observer: RegistryObserver, logger: Logger): Required<RegistryObserver> {
   const guarded = <Arguments extends readonly unknown[]>(tell: (...values: Arguments) => void) =>
     guardedObserver(tell, logger, 'an observer of a registry threw')

@@ -53,30 +53,29 @@ import type {
 import { TreeEnds } from './tree-ends.js'
 import type { WaitAll } from './wait-all.js'
 
-/** What a registry is made of. */
+/** Options of {@link OperationRegistry}. */
 export interface OperationRegistryOptions {
   readonly lane: Lane
   readonly history: OperationsHistory
   readonly ids: IdSource
   readonly deadlines: DeadlineQueue
-  /** Whether an id is that of an operation which will be registered once there is room. */
+  /** Whether the id belongs to a queued operation, which will be registered once there is room. */
   readonly isReserved?: (id: OperationId) => boolean
   readonly observer?: RegistryObserver
   readonly logger?: Logger
 }
 
-/** How many ids one journalled event names at most. */
+/** Maximum number of ids in one journalled event. */
 const idsPerEvent = 100_000
 
 const done = Promise.resolve()
 
 /**
- * All long-running operations of one owner: what runs, how each ended, who waits for it
- * (O-17).
+ * All long-running operations of one owner: what is running, how each ended, and who waits for it (O-17).
  *
- * Every mutator decides during the call and returns a promise: ends resolve once they are durable,
- * everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` when a legal
- * end could not be made durable.
+ * Every method that changes something decides during the call and returns a promise. Ends resolve once they are
+ * durable, everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` if a legal end could
+ * not be made durable.
  */
 export class OperationRegistry {
   readonly #lane: Lane
@@ -123,7 +122,7 @@ export class OperationRegistry {
     history.state.onSend = (id, event) => this.#request(id, event)
   }
 
-  /** Ends what an earlier process owed an end to, because one above it had ended. */
+  /** Ends operations that an earlier process left unfinished although an operation above them had ended. */
   finishTrees(): void {
     const owed = this.#history.reviveOwed()
     if (owed.length > 0) this.#treeEnds.endAll(owed, 'the operation that it was a part of has ended')
@@ -136,7 +135,10 @@ export class OperationRegistry {
     this.#noteAll(lostForgotten, this.#history.forgetLost(ids))
   }
 
-  /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
+  /**
+   * Changes the limit on running operations, from the next registration on; durable in the background, like a start.
+   * Raises `invalid_input`.
+   */
   limitConcurrency(maxConcurrent: number): void {
     checkLimit('maxConcurrent', maxConcurrent)
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
@@ -145,7 +147,7 @@ export class OperationRegistry {
     this.#observer.onLimited()
   }
 
-  /** How many operations may run; unlimited when absent. */
+  /** The limit on running operations; unlimited if absent. */
   get maxConcurrent(): number | undefined {
     return this.#records.maxConcurrent
   }
@@ -156,11 +158,11 @@ export class OperationRegistry {
   }
 
   /**
-   * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (O-40).
+   * Adds an operation in status `provisioning`. A `limit` passed here overrides the registry's own (O-40).
    *
-   * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
-   * refers to, `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
-   * reported as lost any more.
+   * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch
+   * still refers to, `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded`, or
+   * `owner_retired`. A lost operation is started again under its id and is no longer reported as lost.
    */
   registerOperationWithAdmissionLimit(spec: OperationSpec, limit?: number): Promise<void> {
     try {
@@ -171,7 +173,9 @@ export class OperationRegistry {
     return done
   }
 
-  /** The same, but throws a refusal at once, even one that leans on an end that is not durable yet. */
+  /**
+   * Like {@link registerOperation}, but throws a refusal at once, even if it depends on an end that is not durable yet.
+   */
   admit(spec: OperationSpec, limit?: number): void {
     this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
   }
@@ -182,7 +186,7 @@ export class OperationRegistry {
     this.#core.checkClock()
     const checked = checkSpec(spec)
     const { id, kind } = checked
-    // An id in use is refused as such, whatever else is wrong.
+    // An id in use is refused with `already_registered`, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
     this.#core.change(() => {
       this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
@@ -193,7 +197,7 @@ export class OperationRegistry {
     this.#observer.onChange(id)
   }
 
-  /** `provisioning` to `running`. */
+  /** Moves the operation from `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
       if (!this.#isKept(this.#kindOf(id))) return
@@ -204,7 +208,10 @@ export class OperationRegistry {
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
 
-  /** Counts one report; its content goes to observers only. Rejects with `invalid_input` for one without a message. */
+  /**
+   * Counts a progress report; its content goes to observers only. Rejects with `invalid_input` for a report without a
+   * message.
+   */
   reportProgress(id: OperationId, progress: OperationProgress): Promise<void> {
     let checked: OperationProgress
     try {
@@ -215,7 +222,7 @@ export class OperationRegistry {
     return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress(id, checked))
   }
 
-  /** Takes the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
+  /** Sets the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
   peerReady(id: OperationId, peer: OperationPeerHandle): Promise<void> {
     let checked: OperationPeerHandle
     try {
@@ -226,7 +233,7 @@ export class OperationRegistry {
     return this.#advance({ type: 'operation.peer_ready', id, peer: checked })
   }
 
-  /** `running` to `retiring`: the operation is asked to wind down. */
+  /** Asks the operation to wind down: moves it from `running` to `retiring`. */
   requestRetire(id: OperationId): Promise<void> {
     return this.#advance({ type: 'operation.retire_requested', id }, () => this.#observer.onRetireRequested(id))
   }
@@ -236,14 +243,14 @@ export class OperationRegistry {
     return this.#ends.end('operation.fail', id, () => outcomes.failed(error))
   }
 
-  /** Ends an operation with its result. Rejects with `invalid_input` when the result names another operation. */
+  /** Ends an operation with its result. Rejects with `invalid_input` if the result names another operation. */
   completeOperation(id: OperationId, result: OperationResult): Promise<void> {
     return this.#ends.end('operation.complete', id, () => outcomes.completed(id, result))
   }
 
   /**
-   * Ends an operation that failed; `failure` says what is known beside the text, a reason to branch on and what
-   * was thrown, of which a bounded part is kept. Rejects with `invalid_input` for a reason that there is none of.
+   * Ends an operation as failed. `failure` adds a reason to branch on and what was thrown, of which a bounded part is
+   * kept. Rejects with `invalid_input` for an unknown reason.
    */
   failOperation(id: OperationId, error: string, failure?: FailureOrigin): Promise<void> {
     return this.#ends.end('operation.fail', id, () => outcomes.failed(error, failure))
@@ -254,12 +261,15 @@ export class OperationRegistry {
     return this.#ends.end('operation.abort', id, () => outcomes.aborted(reason))
   }
 
-  /** Ends an operation on request. */
+  /** Ends an operation as cancelled. */
   cancelOperation(id: OperationId, reason: string | null = null): Promise<void> {
     return this.#ends.end('operation.cancel', id, () => outcomes.cancelled(reason))
   }
 
-  /** Ends an operation at once, whatever it is doing, as {@link OperationRegistry.terminateOwner} ends them all. */
+  /**
+   * Ends an operation at once, whatever it is doing. {@link OperationRegistry.terminateOwner} does this for all of
+   * them.
+   */
   terminateOperation(id: OperationId, reason: string): Promise<void> {
     return this.#ends.end('operation.terminate', id, () => outcomes.terminated(reason))
   }
@@ -270,8 +280,8 @@ export class OperationRegistry {
   }
 
   /**
-   * Ends every live operation, in creation order, and waits for ends under way (O-61). Thousands of
-   * operations end in one durable step, more of them in as many steps as the journal needs.
+   * Ends every live operation, in creation order, and waits for ends in progress (O-61). Thousands of operations end in
+   * one durable step; more of them take several steps, each within the size of a journal append.
    */
   terminateOwner(reason: string): Promise<void> {
     try {
@@ -283,19 +293,23 @@ export class OperationRegistry {
     return this.#core.isRetired ? done : this.#ends.endAll(reason)
   }
 
-  /** Lets what runs end but refuses new operations with `owner_retired`. */
+  /** Refuses new operations with `owner_retired`; running operations may still end. */
   drain(): void {
     if (!this.#core.isRetired) this.#now({ type: 'owner.drain' })
   }
 
-  /** Terminates what runs, then refuses every later change with `owner_retired`; reads and watches still work. */
+  /**
+   * Terminates running operations, then refuses every later change with `owner_retired`; reads and watches still work.
+   */
   async retireOwner(reason = 'owner retired'): Promise<void> {
     this.drain()
     await this.terminateOwner(reason)
     this.#fence()
   }
 
-  /** Removes every ended operation and returns their outcomes, oldest completion first; members of an active wait stay. */
+  /**
+   * Removes every ended operation and returns the outcomes, oldest completion first. Members of an active wait stay.
+   */
   collectCompleted(): Promise<readonly WaitedOutcome[]> {
     try {
       this.#core.check()
@@ -314,37 +328,37 @@ export class OperationRegistry {
   }
 
   /**
-   * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an unknown id.
-   * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
+   * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an
+   * unknown id. The promise rejects with the signal's reason, or with `channel_closed` if the registry goes away first.
    */
   registerWatcher(id: OperationId, options?: WaitOptions): Promise<OperationOutcome> {
     return this.#awaiting.registerWatcher(id, options)
   }
 
   /**
-   * Waits until every named operation has ended (O-89, O-90). A turn has one wait at a time, a registry as many as
-   * there are turns. The barrier is active when this returns;
-   * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
-   * `wait_already_active`, `not_found`, or the signal's reason.
+   * Waits until every named operation has ended (O-89, O-90). A turn can have one wait at a time; different turns can
+   * wait at the same time. The barrier is active when this returns; dispose the handle or abort the signal to give up.
+   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, or the signal's
+   * reason.
    */
   waitAll(turnId: TurnId, operationIds: readonly OperationId[], options?: WaitOptions): WaitAll {
     return this.#awaiting.waitAll(turnId, operationIds, options)
   }
 
-  /** Obligations of satisfied waits that nobody has acknowledged. */
+  /** Obligations of satisfied waits that have not been acknowledged. */
   outstandingObligations(): readonly WaitAllSatisfied[] {
     return this.#awaiting.outstandingObligations()
   }
 
   /**
-   * Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open, and `invalid_input`
-   * for an obligation of another turn or with other members than the wait had; it stays open then.
+   * Acknowledges an obligation that the turn has taken. Raises `wait_not_active` if it is not open, and `invalid_input`
+   * if it names another turn or other members than the wait; it then stays open.
    */
   acknowledgeObligation(obligation: WaitAllSatisfied): void {
     this.#awaiting.acknowledgeObligation(obligation)
   }
 
-  /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
+  /** Moves a consumer's cursor forwards and returns its position; a lower value changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
     if (!Number.isSafeInteger(cursor) || cursor < 0) {
       throw new InvalidInputError({
@@ -379,35 +393,40 @@ export class OperationRegistry {
     return this.#reader.lost
   }
 
-  /** True once a change broke off half-way; every other answer is an `internal` error then. */
+  /** True once a change failed half-way; every other call then raises `internal`. */
   get isPoisoned(): boolean {
     return this.#reader.isPoisoned
   }
 
-  /** True for an operation below one that has ended, an end under way included: it will end, and nothing starts there. */
+  /**
+   * True if an operation above this one has ended, or is ending: this one will be ended, and nothing starts below it.
+   */
   isTreeClosed(id: OperationId): boolean {
     checkId(id)
     this.#core.check()
     return this.#records.isBelowEnded(id)
   }
 
-  /** True for an id with which nothing can be registered. Raises `invalid_input`. */
+  /** True if nothing can be registered with this id. Raises `invalid_input`. */
   isUsed(id: OperationId): boolean {
     checkId(id)
     return this.#records.isUsed(id)
   }
 
-  /** Operations that have not ended. */
+  /** Number of operations that have not ended. */
   get activeCount(): number {
     return this.#reader.activeCount
   }
 
-  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `invalid_input`, and `internal` for corrupt facts. */
+  /**
+   * The current state of an operation; `undefined` for an unknown id. Raises `invalid_input`, and `internal` for
+   * corrupt facts.
+   */
   snapshot(id: OperationId): OperationSnapshot | undefined {
     return this.#reader.snapshot(id)
   }
 
-  /** Every tracked operation by display name, ties in creation order. Raises `internal` for corrupt facts. */
+  /** Every tracked operation, sorted by display name and then by creation. Raises `internal` for corrupt facts. */
   listOperations(): readonly OperationSnapshot[] {
     return this.#reader.listOperations()
   }
@@ -427,47 +446,49 @@ export class OperationRegistry {
     return this.#reader.classifyCompletionWake(id, kind)
   }
 
-  /** What the public learns of an operation; `missing_authority` for an unknown id. */
+  /** The public result of an operation; `missing_authority` for an unknown id. */
   classifyPublicResult(id: OperationId): PublicResultClass {
     return this.#reader.classifyPublicResult(id)
   }
 
-  /** Whether an action refused with `invalid_transition` counts as done already (O-25). */
+  /** Whether an action refused with `invalid_transition` counts as already done (O-25). */
   classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
     return this.#reader.classifyTransitionIdempotence(id, action)
   }
 
-  /** Completions in order; the handle outlives the registry. */
+  /** The completion feed; the returned handle outlives the registry. */
   completionFeed(): Feed<CompletionEntry> {
     return this.#reader.completionFeed()
   }
 
-  /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
+  /** The cursor of a consumer. Raises `invalid_input` for an unknown consumer. */
   completionCursor(consumer: CursorConsumer): number {
     return this.#reader.completionCursor(consumer)
   }
 
-  /** @internal The actor that shows an operation, for whoever begins to look. */
+  /** @internal The actor of an operation, created when it is first inspected. */
   actorOf(id: OperationId): AnyActorRef | undefined {
     return this.#records.rows.get(id)?.actor as AnyActorRef | undefined
   }
 
-  /** What turns wait for and is not satisfied, oldest first. */
+  /** The waits that are not satisfied yet, oldest first. */
   pendingWaits(): readonly PendingWait[] {
     return this.#reader.pendingWaits()
   }
 
-  /** The registry for people who look into it. Raises `internal` for corrupt facts. */
+  /** The state of the registry for diagnosis. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
     return this.#reader.diagnostics()
   }
 
-  /** The durable part of the registry in the exchange format (O-108). Raises `internal` for corrupt facts. */
+  /** The durable part of the registry as an exported document (O-108). Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     return this.#reader.capturePersistenceSnapshot()
   }
 
-  /** Ends watches and waits with an error and stops the actors; later changes are refused with `owner_retired`, reads still work. */
+  /**
+   * Rejects watches and waits and stops the actors. Later changes are refused with `owner_retired`; reads still work.
+   */
   dispose(): void {
     if (this.#isDisposed) return
     this.#isDisposed = true
@@ -479,8 +500,8 @@ export class OperationRegistry {
   }
 
   /**
-   * Somebody sent an event to the actor of an operation: a request like any other, through the lane. There is nobody to
-   * reject for it, so that a refusal is logged; inspectors are shown it.
+   * Handles an event that was sent directly to the actor of an operation. It goes through the lane like any other
+   * request. There is no caller to reject, so a refusal is logged and shown to inspectors.
    */
   #request(id: OperationId, event: OperationEvent): void {
     this.#carryOut(id, event).catch((refusal: unknown) => {
@@ -507,14 +528,14 @@ export class OperationRegistry {
       case 'terminate':
         return this.#ends.end(`operation.${type}`, id, () => checkOutcome(id, event.outcome))
       default: {
-        // A peer comes with its handle, for which an event of the chart has no place; nothing else is an action.
+        // `peer_ready` needs a handle, which the chart's event cannot carry; no other event is an action.
         const reason = `not an event that can be sent to an operation: ${textOf(type)}`
         throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
       }
     }
   }
 
-  /** One that was lost and runs again has ended: so have its parts that were lost and do not. */
+  /** A lost operation that ran again has ended, so its lost children that did not run again are ended too. */
   #endLostBelow(id: OperationId): void {
     this.#history.state.unfinished.end(id)
     this.finishTrees()
@@ -524,7 +545,7 @@ export class OperationRegistry {
     if (!this.#core.isPoisoned && !this.#core.isRetired) this.#now({ type: 'owner.retire' })
   }
 
-  /** Notes something about many operations, in events small enough for the journal. */
+  /** Journals a change of many operations, in events small enough for the journal. */
   #noteAll(definition: typeof lostForgotten | typeof operationsCollected, ids: readonly OperationId[]): void {
     for (let next = 0; next < ids.length; next += idsPerEvent) {
       this.#history.note((sequence) => definition.create(sequence, { ids: ids.slice(next, next + idsPerEvent) }))
@@ -559,7 +580,9 @@ export class OperationRegistry {
     return done
   }
 
-  /** What refuses a request before it comes to the lane; told when all that it may lean on is durable. */
+  /**
+   * Reports a refusal through the lane, so that the caller hears of it only once all that it may depend on is durable.
+   */
   #refuse(request: CallerRequest, refusal: unknown): Promise<never> {
     this.#core.showRefused(request, refusal)
     return this.#lane.refuse(toError(refusal))

@@ -14,17 +14,17 @@ import {
 } from '../../machines/operation-vocabulary.js'
 import { OperationHandle } from './operation-handle.js'
 
-/** The kind of an operation that says nothing of one. */
+/** The kind of an operation if the request names none. */
 export const defaultKind: OperationKind = 'background_tool_op'
 
-/** What is said of an operation when it is started. A mere text is its display name. */
+/** Describes an operation to start. A string stands for its display name. */
 export interface RunRequest {
   /** Default `background_tool_op`. */
   readonly kind?: OperationKind
   readonly displayName: string
-  /** Minted when absent. */
+  /** Default: a new id. */
   readonly id?: OperationId
-  /** Free text such as `shell_job`; the kind when absent. */
+  /** Free text such as `shell_job`. Default: the kind. */
   readonly sourceLabel?: string
   readonly operationSource?: OperationSource
 }
@@ -37,22 +37,22 @@ const requestFields: ReadonlySet<string> = new Set<keyof RunRequest>([
   'operationSource',
 ])
 
-/** How an operation is run. */
+/** Options of `session.run`. */
 export interface RunOptions<Input = unknown> {
   /** Milliseconds of work after which the operation fails and its signal aborts: from 0 to 25 years. */
   readonly deadlineMs?: number
   /** Cancels the operation when it aborts. */
   readonly signal?: AbortSignal
-  /** The operation that this one is a part of: with any end of it this one ends too. */
+  /** The parent operation. When the parent ends, in whatever way, this operation ends too. */
   readonly parent?: OperationHandle | OperationId
-  /** Lets it go on when its parent ends. */
+  /** Lets the operation continue when its parent ends. */
   readonly outlivesParent?: boolean
   /**
-   * What it works on: a JSON value, bytes included. It is kept with the operation, so that one that is lost can be run
-   * again (`rerunLost`), and handed to its work.
+   * The input of the work: a JSON value, bytes included. It is kept with the operation and passed to the work, also
+   * when a lost operation is run again (`rerunLost`).
    */
   readonly input?: Input
-  /** Operations of one key share a limit of their own: one at a time, unless the session says otherwise. */
+  /** Operations with the same key share a limit: one at a time, unless the session sets another. */
   readonly key?: string
 }
 
@@ -70,10 +70,10 @@ const runOptionsSchema = optionsSchema<RunOptions>({
   key: v.optional(nameSchema),
 })
 
-/** Stands for options that nobody gave, which need no decoding. */
+/** Default options, which need no decoding. */
 export const noOptions: RunOptions<never> = {}
 
-/** What is asked for, decoded. */
+/** A decoded request. */
 export interface DecodedRun {
   readonly spec: OperationSpec
   readonly deadlineMs: number | undefined
@@ -81,7 +81,7 @@ export interface DecodedRun {
   readonly key: string | undefined
 }
 
-/** Decodes what a caller of `run` says. Raises `invalid_input` naming the field. */
+/** Decodes the arguments of `run`. Raises `invalid_input` naming the field. */
 export function decodeRun(
   owner: SessionId,
   ids: IdSource,

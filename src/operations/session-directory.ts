@@ -22,38 +22,37 @@ import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
 import type { EpochId } from './types.js'
 
-/** How many of the operations that a session has lost a line names. */
+/** Maximum number of lost operations named in one log line. */
 const mostLostTold = 10
 
-/** What a directory makes its sessions of. */
+/** Options of {@link SessionDirectory}. */
 export interface SessionDirectoryOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly ids: IdSource
   readonly deadlines: DeadlineQueue
-  /** Where running jobs are listed. */
+  /** The list of running jobs. */
   readonly jobs: JobList
   readonly tracer?: Tracer
   readonly instruments?: Instruments
 }
 
 /**
- * The sessions of a runtime by name. It is there before the lane is: the lane asks it for the stream of every session that
- * its journal names, and once all is read back, {@link SessionDirectory.start} makes sessions of those that were not
- * deleted.
+ * The sessions of a runtime, by name. It is created before the lane, which asks it for the stream of every session in
+ * the journal. Once everything is recovered, {@link SessionDirectory.start} creates the sessions that were not deleted.
  */
 export class SessionDirectory {
   readonly #options: SessionDirectoryOptions
   readonly #metrics: OperationMetrics | undefined
   readonly #sessions = new Map<SessionId, Session>()
-  /** Streams that were read back, until the lane is open. */
+  /** Recovered streams, until the lane is open. */
   #restored: OperationsHistory[] = []
   /** Names of sessions whose import is not durable yet. */
   readonly #imports = new Set<SessionId>()
-  /** Deletions under way. */
+  /** Deletions in progress. */
   readonly #deletions = new Map<Session, Promise<void>>()
-  /** Shared with every session. */
+  /** Whether new operations are accepted; shared with every session. */
   readonly #intake = { isOpen: true }
   #lane: Lane | undefined
 
@@ -63,7 +62,7 @@ export class SessionDirectory {
     this.#metrics = instruments && new OperationMetrics(instruments)
   }
 
-  /** The stream of this name, to be read back, if it is one of a session. */
+  /** The stream to recover under this name; `undefined` if it does not belong to a session. */
   streamFor(name: string): LaneStream | undefined {
     const id = sessionOfStream(name)
     if (id === undefined) return undefined
@@ -72,7 +71,7 @@ export class SessionDirectory {
     return history
   }
 
-  /** Makes sessions of what was read back. Raises `invalid_input` or `internal` for records that contradict each other. */
+  /** Creates the recovered sessions. Raises `invalid_input` or `internal` for records that contradict each other. */
   start(lane: Lane): void {
     this.#lane = lane
     for (const history of this.#restored) history.finishRestore()
@@ -89,14 +88,17 @@ export class SessionDirectory {
     this.#restored = []
   }
 
-  /** Ends what an earlier process owed an end to; for the owner of the directory. */
+  /**
+   * Ends operations that an earlier process left unfinished although an operation above them had ended. Only the owner
+   * of the directory may do this.
+   */
   finishTrees(): void {
     for (const session of this.#sessions.values()) session.operations.finishTrees()
   }
 
   /**
-   * The session of this name, there already or new. Raises `invalid_input` for a limit that is not a whole number or a name
-   * that no session can have, and `session_exists` while one is being imported under the name.
+   * The session of this name, existing or new. Raises `invalid_input` for a limit that is not a whole number or a name
+   * that no session can have, and `session_exists` while a session is being imported under this name.
    */
   open(name: string, limits: SessionLimits): Session {
     const id = checkSessionName(name)
@@ -113,30 +115,33 @@ export class SessionDirectory {
     return session
   }
 
-  /** How many operations run, in all sessions. */
+  /** Number of running operations in all sessions. */
   get activeCount(): number {
     let count = 0
     for (const { operations } of this.#sessions.values()) count += operations.activeCount
     return count
   }
 
-  /** Takes new operations, or refuses them with `node_draining`; parts of what runs are taken either way. */
+  /**
+   * Accepts new operations, or refuses them with `node_draining`; children of running operations are accepted in both
+   * cases.
+   */
   takeWork(isTaken: boolean): void {
     this.#intake.isOpen = isTaken
   }
 
-  /** The session of this name if there is one. Raises `invalid_input`. */
+  /** The session of this name, if it exists. Raises `invalid_input`. */
   find(name: string): Session | undefined {
     checkText('session name', name)
     return this.#sessions.get(name as SessionId)
   }
 
-  /** Every session. */
+  /** All sessions. */
   all(): Iterable<Session> {
     return this.#sessions.values()
   }
 
-  /** Makes a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
+  /** Creates a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
   async import(name: string, snapshot: unknown): Promise<Session> {
     const id = checkSessionName(name)
     if (this.#sessions.has(id) || this.#imports.has(id)) throw new OperationError('session_exists', { id })
@@ -163,7 +168,7 @@ export class SessionDirectory {
     }
   }
 
-  /** Ends what runs in a session and removes its history for good; see `Runtime.deleteSession`. */
+  /** Ends the running operations of a session and permanently removes its history; see `Runtime.deleteSession`. */
   async delete(name: string, reason: string): Promise<void> {
     checkText('reason of a deletion', reason)
     const session = this.#sessions.get(checkSessionName(name))
@@ -173,7 +178,7 @@ export class SessionDirectory {
     await deletion
   }
 
-  /** Closes every session, whatever becomes of the others. Rejects with the first failure once all are closed. */
+  /** Closes all sessions, even if some fail. Rejects with the first failure once all are closed. */
   async close(options: SessionCloseOptions): Promise<void> {
     const closings = await Promise.allSettled(Array.from(this.#sessions.values(), (session) => session.close(options)))
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
@@ -206,7 +211,7 @@ export class SessionDirectory {
     operationsLost(this.#options.logger, { sessionId, operations: lost.length, operationIds })
   }
 
-  /** What is said of a session that is there already. */
+  /** Applies limits to an existing session. */
   #limit(session: Session, limits: SessionLimits): Session {
     const { operations, history } = session
     const { maxConcurrent, maxCompleted } = limits

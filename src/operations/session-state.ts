@@ -12,32 +12,34 @@ import { UnfinishedOperations } from './unfinished.js'
 import { count, uuid } from './vocabulary.js'
 
 /**
- * The durable state of one session, and the events and the snapshot row that concern it as a whole. What an operation, a completion
- * or an import adds to it says `operation.ts`, `completion.ts` or `import.ts`.
+ * The durable state of one session, and the events and the snapshot row that concern the session as a whole. Those of
+ * operations, completions and imports are in `operation.ts`, `completion.ts` and `import.ts`.
  *
- * Live calls change the records through the registry's chart. Reading back changes them directly, and of what had not ended
- * it keeps no more than {@link SessionState.unfinished}: nothing here runs it any more.
+ * Live calls change the records through the registry's chart. Recovery changes them directly, and keeps unfinished
+ * operations only in {@link SessionState.unfinished}, because nothing runs them here any more.
  */
 export class SessionState {
-  /** Numbers of the events that wait until they are durable. */
+  /** Sequence numbers of the events that are not durable yet. */
   readonly sequence = new SequenceCounter()
-  /** Registered but not ended: while reading back what may still end, afterwards what was lost. */
+  /**
+   * Operations that were registered and have not ended. During recovery these may still end; afterwards they are lost.
+   */
   readonly unfinished = new UnfinishedOperations()
-  /** How many rows of an import there are so far, while it is not whole. */
+  /** Number of rows imported so far; `undefined` unless an import is in progress. */
   importedRows: number | undefined
   readonly #options: CoreOptions
   #opened: { readonly core: OperationsCore; readonly epochId: EpochId } | undefined
-  /** Whose sequence is whose, while rows are put back. */
+  /** The owner of each sequence, while rows are restored. */
   readonly #claimed = new Map<number, OperationId>()
 
-  /** Takes what somebody else sends to the actor of an operation. */
+  /** Called with events that are sent directly to the actor of an operation. */
   onSend: CoreOptions['onSend']
 
   constructor(options: CoreOptions) {
     this.#options = { ...options, onSend: (id, event) => this.onSend?.(id, event) }
   }
 
-  /** False for a session that was deleted, was never opened, or whose import is not whole. */
+  /** False if the session was deleted, was never opened, or its import is incomplete. */
   get isOpened(): boolean {
     return this.#opened !== undefined && this.importedRows === undefined
   }
@@ -57,12 +59,12 @@ export class SessionState {
     return this.#state.core
   }
 
-  /** Raises `internal` before the session is opened. */
+  /** The registry's records. Raises `internal` before the session is opened. */
   get records(): OperationRecords {
     return this.#state.core.records
   }
 
-  /** Starts an epoch, with nothing in it. */
+  /** Starts an empty epoch. */
   open(epochId: EpochId, { maxCompleted, maxConcurrent }: Limits): void {
     this.close()
     const limits: RegistryLimits = {
@@ -72,7 +74,7 @@ export class SessionState {
     this.#opened = { core: new OperationsCore({ ...this.#options, ...limits }), epochId }
   }
 
-  /** Forgets everything. */
+  /** Stops the actors and drops the whole state. */
   close(): void {
     this.#opened?.core.stop()
     this.#opened = undefined
@@ -81,7 +83,7 @@ export class SessionState {
     this.importedRows = undefined
   }
 
-  /** Takes down whose sequence this is. Raises `internal` for a second owner, and for one that was never minted. */
+  /** Records the owner of a sequence. Raises `internal` if it has another owner or is below 1. */
   claim(sequence: number, id: OperationId): void {
     if (sequence < 1) throw internalError(`recovered operation ${id} carries sequence ${sequence}`)
     const minted = this.records.order.lastSequence
@@ -97,7 +99,7 @@ export class SessionState {
     this.#claimed.set(sequence, id)
   }
 
-  /** All rows have been put back. Raises `internal` when they contradict each other as a whole. */
+  /** Finishes a restore. Raises `internal` if the rows contradict each other as a whole. */
   finishRestore(): void {
     this.#claimed.clear()
     const feed = this.#opened?.core.records.order.feed
@@ -117,13 +119,13 @@ interface Limits {
   readonly maxConcurrent?: number | null | undefined
 }
 
-/** Defines an event of the room. */
+/** Defines an event of a session. */
 export const defineEvent = eventDefiner<SessionState, undefined>()
 
-/** Defines a kind of snapshot row of the room. */
+/** Defines a kind of snapshot row of a session. */
 export const defineRow = rowDefiner<SessionState, undefined>()
 
-/** A session begins, under limits that belong to it from then on. */
+/** A session was opened, with its limits. */
 export const sessionOpened = defineEvent('session_opened', {
   fields: { epochId: uuid<EpochId>(), maxCompleted: count, maxConcurrent: v.nullable(count) },
   isNoted: true,
@@ -131,33 +133,33 @@ export const sessionOpened = defineEvent('session_opened', {
   evolve: ({ tables }, { epochId, ...limits }) => tables.open(epochId, limits),
 })
 
-/** Another number of operations may run from now on. */
+/** The limit on running operations was changed. */
 export const sessionLimited = defineEvent('session_limited', {
   fields: { maxConcurrent: count },
   isNoted: true,
   evolve: ({ tables }, { maxConcurrent }) => tables.records.limitTo(maxConcurrent),
 })
 
-/** The session is removed, with all that it held. */
+/** The session was deleted with everything in it. */
 export const sessionDeleted = defineEvent('session_deleted', {
   fields: {},
   evolve: ({ tables }) => tables.close(),
 })
 
-/** What there is once per session. */
+/** The snapshot row of a session; there is one per session. */
 export interface SessionRow {
   readonly epochId: EpochId
   readonly maxCompleted: number
   readonly maxConcurrent: number | null
   readonly cursors: CompletionCursors
-  /** The last sequence of an end that leaves a trace and is durable. */
+  /** The sequence of the last durable end that is journalled. */
   readonly nextCompletionSeq: number
-  /** What retention has dropped from the feed. */
+  /** The last sequence that retention has dropped from the feed. */
   readonly droppedThrough: number
   readonly droppedCount: number
 }
 
-/** The session as it is now. Raises `internal` once its registry has broken: it differs from its journal. */
+/** The current snapshot row. Raises `internal` if the registry is broken, because it then differs from its journal. */
 export function sessionRowOf({ core, epochId }: SessionState): SessionRow {
   core.check()
   const { maxConcurrent = null, order } = core.records
@@ -168,14 +170,14 @@ export function sessionRowOf({ core, epochId }: SessionState): SessionRow {
     maxCompleted,
     maxConcurrent,
     cursors: { ...cursors },
-    // Not the last one minted: the end that has it may be under way, and is then journalled behind this snapshot.
+    // Not the last assigned sequence: its end may be in progress, and would be journalled after this snapshot.
     nextCompletionSeq: durableSequence,
     droppedThrough,
     droppedCount,
   }
 }
 
-/** Starts the epoch that a row tells of. Raises `internal` for counts of retention that cannot be. */
+/** Starts the epoch described by a row. Raises `internal` for impossible retention counts. */
 export function restoreSession(state: SessionState, row: SessionRow): void {
   const { importedRows } = state
   const { epochId, cursors, nextCompletionSeq, droppedThrough, droppedCount, ...limits } = row
@@ -191,7 +193,7 @@ export function restoreSession(state: SessionState, row: SessionRow): void {
   if (droppedCount > 0) records.order.restoreRetention({ droppedThrough, droppedCount })
 }
 
-/** The session itself, before everything that belongs to it. */
+/** The session row, which comes before everything in the session. */
 export const sessionRow = defineRow('session', {
   fields: {
     epochId: uuid<EpochId>(),

@@ -16,38 +16,38 @@ import type { OperationLine } from './line.js'
 import type { OperationRegistry } from './registry.js'
 import type { OperationProgress, OperationSnapshot } from './types.js'
 
-/** One operation as a dashboard shows it. */
+/** One operation, as a dashboard shows it. */
 export interface OperationView {
   readonly id: OperationId
   readonly displayName: string
   readonly kind: OperationKind
-  /** `queued` while it stands in line, not registered yet. */
+  /** `queued` while it waits in the queue and is not registered yet. */
   readonly status: OperationStatus | 'queued'
-  /** The latest report, while the operation runs. */
+  /** The latest progress report, while the operation runs. */
   readonly progress?: OperationProgress
   readonly outcome: OperationOutcome | null
   /** Epoch milliseconds. */
   readonly createdAtMs: number
-  /** Of an operation that has ended in this process. */
+  /** Epoch milliseconds; only if the operation ended in this process. */
   readonly completedAtMs?: number
 }
 
-/** What the store of a view holds. Immutable: what has not changed is the same object as before. */
+/** The content of a view's store. Immutable: unchanged parts keep their identity. */
 export interface SessionViewContext {
-  /** Grows by one per published change; several changes of one turn of the event loop are published together. */
+  /** Increases by one per published change; the changes of one turn of the event loop are published together. */
   readonly version: number
-  /** How many operations run. */
+  /** Number of running operations. */
   readonly activeCount: number
-  /** False while rows of a session with many live operations are still coming in, some of them in each turn. */
+  /** False while the first rows of a session with many live operations are still being added, some in each turn. */
   readonly isWhole: boolean
-  /** The operations that have not ended; {@link sessionSelectors} read it. */
+  /** The operations that have not ended; read it with {@link sessionSelectors}. */
   readonly live: LiveRows<OperationView>
 }
 
-/** What has become of operations: their rows, or nothing for those that are live no more. */
+/** Changed operations with their new rows; `undefined` for those that are no longer live. */
 type Changes = readonly (readonly [OperationId, OperationView | undefined])[]
 
-/** Operations that are published in one turn, changed ones or the first ones: more of them would block it for too long. */
+/** Maximum number of operations published in one turn; more would block the event loop for too long. */
 const perTurn = 512
 
 function createViewStore(context: SessionViewContext) {
@@ -71,13 +71,13 @@ function createViewStore(context: SessionViewContext) {
 }
 
 /**
- * The live read side of a session. `row` and `rows` read the registry as it is; the store follows it.
+ * The live view of a session. `row` and `rows` read the registry as it is now; the store follows it.
  *
- * The store holds the operations that have not ended, as immutable rows: a change replaces one row and a few buckets above
- * it (see `live-rows.ts`), whatever the session holds. The changes of one turn of the event loop make one step of the
- * store. Nobody pays for a store that nobody has asked for: it is made, of what is live then, when the store or a
- * selection is first looked at, and followed from then on. Of more than 512 live operations the first look shows that many, and
- * each of the following turns as many more, until `isWhole`.
+ * The store holds the operations that have not ended, as immutable rows. A change replaces one row and a few buckets
+ * above it (see `live-rows.ts`), however many operations there are, and all changes of one turn of the event loop make
+ * one update. The store is created when it, or a selection, is first used, and follows the registry from then on, so it
+ * costs nothing if it is never used. If there are more than 512 live operations, the store first shows 512, and each
+ * following turn adds as many again, until `isWhole`.
  */
 export class SessionView {
   readonly #operations: OperationRegistry
@@ -88,12 +88,12 @@ export class SessionView {
   /** Operations that have changed since the last publication. */
   readonly #changed = new TurnBatch<OperationId>(perTurn, (ids) => this.#publish(ids))
   #store: ReturnType<typeof createViewStore> | undefined
-  /** Operations that were live when the store was made, and have not been shown yet. */
+  /** Operations that were live when the store was created and are not shown yet. */
   readonly #missing = new Set<OperationId>()
-  /** The list of the rows it was last asked for. */
+  /** The last sorted list, cached for the rows it was made from. */
   #list: { readonly of: LiveRows<OperationView>; readonly rows: readonly OperationView[] } | undefined
 
-  /** `logger` hears of subscribers and selectors that throw. */
+  /** `logger` receives errors thrown by subscribers and selectors. */
   constructor(operations: OperationRegistry, line: OperationLine, logger: Logger) {
     this.#operations = operations
     this.#line = line
@@ -107,34 +107,37 @@ export class SessionView {
     return this.#store
   }
 
-  /** How many operations run, as last published. */
+  /** Number of running operations, as last published. */
   get activeCount(): number {
     return this.#store?.get().context.activeCount ?? this.#operations.activeCount
   }
 
-  /** How many operations stand in line. */
+  /** Number of queued operations. */
   get queuedCount(): number {
     return this.#line.size
   }
 
-  /** One operation, as long as it is tracked or stands in line. */
+  /** One operation, while it is tracked or queued. */
   row(id: OperationId): OperationView | undefined {
     const snapshot = this.#operations.snapshot(id)
     return snapshot === undefined ? this.#queuedRow(id) : this.#rowOf(snapshot)
   }
 
-  /** Every operation that is tracked or stands in line, by display name. */
+  /** All tracked and queued operations, sorted by display name. */
   rows(): readonly OperationView[] {
     const tracked = this.#operations.listOperations().map((snapshot) => this.#rowOf(snapshot))
     return this.#line.size === 0 ? tracked : [...tracked, ...this.queued()].toSorted(byDisplayName)
   }
 
-  /** Those that stand in line, in its order. */
+  /** The queued operations, in queue order. */
   queued(): readonly OperationView[] {
     return this.#line.ids().flatMap((id) => this.#queuedRow(id) ?? [])
   }
 
-  /** The operations that have not ended, those in line included, by display name, as last published; the same list until one of them changes. */
+  /**
+   * The operations that have not ended, including queued ones, sorted by display name, as last published. Returns the
+   * same list until one of them changes.
+   */
   live(): readonly OperationView[] {
     if (this.#store === undefined) return this.#liveNow()
     const { live } = this.#store.get().context
@@ -142,16 +145,20 @@ export class SessionView {
     return this.#list.rows
   }
 
-  /** One operation as last published, while it is live, or else as it is; the same object until it changes. */
+  /**
+   * One operation: as last published while it is live, otherwise as it is now. Returns the same object for a live
+   * operation until it changes.
+   */
   operation(id: OperationId): OperationView | undefined {
     const published = this.#store === undefined ? undefined : rowIn(this.#store.get().context.live, id)
     return published ?? this.row(id)
   }
 
   /**
-   * Follows one thing: `selector` runs after each published change, subscribers hear only of changes of
-   * its value. Values are compared shallowly unless `isEqual` says otherwise. Who throws is reported to the logger once and
-   * disturbs nobody else; `get` of a selection throws what its selector does. Raises `invalid_input` for what is no function.
+   * Follows one value. `selector` runs after each published change, and subscribers are called only if its value has
+   * changed. Values are compared shallowly unless `isEqual` is given. An error in a selector or subscriber is logged
+   * once and does not affect others; `get` of a selection throws what its selector throws. Raises `invalid_input` for
+   * an argument that is not a function.
    */
   select<Value>(
     selector: (view: SessionView) => Value,
@@ -162,30 +169,30 @@ export class SessionView {
     return this.store.select(() => selector(this), isEqual)
   }
 
-  /** Takes a report; the registry only counts them. */
+  /** Keeps a progress report, because the registry only counts them. */
   reported(id: OperationId, progress: OperationProgress): void {
     this.#progress.set(id, Object.freeze({ ...progress }))
     this.changed(id)
   }
 
-  /** Forgets the report of an operation that ended. */
+  /** Drops the report of an ended operation. */
   ended(id: OperationId): void {
     this.#progress.delete(id)
     this.changed(id)
   }
 
-  /** An operation has changed: that is published with all other changes of this turn of the event loop. */
+  /** Marks an operation as changed; it is published with the other changes of this turn of the event loop. */
   changed(id: OperationId): void {
     if (this.#store !== undefined) this.#changed.add(id)
   }
 
-  /** Publishes what is still to be told. */
+  /** Publishes pending changes. */
   dispose(): void {
     this.#changed[Symbol.dispose]()
   }
 
   #publish(ids: readonly OperationId[]): void {
-    // Selectors would be asked for what nobody can answer, and nobody would catch that here.
+    // Selectors would read a poisoned registry, which throws, and nothing would catch that here.
     if (this.#operations.isPoisoned) return
     this.#guard(() => {
       const changes = ids.map((id) => [id, this.#liveRow(id)] as const)
@@ -240,7 +247,7 @@ export class SessionView {
 
 /** Ready-made selectors for {@link SessionView.select}. */
 export const sessionSelectors = {
-  /** How many operations run. */
+  /** Number of running operations. */
   activeCount: (view: SessionView): number => view.activeCount,
   /** Operations that have not ended. */
   live: (view: SessionView): readonly OperationView[] => view.live(),

@@ -50,7 +50,7 @@ import type {
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
-/** How a session is closed; {@link CloseOptions} with nothing left out. */
+/** How a session is closed: {@link CloseOptions} with nothing left out. */
 export interface SessionCloseOptions {
   readonly policy: 'retire' | 'terminate'
   readonly graceMs: number
@@ -63,7 +63,7 @@ const closeOptionsSchema = optionsSchema<SessionCloseOptions>({
   reason: textSchema(),
 })
 
-/** What a session is made of. */
+/** Options of {@link Session}. */
 export interface SessionOptions {
   readonly id: SessionId
   readonly history: OperationsHistory
@@ -71,14 +71,14 @@ export interface SessionOptions {
   readonly ids: IdSource
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Where running jobs are listed. */
+  /** The list of running jobs. */
   readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
-  /** Absent where nobody measures. */
+  /** Absent if there is no meter. */
   readonly metrics?: OperationMetrics | undefined
-  /** Whether new operations are taken. Default: they are. */
+  /** Whether new operations are accepted. Default: they are. */
   readonly intake?: { readonly isOpen: boolean }
 }
 
@@ -87,9 +87,9 @@ export class Session {
   readonly id: SessionId
   /** The registry, for hosts that drive life cycles themselves. */
   readonly operations: OperationRegistry
-  /** The live read side. */
+  /** The live view. */
   readonly view: SessionView
-  /** The durable side; of use to the runtime only. */
+  /** The durable side; used by the runtime only. */
   readonly history: OperationsHistory
   readonly #options: SessionOptions
   readonly #line: OperationLine
@@ -97,7 +97,7 @@ export class Session {
   readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
   readonly #tracing: ObserverGuard
-  /** Absent where nobody reads it. */
+  /** Absent if there is no logger. */
   readonly #log: Logger | undefined
 
   constructor(options: SessionOptions) {
@@ -138,7 +138,7 @@ export class Session {
     this.view = new SessionView(this.operations, this.#line, options.logger)
   }
 
-  /** Takes over the limits that are not the registry's; for the directory of sessions. */
+  /** Sets the limits that the registry does not enforce; called by the session directory. */
   configure(limits: SessionLimits): void {
     this.#line.configure(limits)
   }
@@ -148,35 +148,38 @@ export class Session {
     return this.operations.epochId
   }
 
-  /** Completions in order, under cursors. */
+  /** The completion feed, read with cursors. */
   get feed(): Feed<CompletionEntry> {
     return this.operations.completionFeed()
   }
 
-  /** Operations that were running when the previous process died; they have no outcome. See {@link Session.forgetLost}. */
+  /**
+   * Operations that were running when the previous process died; they have no outcome. See {@link Session.forgetLost}.
+   */
   get lost(): readonly LostOperation[] {
     return this.operations.lost
   }
 
-  /** Stops reporting operations as lost, once they have been dealt with. */
+  /** Stops reporting operations as lost, once you have dealt with them. */
   forgetLost(ids: readonly OperationId[] = this.lost.map(({ id }) => id)): void {
     this.operations.forgetLost(ids)
   }
 
   /**
-   * Resolves once everything that has happened in this session so far is durable, including starts and other changes that
-   * nobody awaits. Rejects with a `LaneError` if it could not be made durable.
+   * Resolves once everything that has happened in this session so far is durable, including starts and other changes
+   * that return no promise. Rejects with a `LaneError` if it could not be made durable.
    */
   flush(): Promise<void> {
-    // A decision without facts: it settles in its turn, with what is ahead of it.
+    // An empty change: it settles in order, after everything ahead of it.
     const nothing = (): void => {}
     return this.#options.lane.submit(this.history, () => ({ facts: [], commit: nothing, discard: nothing }))
   }
 
   /**
-   * Runs an async function as an operation. The function is called in a later microtask. A string as `request` is the display
-   * name. In a full session the operation is refused or waits in line (`whenFull`). For bad input the outcome rejects with
-   * `invalid_input`, for a signal that has already aborted with its reason; the function is not called then.
+   * Runs an async function as an operation. The function is called in a later microtask. A string as `request` is the
+   * display name. If the session is full, the operation is refused or queued (`whenFull`). For invalid input the
+   * outcome rejects with `invalid_input`, and for a signal that has already aborted with the signal's reason; the
+   * function is then not called.
    *
    *     const docs = session.run('fetch docs', ({ signal }) => fetchDocs(signal), { deadlineMs: 30_000, parent })
    *     const pages = await docs.result()
@@ -203,10 +206,10 @@ export class Session {
   }
 
   /**
-   * Runs lost operations again, each under its own id and with its own input. `choose` returns the work for each of them, or
-   * nothing for one that is to stay lost. Returns the handles of those that run. An operation whose parent does not run again
-   * is refused with `parent_not_found` and stays lost.
-   * Throws the reason of a signal that has aborted.
+   * Runs lost operations again, each under its own id and with its own input. `choose` returns the work for an
+   * operation, or `undefined` to leave it lost. Returns the handles of the operations that run. An operation whose
+   * parent does not run again is refused with `parent_not_found` and stays lost. Throws the signal's reason if the
+   * signal has aborted.
    */
   rerunLost(
     choose: (id: OperationId, lost: LostOperation) => Work | undefined,
@@ -225,9 +228,10 @@ export class Session {
   }
 
   /**
-   * Waits until all of these operations have ended and resolves with their results, in the order of the handles. Once all have
-   * ended, rejects with the {@link OperationFailed} of the first without a result, or with the refusal of one that never
-   * started; rejects with the signal's reason when that aborts. Each call is a turn of its own, so others may wait meanwhile.
+   * Waits until all of these operations have ended and resolves with their results, in the order of the handles. If
+   * some have no result, rejects after all have ended, with the {@link OperationFailed} of the first, or with the
+   * refusal of one that never started. Rejects with the signal's reason when it aborts. Each call is a turn of its own,
+   * so several callers can wait at the same time.
    */
   async all<const Handles extends readonly OperationHandle[]>(
     handles: Handles,
@@ -244,10 +248,11 @@ export class Session {
   }
 
   /**
-   * Waits until all of these operations have ended. The outcomes come in the order of the ids. Abort the signal to give up.
-   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, `no_longer_retained`, or the
-   * signal's reason. A wait for an operation in line starts once that is registered, and rejects if it is refused. The
-   * obligation counts as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
+   * Waits until all of these operations have ended, and resolves with their outcomes in the order of the ids. Abort the
+   * signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`,
+   * `no_longer_retained`, or the signal's reason. A wait for a queued operation starts once the operation is
+   * registered, and rejects if it is refused. The obligation counts as acknowledged once this resolves; to acknowledge
+   * it yourself, use `operations.waitAll`.
    */
   async waitAll(
     turnId: TurnId | string,
@@ -259,7 +264,10 @@ export class Session {
     return result
   }
 
-  /** A turn of an agent whose tool calls start operations here. Raises `invalid_input` unless the turn id is a UUID. */
+  /**
+   * Creates a turn of an agent whose tool calls start operations in this session. Raises `invalid_input` unless the
+   * turn id is a UUID.
+   */
   turn(turnId: TurnId | string): Turn {
     const { inspect } = this.#options
     const { operations } = this
@@ -274,7 +282,10 @@ export class Session {
     })
   }
 
-  /** Starts a loop that wakes the host when background work has ended. It stops when it is disposed or the session closes. */
+  /**
+   * Starts a loop that wakes the host when background work has ended. It stops when it is disposed or the session
+   * closes.
+   */
   wakeWhenIdle(host: IdleWakeHost): IdleWake {
     const { clock, logger, inspect } = this.#options
     const { operations } = this
@@ -294,13 +305,13 @@ export class Session {
       if (policy === 'retire') await this.#windDown(graceMs)
       await this.operations.retireOwner(reason)
     } finally {
-      // Whatever is under way is applied before the actors stop.
+      // Changes in progress are applied before the actors stop.
       await this.#options.lane.settled()
       this.dispose()
     }
   }
 
-  /** Releases everything without a durable trace: watches and handles reject, actors stop. */
+  /** Releases everything without journalling anything: watches and handles reject, and actors stop. */
   dispose(): void {
     this.#stopWaking()
     this.#line.close(closedBefore())
@@ -310,19 +321,19 @@ export class Session {
     this.#executions.clear()
   }
 
-  /** What the closing itself ends must wake nobody. */
+  /** Stops idle-wake loops first, so that operations that end because of closing wake nothing. */
   #stopWaking(): void {
     for (const wake of this.#idleWakes) wake[Symbol.dispose]()
   }
 
   async #windDown(graceMs: number): Promise<void> {
-    // Without a lane that takes ends nobody could wind down in time.
+    // If the lane accepts no ends, no operation could end in time.
     if (this.#options.lane.health.status !== 'open') return
     const live = this.operations.listOperations().filter(({ terminal }) => !terminal)
     if (live.length === 0) return
     const watches = live.map(({ id }) => this.operations.registerWatcher(id))
     for (const { id, status } of live) {
-      // Refused when it is ending anyway.
+      // Refused if the operation is already ending, which can be ignored.
       if (status === 'running') silence(this.operations.requestRetire(id))
     }
     const grace = createDeferred<void>()
@@ -381,7 +392,7 @@ export class Session {
     if (this.#log !== undefined) operationStarted(this.#log, fieldsOf(execution.spec))
   }
 
-  /** A wait for what is in line begins once that is registered. */
+  /** A wait for queued operations begins once they are registered. */
   #waitAll(turnId: TurnId, operationIds: readonly OperationId[], options: WaitOptions = {}): OperationsWait {
     const isListed = isList(operationIds)
     const begun = isListed ? operationIds.flatMap((id) => this.#line.begun(id) ?? []) : []
@@ -413,7 +424,7 @@ function fieldsOf({
   return { sessionId, operationId, kind, displayName }
 }
 
-/** Why it ended as it did, where somebody has said so. */
+/** The reasons of an outcome, if it has any. */
 function reasonsIn(outcome: OperationOutcome): EndReasons {
   if (outcome.type === 'failed') {
     const { error, reason, cause } = outcome
@@ -433,7 +444,7 @@ const rerunSchema = optionsSchema<RerunOptions>({
   signal: v.optional(signalSchema),
 })
 
-/** What the works of these handles return, in their order. */
+/** The result types of these handles, in order. */
 type ResultsOf<Handles extends readonly OperationHandle[]> = {
   -readonly [Index in keyof Handles]: Handles[Index] extends OperationHandle<infer Result> ? Result : never
 }

@@ -1,26 +1,26 @@
 import type { OperationSource, PeerAddress } from '../../machines/operation-vocabulary.js'
 
-/** The longest session, peer or endpoint name that is accepted, in UTF-16 units. */
+/** Maximum length of a session, peer or endpoint name, in UTF-16 units. */
 export const longestName = 256
 
-/** Which part of a source is wrong, and why. */
+/** The invalid field of a source, and the reason. */
 export interface SourceProblem {
   readonly field: string
   readonly reason: string
 }
 
-/** True for a name that can be shown: not blank, no control characters, not too long. */
+/** True for a displayable name: not blank, no control characters, not too long. */
 export function isPlainName(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '' && value.length <= longestName && !/\p{Cc}/u.test(value)
 }
 
-/** The parts of each shape; one that carries a part of another is a mixture. */
+/** The fields of each shape; a source that has a field of another shape is refused. */
 const partsOf: Readonly<Record<OperationSource['kind'], readonly string[]>> = {
   session_child: ['kind', 'sessionId'],
   backend_peer: ['kind', 'peerId', 'address'],
 }
 
-/** What keeps a source from being one of the exact shapes of O-3; nothing when it is. */
+/** The reason why a source does not have one of the exact shapes of O-3; `undefined` if it does. */
 export function sourceProblem(source: OperationSource): SourceProblem | undefined {
   switch (source.kind) {
     case 'session_child':

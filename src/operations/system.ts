@@ -5,7 +5,7 @@ import { OperationError } from './errors.js'
 import type { OperationRegistry } from './registry.js'
 import type { WaitAllResult } from './types.js'
 
-/** How each member of a system answers; what is missing is refused the same way. */
+/** The kind of answer of each member, which decides how a missing member is refused. */
 const members = {
   epochId: 'a value',
   lost: 'a value',
@@ -43,12 +43,12 @@ const members = {
   capturePersistenceSnapshot: 'at once',
 } as const satisfies Partial<Record<keyof OperationRegistry, 'a value' | 'at once' | 'later'>>
 
-/** A wait of a system: a promise that can be given up. */
+/** A promise that can be given up by disposing it. */
 export type OperationsWait = PromiseLike<WaitAllResult> & Disposable
 
 /**
- * The interface of the registry: what can be asked of the operations of one owner, whoever keeps them. `Turn`,
- * `TurnBoundary` and `IdleWake` need no more than parts of it.
+ * The interface of a registry, whoever keeps its operations. `Turn`, `TurnBoundary` and `IdleWake` need only parts of
+ * it.
  */
 export interface OperationsSystem extends Pick<OperationRegistry, Exclude<keyof typeof members, 'waitAll'>> {
   /** See {@link OperationRegistry.waitAll}. */
@@ -58,8 +58,8 @@ export interface OperationsSystem extends Pick<OperationRegistry, Exclude<keyof 
 const anyPart = portSchema<Partial<OperationsSystem>>([])
 
 /**
- * Makes a system of whatever methods there are: each that is missing answers `unsupported` with its name, `wait_all` for
- * instance; by a rejection where the registry would give a promise. Raises `invalid_input` for what is no object.
+ * Completes a partial system. Each missing method answers `unsupported` with its name, for instance `wait_all`; where
+ * the registry would return a promise, it rejects. Raises `invalid_input` if the argument is not an object.
  */
 export function operationsSystem(part: Partial<OperationsSystem>): OperationsSystem {
   decode(anyPart, part, 'operations system')
@@ -73,7 +73,7 @@ export function operationsSystem(part: Partial<OperationsSystem>): OperationsSys
   return Object.create(null, whole) as OperationsSystem
 }
 
-/** The refusal of a method that a system does not have; it names methods as it names actions, in snake case. */
+/** The error for a missing method; the name is given in snake case, like the names of actions. */
 export function unsupported(name: string): OperationError<'unsupported'> {
   const method = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
   return new OperationError('unsupported', { method })
@@ -93,7 +93,7 @@ function missing(name: string, answer: 'a value' | 'at once' | 'later'): Propert
   }
 }
 
-/** A promise that serves as a wait too; ignored, it is no unhandled rejection. */
+/** A rejected promise that is also a wait. Ignoring it causes no unhandled rejection. */
 function refusedWait(refusal: Error): Promise<never> & Disposable {
   return Object.assign(silence(Promise.reject(refusal)), { [Symbol.dispose]: () => {} })
 }

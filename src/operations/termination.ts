@@ -4,15 +4,15 @@ import { outcomes } from './outcomes.js'
 import { checkKey, readStatus } from './operation-row.js'
 import type { OperationRecords } from './records.js'
 
-/** What one journal append may take of an owner's termination, in bytes, with room to spare. */
+/** Maximum size of a group of terminations in one journal append, in bytes; well below the limit. */
 const groupBytes = 4 * 2 ** 20
 
-/** An end in the journal without its reason takes less than this. */
+/** Upper bound for the size of a journalled end without its reason. */
 const bytesPerEnd = 512
 
 /**
- * The ends of all live operations, in creation order (O-61), in groups that fit one journal append
- * each. Ends under way count as ends. Raises `invalid_input` for a bad reason and `internal` for corrupt facts.
+ * The ends of all live operations, in creation order (O-61), in groups that fit one journal append each. Operations
+ * whose end is in progress are left out. Raises `invalid_input` for an invalid reason and `internal` for corrupt facts.
  */
 export function terminations(records: OperationRecords, reason: string): EndEvent[][] {
   const outcome = outcomes.terminated(reason)
@@ -21,7 +21,7 @@ export function terminations(records: OperationRecords, reason: string): EndEven
   )
 }
 
-/** Operations that end for this reason, in groups whose ends fit one journal append each. */
+/** Splits operations that end for this reason into groups that fit one journal append each. */
 export function inTerminationGroups(ids: readonly OperationId[], reason: string): OperationId[][] {
   const perGroup = Math.max(1, Math.floor(groupBytes / (bytesPerEnd + 3 * reason.length)))
   const groups: OperationId[][] = []

@@ -8,24 +8,24 @@ import { outcomes } from './outcomes.js'
 import type { OperationRecords } from './records.js'
 import { inTerminationGroups } from './termination.js'
 
-/** What the ends of trees are made of. */
+/** Options of {@link TreeEnds}. */
 export interface TreeEndsOptions {
   readonly records: OperationRecords
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  /** Ends operations as one group, those of them that can still end so. */
+  /** Ends operations as one group. */
   readonly end: (events: readonly EndEvent[]) => Promise<void>
-  /** True when no end is taken any more. */
+  /** True when no end is accepted any more. */
   readonly isOver: () => boolean
 }
 
 /**
- * Ends what is below an operation whose end is durable: cancelled, in groups that fit the journal, each offered until it is
- * durable. Each operation is looked at once, however deep it lies.
+ * Ends the operations below one whose end is durable: cancels them in groups that fit the journal, and repeats each
+ * until it is durable. Each operation is visited once, however deep the tree.
  */
 export class TreeEnds implements Disposable {
   readonly #options: TreeEndsOptions
-  /** Operations that a group will end. */
+  /** Operations in groups that are not durable yet. */
   readonly #closing = new Set<OperationId>()
   readonly #groups = new Set<DurableEnd<readonly EndEvent[]>>()
 
@@ -33,14 +33,14 @@ export class TreeEnds implements Disposable {
     this.#options = options
   }
 
-  /** The end of an operation is durable, which closes its tree. */
+  /** Handles a durable end, which closes the tree below the operation. */
   close(id: OperationId, { type }: OperationOutcome): void {
     this.#closing.delete(id)
     const below = this.#options.records.tree.below(id, (part) => this.#closing.has(part))
     if (below.length > 0) this.endAll(below, `parent ${id} has ended: ${type}`)
   }
 
-  /** Ends these operations, of which each has one above it that has ended. */
+  /** Ends operations that are each below an ended one. */
   endAll(ids: readonly OperationId[], reason: string): void {
     const outcome = outcomes.cancelled(reason)
     for (const id of ids) this.#closing.add(id)
@@ -49,7 +49,7 @@ export class TreeEnds implements Disposable {
     }
   }
 
-  /** Offers nothing any more; the next process goes on. */
+  /** Stops repeating ends; the next process will end these operations. */
   [Symbol.dispose](): void {
     for (const group of this.#groups) group[Symbol.dispose]()
   }
@@ -61,7 +61,7 @@ export class TreeEnds implements Disposable {
       logger,
       subject: { operations: events.length },
       offer: (offered) => this.#end(offered),
-      // A fault of something else, such as a broken barrier, is gone with the refusal: the ends themselves count.
+      // An internal fault elsewhere, such as a broken barrier, is cleared by the refusal: offer the same ends again.
       insteadOf: (offered) => offered,
       isFinal: (refusal) => StatewardError.is(refusal, 'owner_retired') || isOver(),
       onSettled: () => {
@@ -72,7 +72,7 @@ export class TreeEnds implements Disposable {
     this.#groups.add(group)
   }
 
-  /** An operation may have ended by itself meanwhile. */
+  /** Ends those that have not ended by themselves meanwhile. */
   #end(events: readonly EndEvent[]): Promise<void> {
     const { records, end } = this.#options
     const possible = events.filter(({ id }) => records.isLive(id))

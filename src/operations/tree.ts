@@ -6,7 +6,7 @@ import {
   type OperationStatus,
 } from '../../machines/operation-vocabulary.js'
 
-/** How many operations may stand above one; asking whether a tree is closed goes through them. */
+/** Maximum number of operations above one; bounds the walk that checks whether a tree is closed. */
 export const mostLevels = 128
 
 /** The operation whose end ends this one, if there is one. */
@@ -14,40 +14,41 @@ export function tieOf({ parentId, outlivesParent }: OperationSpec): OperationId 
   return outlivesParent === true ? undefined : parentId
 }
 
-/** What a tree has to know of an operation. */
+/** The facts about an operation that a tree needs. */
 interface TreeNode {
   readonly spec: OperationSpec
-  /** An end that is under way counts. */
+  /** Ends in progress count. */
   readonly status: OperationStatus
 }
 
 /**
- * Which operations are parts of which. An operation that has ended closes the tree below it: nothing there starts any more, and
- * what is live there is about to end. Those that outlive their parent begin a tree of their own.
+ * The parent-child relations of operations. The end of an operation closes the tree below it: nothing there can start
+ * any more, and live operations there are about to be ended. An operation that outlives its parent is the root of its
+ * own tree.
  */
 export class OperationTree {
-  /** Live operations by the one whose end ends them. */
+  /** Live operations, by the operation whose end ends them. */
   readonly #parts = new MultiMap<OperationId, OperationId>()
   readonly #nodeOf: (id: OperationId) => TreeNode | undefined
 
-  /** `nodeOf` answers for every retained operation; one that is not retained has ended. */
+  /** `nodeOf` returns every retained operation; one that is not retained has ended. */
   constructor(nodeOf: (id: OperationId) => TreeNode | undefined) {
     this.#nodeOf = nodeOf
   }
 
-  /** An operation has been registered. */
+  /** Adds a registered operation. */
   add(spec: OperationSpec): void {
     const above = tieOf(spec)
     if (above !== undefined) this.#parts.add(above, spec.id)
   }
 
-  /** An operation has ended. */
+  /** Removes an ended operation. */
   remove(spec: OperationSpec): void {
     const above = tieOf(spec)
     if (above !== undefined) this.#parts.delete(above, spec.id)
   }
 
-  /** The operation from this one upwards that has ended, if one has. */
+  /** The nearest ended operation, starting at this one and going up; `undefined` if none has ended. */
   endedFrom(id: OperationId | undefined): OperationId | undefined {
     for (let next = id; next !== undefined; ) {
       const node = this.#nodeOf(next)
@@ -57,7 +58,7 @@ export class OperationTree {
     return undefined
   }
 
-  /** Whether more than {@link mostLevels} operations stand from this one upwards. */
+  /** Whether this operation and those above it are more than {@link mostLevels}. */
   isTooDeep(id: OperationId | undefined): boolean {
     let level = 0
     for (let next = id; next !== undefined && level <= mostLevels; level += 1) {
@@ -67,7 +68,10 @@ export class OperationTree {
     return level > mostLevels
   }
 
-  /** The live operations below one, those above before those below them; nothing below one that `isLeftOut`. */
+  /**
+   * The live operations below one, parents before their children. Skips every operation for which `isLeftOut` is true,
+   * and everything below it.
+   */
   below(id: OperationId, isLeftOut: (id: OperationId) => boolean): OperationId[] {
     const found: OperationId[] = []
     for (let next: OperationId | undefined = id, index = 0; next !== undefined; next = found[index++]) {

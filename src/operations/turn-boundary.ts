@@ -9,38 +9,38 @@ import type { OperationId, OperationOutcome } from '../../machines/operation-voc
 import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
 
-/** What the model is told of one completion. */
+/** What the model is told about one completion. */
 export interface BackgroundNotice {
-  /** Place in the completion order; a notice delivered twice carries the same. */
+  /** Position in the completion order; the same if a notice is delivered twice. */
   readonly seq: number
   readonly operationId: OperationId
   readonly displayName: string
-  /** How it ended. */
+  /** The type of the outcome. */
   readonly status: OperationOutcome['type']
-  /** The operation's own id unless the enrichment knew better. */
+  /** The operation's own id, unless `enrich` returned another. */
   readonly jobId: string
   readonly detail: string
 }
 
-/** What a host knows of a completion besides its row; `busy` means: ask again later. */
+/** What the host knows about a completion beyond its row. `busy` means: ask again later. */
 export type Enrichment =
   | { readonly answer: 'found'; readonly jobId: string; readonly detail: string }
   | { readonly answer: 'missing' }
   | { readonly answer: 'busy' }
 
-/** What came of one delivery. */
+/** The result of a delivery. */
 export type BoundaryDelivery =
   | { readonly type: 'delivered'; readonly notices: readonly BackgroundNotice[] }
-  /** Nothing was shown and no cursor moved: this operation's enrichment is busy. */
+  /** Nothing was shown and no cursor moved, because the enrichment of this operation is busy. */
   | { readonly type: 'deferred'; readonly operationId: OperationId }
 
-/** What a turn boundary is made of. */
+/** Options of {@link TurnBoundary}. */
 export interface TurnBoundaryOptions {
   readonly operations: CompletionAuthority
-  /** Puts these notices in place of the earlier background notices, in one edit. */
+  /** Replaces the earlier background notices with these, in one edit. */
   readonly edit: (notices: readonly BackgroundNotice[]) => void | Promise<void>
   readonly enrich?: (entry: CompletionEntry) => Enrichment | Promise<Enrichment>
-  /** Called once per notice, after the cursor has moved; what it throws is told to the logger. */
+  /** Called once per notice, after the cursor has moved; errors are logged. */
   readonly onDelivered?: (notice: BackgroundNotice) => void
   readonly logger?: Logger
 }
@@ -54,10 +54,10 @@ const optionsOfBoundary = optionsSchema<TurnBoundaryOptions>({
 })
 
 /**
- * Shows a turn what has completed in the background since the last time (O-76).
+ * Shows a turn what has completed in the background since the last delivery (O-76).
  *
- * Delivery is at least once: after a failed edit, or a crash before the cursor was durable, the same
- * notices come again, and since an edit replaces the notices before it, repeating one does no harm.
+ * Delivery is at least once: after a failed edit, or a crash before the cursor was durable, the same notices come
+ * again. An edit replaces earlier notices, so repeating one does no harm.
  */
 export class TurnBoundary {
   readonly #options: TurnBoundaryOptions
@@ -65,7 +65,10 @@ export class TurnBoundary {
   #cursor: number
   #delivery: Promise<BoundaryDelivery> | undefined
 
-  /** Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the turn stands. */
+  /**
+   * Raises `invalid_input` for invalid options, and `internal` if the registry cannot say where the turn stopped
+   * reading.
+   */
   constructor(options: TurnBoundaryOptions) {
     this.#options = decode(optionsOfBoundary, options, 'turn boundary options')
     const { operations, logger = silentLogger } = this.#options
@@ -74,11 +77,12 @@ export class TurnBoundary {
   }
 
   /**
-   * Delivers what is new: edit, then cursor, then events. Calls while one is under way share it.
+   * Delivers new completions: first the edit, then the cursor, then the events. Calls during a delivery share its
+   * result.
    *
-   * Rejects with what `edit` or `enrich` threw, with `feed_gap` when completions were dropped that nobody saw, and with
-   * `internal`; the cursor has not moved then. To go on after a gap, look at the operations themselves and advance
-   * `agent_applied` to its `droppedThrough`.
+   * Rejects with what `edit` or `enrich` threw, with `feed_gap` if completions were dropped before they were read, and
+   * with `internal`; the cursor has then not moved. To continue after a gap, look at the operations themselves and
+   * advance `agent_applied` to the gap's `droppedThrough`.
    */
   deliver(): Promise<BoundaryDelivery> {
     this.#delivery ??= this.#deliver().finally(() => {
@@ -104,7 +108,7 @@ export class TurnBoundary {
     return { type: 'delivered', notices }
   }
 
-  /** Nothing while the enrichment is busy. */
+  /** `undefined` while the enrichment is busy. */
   async #noticeOf(entry: CompletionEntry): Promise<BackgroundNotice | undefined> {
     const { seq, operationId, displayName, outcome } = entry
     const enrichment = (await this.#options.enrich?.(entry)) ?? { answer: 'missing' }

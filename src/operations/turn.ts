@@ -20,13 +20,13 @@ import type { WaitedOutcome } from './types.js'
 
 const { machine, decide, follow } = fastMachine(turnMachine)
 
-/** What a turn is made of. */
+/** Options of {@link Turn}. */
 export interface TurnOptions {
   readonly turnId: TurnId
-  /** Absent in a host without background operations; waiting for one then fails the turn. */
+  /** Absent if the host has no background operations; waiting for one then fails the turn. */
   readonly operations?: Pick<OperationsSystem, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
-  /** Hears of an inspector that throws. */
+  /** Receives errors thrown by an inspector. */
   readonly logger?: Logger
 }
 
@@ -47,22 +47,22 @@ const refsSchema = v.array(
 
 const boundaryPort = v.optional(portSchema<Pick<TurnBoundary, 'deliver'>>(['deliver']))
 
-/** Where a turn stands. */
+/** The state of a turn. */
 export type TurnState = ReturnType<TurnActor['getSnapshot']>['value']
 
 /**
- * One turn of an agent as far as background operations matter to it (O-103): it waits for
- * what its tool calls started, takes the obligation of that wait, and comes to the boundary before the
- * next call of the model. A fault on the way fails the turn, once, before the caller learns of it.
+ * One turn of an agent, as far as it concerns background operations (O-103). It waits for the operations that its tool
+ * calls started, takes the obligation of that wait, and reaches the boundary before the next call of the model. Any
+ * fault on the way fails the turn, once, before the caller learns of it.
  */
 export class Turn implements Disposable {
   readonly turnId: TurnId
-  /** The turn's chart, to look at. */
+  /** The actor of the turn's chart, for inspection. */
   readonly actor: TurnActor
   readonly #operations: TurnOptions['operations']
   #wait: OperationsWait | undefined
 
-  /** Raises `invalid_input` for wrong options, a turn id that is no UUID among them. */
+  /** Raises `invalid_input` for invalid options, including a turn id that is not a UUID. */
   constructor(options: TurnOptions) {
     const { turnId: text, operations, inspect, logger = silentLogger } = decode(optionsOfTurn, options, 'turn options')
     const turnId = parseUuid<TurnId>(text, 'turn id')
@@ -77,27 +77,29 @@ export class Turn implements Disposable {
     return this.actor.getSnapshot().value
   }
 
-  /** Operations that the present tool calls started, detached ones included. */
+  /** Operations that the current tool calls started, including detached ones. */
   get pendingOperations(): readonly AsyncOperationRef[] {
     return [...this.actor.getSnapshot().context.pendingOperations]
   }
 
-  /** Operations the turn waits for, each once. */
+  /** Operations that the turn waits for, without duplicates. */
   get barrierIds(): readonly OperationId[] {
     return [...this.actor.getSnapshot().context.barrierIds]
   }
 
-  /** Why the turn failed, if it did. */
+  /** The reason why the turn failed, if it did. */
   get failure(): string | undefined {
     return this.actor.getSnapshot().context.failure
   }
 
   /**
-   * Registers what the tool calls started, waits for those under the `barrier` policy and resolves with their outcomes in
-   * the order of the refs; the turn then stands at its boundary. Detached ones are recorded, never awaited.
+   * Registers the operations that the tool calls started, waits for those with the `barrier` policy, and resolves with
+   * their outcomes in the order of the refs. The turn is then at its boundary. Detached operations are recorded and
+   * never awaited.
    *
-   * Rejects with `invalid_input`, or with `turn_refused` when it is not the moment, and the turn stays as it is. Any other rejection has failed the
-   * turn: the errors of `waitAll`, the signal's reason, `unsupported` without a registry.
+   * Rejects with `invalid_input`, or with `turn_refused` if the turn is in another state; the turn then stays as it is.
+   * Any other rejection has failed the turn: the errors of `waitAll`, the signal's reason, or `unsupported` if there is
+   * no registry.
    */
   async awaitOperations(
     refs: readonly AsyncOperationRef[],
@@ -121,10 +123,11 @@ export class Turn implements Disposable {
   }
 
   /**
-   * Shows what completed in the background, if a boundary is given, and lets the turn go on to the model. A delivery that
-   * was deferred, or that failed, leaves the turn at its boundary: call again, or fail the turn.
+   * Shows what completed in the background, if a boundary is given, and lets the turn continue to the model. If the
+   * delivery was deferred or failed, the turn stays at its boundary: call again, or fail the turn.
    *
-   * Rejects with `turn_refused` when the turn is not at its boundary, and with the errors of {@link TurnBoundary.deliver}.
+   * Rejects with `turn_refused` if the turn is not at its boundary, and with the errors of {@link
+   * TurnBoundary.deliver}.
    */
   async drainBoundary(boundary?: Pick<TurnBoundary, 'deliver'>): Promise<BoundaryDelivery> {
     decode(boundaryPort, boundary, 'turn boundary')
@@ -135,7 +138,10 @@ export class Turn implements Disposable {
     return delivery
   }
 
-  /** The model has answered without further tool calls. Raises `turn_refused` unless it was its turn to. */
+  /**
+   * Finishes the turn, because the model has answered without further tool calls. Raises `turn_refused` unless the
+   * model was being called.
+   */
   finish(): void {
     this.#send({ type: 'finish', turnId: this.turnId })
   }
@@ -149,7 +155,7 @@ export class Turn implements Disposable {
     this.#wait?.[Symbol.dispose]()
   }
 
-  /** Fails a turn that has not ended. */
+  /** Fails the turn if it has not ended. */
   [Symbol.dispose](): void {
     this.fail('the turn was abandoned')
   }
@@ -166,7 +172,7 @@ export class Turn implements Disposable {
         const { turnId, operationIds } = satisfied
         this.#send({ type: 'operations_barrier_satisfied', turnId, operationIds })
       } finally {
-        // Taken, or failed over: either way nothing is owed any more.
+        // Whether the turn took the obligation or failed over it, nothing is outstanding any more.
         const { waitRequestId } = satisfied
         operations.acknowledgeObligation({ waitRequestId, turnId: waiting, operationIds: members })
       }

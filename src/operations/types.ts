@@ -16,20 +16,20 @@ import type {
 import type { Brand } from '../base/ids.js'
 import type { PublicResultClass } from './classification.js'
 
-/** Identity of one continuous completion-ordering domain. */
+/** Identity of one continuous completion order. */
 export type EpochId = Brand<string, 'EpochId'>
 
-/** Terminal records kept before the oldest is evicted (O-12). */
+/** Default number of ended operations that are retained (O-12). */
 export const defaultMaxCompleted = 256
 
-/** Rows the completion feed keeps: larger than the record retention, so that bursts survive (O-12). */
+/** Number of rows that the completion feed keeps: more than the retained operations, so that bursts survive (O-12). */
 export function feedCapacity(maxCompleted: number): number {
   return Math.max(4 * maxCompleted, 1024)
 }
 
 /** One row of the completion feed. */
 export interface CompletionEntry extends Sequenced {
-  /** Place in the completion order of the epoch, from 1; sparse where a kind is not shown. */
+  /** Position in the completion order of the epoch, from 1; there are gaps for kinds that the feed does not show. */
   readonly seq: number
   readonly operationId: OperationId
   readonly kind: OperationKind
@@ -39,7 +39,7 @@ export interface CompletionEntry extends Sequenced {
   readonly completedAtMs: number | null
 }
 
-/** What one operation looks like from outside (O-8). */
+/** The public state of one operation (O-8). */
 export interface OperationSnapshot {
   readonly id: OperationId
   readonly kind: OperationKind
@@ -48,11 +48,11 @@ export interface OperationSnapshot {
   readonly sourceLabel: string
   readonly expectPeerChannel: boolean
   readonly operationSource?: OperationSource
-  /** Derived from the source, never from the registration payload. */
+  /** Taken from the source, never from the registration payload. */
   readonly childSessionId: SessionId | null
-  /** The operation that it is a part of. */
+  /** The parent operation. */
   readonly parentId?: OperationId
-  /** What it was started with, if it was told. */
+  /** The input that it was started with, if any. */
   readonly input?: unknown
   readonly status: OperationStatus
   readonly terminal: boolean
@@ -60,31 +60,31 @@ export interface OperationSnapshot {
   readonly outcome: OperationOutcome | null
   readonly peerReady: boolean
   readonly peerHandle?: OperationPeerHandle
-  /** Progress reports so far; saturates at 2^32 - 1. */
+  /** Number of progress reports so far; stops counting at 2^32 - 1. */
   readonly progressCount: number
-  /** Watches still pending. */
+  /** Number of pending watches. */
   readonly watcherCount: number
   /** Epoch milliseconds. */
   readonly createdAtMs: number
   readonly startedAtMs?: number
   readonly completedAtMs?: number
-  /** Milliseconds from registration to the end, monotonic. */
+  /** Milliseconds from registration to the end, by the monotonic clock. */
   readonly elapsedMs?: number
 }
 
-/** One member of a satisfied wait. */
+/** The outcome of one member of a wait. */
 export interface WaitedOutcome {
   readonly operationId: OperationId
   readonly outcome: OperationOutcome
 }
 
-/** What a wait-all resolves with: outcomes in request order, and the obligation for the turn. */
+/** The result of a wait: outcomes in the order of the request, and the obligation of the turn. */
 export interface WaitAllResult {
   readonly outcomes: readonly WaitedOutcome[]
   readonly satisfied: WaitAllSatisfied
 }
 
-/** Where each consumer of the completion feed stands. */
+/** The position of each consumer of the completion feed. */
 export type CompletionCursors = Readonly<Record<CursorConsumer, number>>
 
 /** A wait that is not satisfied yet. */
@@ -94,21 +94,21 @@ export interface PendingWait {
   readonly operationIds: readonly OperationId[]
 }
 
-/** The state of a registry for people who look into it. */
+/** The state of a registry, for diagnosis. */
 export interface RegistryDiagnostics {
-  /** All tracked operations, ended ones included. */
+  /** Number of tracked operations, including ended ones. */
   readonly operationCount: number
   readonly activeCount: number
-  /** The wait that began first. */
+  /** The oldest wait. */
   readonly pendingWait: PendingWait | null
-  /** What turns wait for, oldest first. */
+  /** All waits, oldest first. */
   readonly pendingWaits: readonly PendingWait[]
   readonly cursors: CompletionCursors
   readonly watermark: number
   readonly operations: readonly OperationSnapshot[]
 }
 
-/** A report of progress; only the count is kept. */
+/** A progress report; the registry keeps only the count. */
 export interface OperationProgress {
   readonly message: string
   /** From 0 to 1. */
@@ -122,18 +122,18 @@ export interface LostOperation {
   readonly displayName: string
   readonly sourceLabel: string
   readonly status: Exclude<LiveStatus, 'retiring'>
-  /** When it began to run, unless it had not; epoch milliseconds. */
+  /** When it started to run, in epoch milliseconds; absent if it had not. */
   readonly startedAtMs?: number
   readonly parentId?: OperationId
-  /** What it was started with, if it was told. */
+  /** The input that it was started with, if any. */
   readonly input?: unknown
 }
 
-/** Facts of one operation as they are persisted (O-108). */
+/** The facts of one operation as they are stored (O-108). */
 export interface PersistedOperation {
   readonly status: OperationStatus | 'absent'
   readonly kind: OperationKind
-  /** `null` says there is none. */
+  /** `null` if there is none. */
   readonly source: OperationSource | null
   readonly peerReady: boolean
   readonly progressCount: number
@@ -141,14 +141,14 @@ export interface PersistedOperation {
   readonly completionSequence?: number
 }
 
-/** A feed row as the core knows it. */
+/** The stored part of a feed row. */
 export interface PersistedCompletion {
   readonly seq: number
   readonly kind: OperationKind
   readonly outcome: OperationOutcome
 }
 
-/** What retention has already dropped from the feed. */
+/** What retention has dropped from the feed. */
 export interface FeedRetention {
   readonly droppedThrough: number
   readonly droppedCount: number

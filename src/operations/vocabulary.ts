@@ -1,4 +1,7 @@
-/** The values of the room, each described once: for events, snapshot rows and the export document. Names are those of the code. */
+/**
+ * Schemas of the values in operations, shared by events, snapshot rows and the export document. Field names are those
+ * of the code.
+ */
 
 import * as v from 'valibot'
 import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
@@ -18,7 +21,7 @@ import {
 /** A count, sequence or time: a safe integer from 0. */
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
-/** A UUID in its one spelling. */
+/** A UUID in lower case. */
 export function uuid<Id extends string = string>(): v.GenericSchema<string, Id> {
   return v.custom<Id>(isUuid, 'not a lower-case UUID') as v.GenericSchema as v.GenericSchema<string, Id>
 }
@@ -28,12 +31,12 @@ function text<Text extends string>(): v.GenericSchema<string, Text> {
   return textSchema<Text>() as v.GenericSchema as v.GenericSchema<string, Text>
 }
 
-/** One of the kinds. */
+/** An operation kind. */
 export const kind = v.picklist(operationKinds)
 
 const name = v.string()
 
-/** A source; its exact parts are checked where it is used, so that a bad one is named by operation. */
+/** A source. Its exact shape is checked where it is used, so that the error names the operation. */
 export const source: v.GenericSchema<OperationSource> = v.variant('kind', [
   v.strictObject({ kind: v.literal('session_child'), sessionId: text<SessionId>() }),
   v.strictObject({
@@ -43,7 +46,7 @@ export const source: v.GenericSchema<OperationSource> = v.variant('kind', [
   }),
 ]) as never
 
-/** The fields of a registration payload. */
+/** The fields of an operation spec. */
 export const specFields = {
   id: uuid<OperationId>(),
   kind,
@@ -55,14 +58,14 @@ export const specFields = {
   expectPeerChannel: v.boolean(),
   parentId: v.optional(uuid<OperationId>()),
   outlivesParent: v.optional(v.literal(true)),
-  // A value of the user's own: no name in it is changed.
+  // A value of the user: the names in it are never changed.
   input: v.optional(v.unknown()),
 }
 
-/** A registration payload. */
+/** An operation spec. */
 export const spec: v.GenericSchema<OperationSpec> = v.strictObject(specFields) as never
 
-/** Details of an error, this many levels of causes and members deep; what lies deeper is an unknown field. */
+/** The details of an error, with this many levels of causes and members; anything deeper is an unknown field. */
 function errorDetails(depth: number): v.GenericSchema<unknown, ErrorDetails> {
   const own = { name, message: name, code: v.optional(name), stack: v.optional(name) }
   if (depth === 0) return v.strictObject(own) as never
@@ -77,7 +80,7 @@ const cause = v.pipe(
 
 const reason = v.nullable(v.string())
 
-/** What an end carries besides its type; a document writes the fields of a result beside the type. */
+/** The fields of each outcome besides its type; an exported document writes the fields of a result next to the type. */
 export const outcomeFields = {
   completed: {
     id: uuid<OperationId>(),
@@ -93,7 +96,7 @@ export const outcomeFields = {
   terminated: { reason: v.string() },
 } as const satisfies Record<OperationOutcome['type'], v.ObjectEntries>
 
-/** How an operation ended. */
+/** An outcome. */
 export const outcome: v.GenericSchema<OperationOutcome> = v.variant('type', [
   v.strictObject({ type: v.literal('completed'), result: v.strictObject(outcomeFields.completed) }),
   v.strictObject({ type: v.literal('failed'), ...outcomeFields.failed }),

@@ -5,12 +5,12 @@ import { WaitDisposedError } from './errors.js'
 import type { WaitAllResult } from './types.js'
 
 /**
- * A wait for several operations: await it like a promise, dispose it to give up. Losing a
- * `Promise.race` does not give up by itself. An ignored rejection is never an unhandled one.
+ * A wait for several operations: await it like a promise, dispose it to give up. Losing a `Promise.race` does not give
+ * it up. Ignoring a rejection never causes an unhandled one.
  */
 export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
   readonly requestId: WaitRequestId
-  /** Resolves with outcomes in request order and the obligation. */
+  /** Resolves with the outcomes in the order of the request, and the obligation. */
   readonly result: Promise<WaitAllResult>
   readonly #cancel: (reason: unknown) => void
 
@@ -30,7 +30,7 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
     this.result = silence(result.finally(forget))
   }
 
-  /** A wait that never became active. */
+  /** Creates a wait that never became active. */
   static rejected(requestId: WaitRequestId, reason: unknown): WaitAll {
     return new WaitAll(requestId, silence(Promise.reject(reason)), undefined, () => {})
   }
@@ -43,7 +43,7 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
     return this.result.then(onFulfilled, onRejected)
   }
 
-  /** Gives up a wait that is still pending, which rejects with `wait_disposed`; harmless afterwards. */
+  /** Gives up a pending wait, which then rejects with `wait_disposed`; no effect afterwards. */
   [Symbol.dispose](): void {
     this.#cancel(new WaitDisposedError('wait_disposed', { requestId: this.requestId }))
   }

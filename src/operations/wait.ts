@@ -16,7 +16,7 @@ import type { WaitAllResult, WaitedOutcome } from './types.js'
 
 const { machine } = fastMachine(waitAllBarrierMachine)
 
-/** What a wait-all asks for; members are distinct and known. */
+/** The request of a wait; its members are distinct and known. */
 export interface WaitRequest {
   readonly requestId: WaitRequestId
   readonly turnId: TurnId
@@ -24,17 +24,17 @@ export interface WaitRequest {
 }
 
 /**
- * The wait-all barrier while it is active: the barrier actor counts, this keeps each member's outcome
- * from the moment it ends, so that nothing can be evicted or collected away before the waiter has it.
+ * An active wait-all barrier. The barrier actor counts; this object keeps the outcome of each member from the moment it
+ * ends, so that eviction or collection cannot take it away before the waiter has it.
  */
 export class ActiveWait {
   readonly request: WaitRequest
   readonly barrier: WaitAllBarrierActor
-  /** Outcome of each member, in request order; `undefined` while it runs. */
+  /** The outcome of each member, in the order of the request; `undefined` while it runs. */
   readonly #outcomes: Map<OperationId, OperationOutcome | undefined>
   readonly #deferred = createDeferred<WaitAllResult>()
 
-  /** `outcomeOf` answers for members that have ended already. */
+  /** `outcomeOf` returns the outcomes of members that have already ended. */
   constructor(request: WaitRequest, outcomeOf: (id: OperationId) => OperationOutcome | undefined, parent: AnyActorRef) {
     const { requestId, turnId, operationIds } = request
     this.request = { requestId, turnId, operationIds }
@@ -50,7 +50,7 @@ export class ActiveWait {
     this.barrier.send({ type: 'begin' })
   }
 
-  /** Resolves when every member has ended; rejects when the wait is cancelled or breaks. */
+  /** Resolves when every member has ended; rejects if the wait is cancelled or breaks. */
   get result(): Promise<WaitAllResult> {
     return this.#deferred.promise
   }
@@ -59,18 +59,18 @@ export class ActiveWait {
     return this.barrier.getSnapshot().value === 'satisfied'
   }
 
-  /** True when these are the members, in any order. */
+  /** True if these are the members, in any order. */
   hasMembers(ids: readonly OperationId[]): boolean {
     return new Set(ids).size === this.#outcomes.size && ids.every((id) => this.#outcomes.has(id))
   }
 
-  /** Takes the outcome of a member. */
+  /** Records the outcome of a member. */
   memberEnded(id: OperationId, outcome: OperationOutcome): void {
     this.#outcomes.set(id, outcome)
     this.barrier.send({ type: 'member_ended' })
   }
 
-  /** What is wrong with the barrier, if anything: then no end may pass through it. */
+  /** A description of what is wrong with the barrier, if anything; no end may then go through it. */
   problem(): string | undefined {
     const { value, context } = this.barrier.getSnapshot()
     if ((context.requestId as unknown) === undefined) return 'active wait without request id'
@@ -85,12 +85,12 @@ export class ActiveWait {
     this.#deferred.reject(reason)
   }
 
-  /** Closes the obligation: the turn has taken it. */
+  /** Closes the obligation, which the turn has taken. */
   acknowledge(): void {
     this.barrier.send({ type: 'acknowledge' })
   }
 
-  /** Ends the wait because something is broken: the waiter rejects instead of hanging. */
+  /** Ends a broken wait: the waiter rejects instead of hanging. */
   fail(cause: Error): void {
     this.barrier.send({ type: 'fault', cause: messageOf(cause) })
     this.#deferred.reject(cause)

@@ -5,18 +5,18 @@ import { ActiveWait, type WaitRequest } from './wait.js'
 const none: ReadonlySet<ActiveWait> = new Set()
 
 /**
- * The waits of a registry: one per turn, as many turns as there are. An end finds the waits it is awaited by without looking at
- * the others, and what is over releases its members.
+ * The waits of a registry; each turn can have one. An end finds the waits that name it without searching the others,
+ * and a finished wait releases its members.
  */
 export class Waits {
-  /** Active ones, and satisfied ones whose obligation nobody has acknowledged; oldest first. */
+  /** Active waits, and satisfied ones whose obligation is not acknowledged yet; oldest first. */
   readonly #all = new Map<WaitRequestId, ActiveWait>()
-  /** Active ones. */
+  /** Active waits, by turn. */
   readonly #byTurn = new Map<TurnId, ActiveWait>()
   readonly #byMember = new Map<OperationId, Set<ActiveWait>>()
   readonly #onReleased: (id: OperationId) => void
 
-  /** `onReleased` is notified of each operation that no active wait names any more. */
+  /** `onReleased` is called for each operation that no active wait names any more. */
   constructor(onReleased: (id: OperationId) => void) {
     this.#onReleased = onReleased
   }
@@ -26,34 +26,34 @@ export class Waits {
     return this.#byTurn.values()
   }
 
-  /** The active wait that began first. */
+  /** The oldest active wait. */
   get oldest(): ActiveWait | undefined {
     const [oldest] = this.#byTurn.values()
     return oldest
   }
 
-  /** An active wait, or one whose obligation is open. */
+  /** A wait that is active or whose obligation is open. */
   get(requestId: WaitRequestId): ActiveWait | undefined {
     return this.#all.get(requestId)
   }
 
-  /** Waits whose obligation nobody has acknowledged, oldest first. */
+  /** Waits whose obligation is not acknowledged yet, oldest first. */
   satisfied(): ActiveWait[] {
     return [...this.#all.values()].filter((wait) => wait.isSatisfied)
   }
 
-  /** Whether this turn waits. */
+  /** Whether this turn has an active wait. */
   isTurnWaiting(turnId: TurnId): boolean {
     return this.#byTurn.has(turnId)
   }
 
-  /** Whether this request waits still. */
+  /** Whether this wait is active. */
   isActive(requestId: WaitRequestId): boolean {
     const wait = this.#all.get(requestId)
     return wait !== undefined && this.#byTurn.get(wait.request.turnId) === wait
   }
 
-  /** Active waits that name the operation. */
+  /** The active waits that name the operation. */
   of(id: OperationId): ReadonlySet<ActiveWait> {
     return this.#byMember.get(id) ?? none
   }
@@ -63,7 +63,7 @@ export class Waits {
     return this.#byMember.has(id)
   }
 
-  /** Begins a wait of a turn that does not wait yet; `outcomeOf` answers for members that have ended already. */
+  /** Begins a wait for a turn that has none; `outcomeOf` returns the outcomes of members that have already ended. */
   begin(
     request: WaitRequest,
     outcomeOf: (id: OperationId) => OperationOutcome | undefined,
@@ -80,14 +80,14 @@ export class Waits {
     }
   }
 
-  /** Takes a member's outcome, and returns the waits that it concerns. */
+  /** Records the outcome of a member and returns the waits that name it. */
   memberEnded(id: OperationId, outcome: OperationOutcome): readonly ActiveWait[] {
     const waits = [...this.of(id)]
     for (const wait of waits) wait.memberEnded(id, outcome)
     return waits
   }
 
-  /** Releases the members of those that are satisfied. */
+  /** Releases the members of those waits that are satisfied. */
   releaseSatisfied(waits: readonly ActiveWait[]): void {
     for (const wait of waits) if (wait.isSatisfied) this.#release(wait)
   }
@@ -106,7 +106,7 @@ export class Waits {
     this.#forget(wait)
   }
 
-  /** Closes the obligation of a satisfied wait; false when no such obligation is open. */
+  /** Closes the obligation of a satisfied wait; false if no such obligation is open. */
   acknowledge(requestId: WaitRequestId): boolean {
     const wait = this.#all.get(requestId)
     if (wait === undefined || !wait.isSatisfied) return false
@@ -120,7 +120,7 @@ export class Waits {
     this.#release(wait)
   }
 
-  /** By what was asked for, not by what the barrier says: that may be corrupt. */
+  /** Releases by the request rather than by the state of the barrier, which may be corrupt. */
   #release(wait: ActiveWait): void {
     const { turnId, operationIds } = wait.request
     if (this.#byTurn.get(turnId) === wait) this.#byTurn.delete(turnId)

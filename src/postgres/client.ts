@@ -2,34 +2,34 @@ import { createHash } from 'node:crypto'
 import type * as v from 'valibot'
 import { portSchema } from '../base/options.js'
 
-/** What a parameter may be. */
+/** The value of a parameter. */
 export type SqlValue = string | number | boolean | null | readonly (string | number | null)[]
 
-/** A row as it comes; whoever reads it checks it. */
+/** A row as the client returns it. The reader must check it. */
 export type SqlRow = Readonly<Record<string, unknown>>
 
-/** The answer to a statement. */
+/** The result of a statement. */
 export interface SqlResult {
   readonly rows: readonly SqlRow[]
-  /** How many rows were read or written. */
+  /** Number of rows read or written. */
   readonly rowCount: number
 }
 
-/** A statement under the name that connections keep it prepared by. Values go into its parameters only. */
+/** A statement and the name under which connections prepare it. Values are passed as parameters only. */
 export interface SqlStatement {
   readonly name: string
   readonly text: string
 }
 
-/** Makes a statement of fixed text; `$1` to `$n` are its parameters. */
+/** Creates a statement of fixed text. `$1` to `$n` are its parameters. */
 export function sql(text: string): SqlStatement {
   const name = `stateward_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
   return { name, text }
 }
 
-/** What takes statements: a transaction, or the database for one statement at a time. */
+/** Runs statements: a transaction, or the database for one statement at a time. */
 export interface SqlRunner {
-  /** Runs a statement. Raises a {@link StoreError}. */
+  /** Runs a statement. Throws a {@link StoreError}. */
   query(statement: SqlStatement, values?: readonly SqlValue[]): Promise<SqlResult>
 }
 
@@ -43,7 +43,7 @@ export interface PgClient {
   removeListener(event: string, listener: (...values: never[]) => void): unknown
 }
 
-/** The part of a pool of `pg` that is used: any `Pool` of `pg` 8 fits. */
+/** The part of a pool of `pg` that is used. Any `Pool` of `pg` 8 fits. */
 export interface PgPool {
   connect(): Promise<PgClient>
   end(): Promise<void>
@@ -87,8 +87,9 @@ const parsers = new Map<number, (text: string) => unknown>([
 ])
 
 /**
- * How values of the server are read, whatever types the program has set for its own queries: whole numbers as numbers,
- * truth values as such, all else as text. A whole number that is not safe stays text, and the check of the row refuses it.
+ * Parses the server's values the same way, whatever type parsers the program has set for its own queries: whole
+ * numbers as numbers, booleans as booleans, everything else as text. An unsafe integer stays text, which the check of
+ * the row then refuses.
  */
 export const valueTypes: NonNullable<PgQuery['types']> = { getTypeParser: (oid) => parsers.get(oid) ?? asText }
 

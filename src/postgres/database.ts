@@ -17,15 +17,15 @@ const facts = sql(
   `SELECT current_setting('server_version_num')::integer AS version, current_setting('server_encoding') AS encoding`,
 )
 
-/** The oldest server that has all we use, as it numbers itself: transaction ids of 64 bits came with 13. */
+/** The oldest supported server version, in its own numbering: transaction ids of 64 bits came with 13. */
 const oldestServer = 130_000
 
 /**
- * Connections to one PostgreSQL database: statements with parameters, and transactions that are tried again when others
- * were in their way.
+ * Connections to one PostgreSQL database: statements with parameters, and transactions that are tried again after
+ * conflicts.
  *
- * Every failure is a {@link StoreError} that says of which kind it is. What the body of a transaction throws comes out as
- * it is, after the transaction was rolled back.
+ * Every failure is a {@link StoreError} whose code says what kind it is. What the body of a transaction throws is
+ * passed on unchanged, after the transaction has been rolled back.
  */
 export class PostgresDatabase implements AsyncDisposable {
   readonly #pool: PgPool
@@ -36,11 +36,11 @@ export class PostgresDatabase implements AsyncDisposable {
   readonly #random: () => number
   readonly #onIdleError: (error: Error) => void
   #closing: Promise<void> | undefined
-  /** Calls under way, those that wait for a connection included, and who waits for their end. */
+  /** Number of calls in progress, including those waiting for a connection, and the promise of their end. */
   #underWay = 0
   #idle: Deferred<void> | undefined
 
-  /** The clock by which it pauses; never that of the server. */
+  /** The clock for pauses between attempts. The server's clock is never used for them. */
   readonly clock: Clock
 
   private constructor(pool: PgPool, options: PostgresOptions) {
@@ -54,14 +54,15 @@ export class PostgresDatabase implements AsyncDisposable {
     const logger = guardedLogger(options.logger ?? silentLogger)
     this.#onIdleError = ({ message }) => logger.warn({ cause: message }, 'lost an idle connection to the store')
     pool.on('error', this.#onIdleError)
-    // Not only once we have it: a server that ends may say so right behind the word that it lets us in.
+    // Not only once the client is ours: a server that is shutting down may send an error right after accepting the
+    // connection.
     pool.on('acquire', guardClient)
   }
 
   /**
-   * Connects and looks at the server. Raises `invalid_input` for options that do not fit, `optional_package_missing`
-   * without `pg`, `store.unavailable` when the server cannot be reached, `store.rejected` when it lets nobody in or is
-   * older than PostgreSQL 13 or keeps text otherwise than as UTF-8.
+   * Connects and checks the server. Throws `invalid_input` for wrong options, `optional_package_missing` without
+   * `pg`, `store.unavailable` if the server cannot be reached, and `store.rejected` if it refuses the login, is older
+   * than PostgreSQL 13, or does not store text as UTF-8.
    */
   static async open(options: PostgresOptions): Promise<PostgresDatabase> {
     decode(postgresOptionsSchema, options, 'options of the PostgreSQL database')
@@ -76,14 +77,14 @@ export class PostgresDatabase implements AsyncDisposable {
     }
   }
 
-  /** Runs one statement that reads. It is tried again when the connection was lost. */
+  /** Runs one statement that reads. It is tried again if the connection was lost. */
   read(statement: SqlStatement, values: readonly SqlValue[] = []): Promise<SqlResult> {
     return this.#retried((connection) => connection.query(statement, values))
   }
 
   /**
-   * Runs one statement that writes, in a transaction of its own. It is tried again when the connection was lost, so that it
-   * may be done twice: only for what changes nothing the second time.
+   * Runs one statement that writes, in its own transaction. It is tried again if the connection was lost, so it may
+   * be executed twice: use it only for statements that change nothing the second time.
    */
   write(statement: SqlStatement, values: readonly SqlValue[] = []): Promise<SqlResult> {
     return this.#retried((connection, attempt) => {
@@ -93,15 +94,15 @@ export class PostgresDatabase implements AsyncDisposable {
   }
 
   /**
-   * Runs `body` in one transaction (read committed): all of it is done, or nothing. It is run again, with a pause, when
-   * other transactions were in its way (deadlock, serialization failure) or the connection was lost; so it must do nothing
-   * but speak to the database, and heed `mayHaveLanded`.
+   * Runs `body` in one transaction (read committed): all of it takes effect, or nothing. It is run again, after a
+   * pause, if it conflicted with other transactions (deadlock, serialization failure) or the connection was lost. So
+   * it must do nothing but talk to the database, and must heed `mayHaveLanded`.
    *
-   * Raises what `body` throws; `store.conflict` or `store.unavailable` when attempts are used up.
+   * Throws what `body` throws, and `store.conflict` or `store.unavailable` when the attempts are used up.
    */
   transaction<Result>(body: (transaction: Transaction) => Promise<Result>): Promise<Result> {
     return this.#retried(async (connection, attempt) => {
-      // Sent ahead of what the body asks, and before what it has sent is answered: a round trip less on either side.
+      // Sent before the body's first statement and not awaited: this saves a round trip.
       const begun = silence(connection.command('BEGIN'))
       const sent: Promise<unknown>[] = []
       let result: Result
@@ -123,21 +124,21 @@ export class PostgresDatabase implements AsyncDisposable {
       const committed = silence(connection.command('COMMIT'))
       const answers = await Promise.allSettled(sent)
       const command = await committed
-      // What went wrong with one of these says more than that nothing was committed.
+      // A failure of one of these says more than the fact that nothing was committed.
       for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
-      // The server answers ROLLBACK when a statement had failed and the body did not mind.
+      // The server answers ROLLBACK if a statement failed and the body ignored it.
       if (command === 'COMMIT') return result
       throw new StoreError('store.rejected', { cause: 'a statement of the transaction had failed', sqlState: '25P02' })
     })
   }
 
-  /** The clock of the server now, in epoch milliseconds. */
+  /** The current time of the server, in epoch milliseconds. */
   async now(): Promise<number> {
     const { rows } = await this.read(clockReading)
     return rows[0]?.['now_ms'] as number
   }
 
-  /** Takes a connection out of the pool for long; who takes it releases it. Raises a {@link StoreError}. */
+  /** Takes a connection out of the pool for a long time. The caller must release it. Throws a {@link StoreError}. */
   async connect(): Promise<PgClient> {
     if (this.#closing !== undefined) throw new StoreError('store.closed', {})
     try {
@@ -149,7 +150,7 @@ export class PostgresDatabase implements AsyncDisposable {
     }
   }
 
-  /** Refuses new work and, if the pool is ours, ends it when what is under way is over. */
+  /** Refuses new calls and, if the pool is ours, ends it once the calls in progress are done. */
   close(): Promise<void> {
     this.#closing ??= this.#end()
     return this.#closing
@@ -160,7 +161,7 @@ export class PostgresDatabase implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    // A pool that is ended forgets those who wait for a connection.
+    // A pool that is ended drops the callers that wait for a connection.
     if (this.#underWay > 0) await (this.#idle = createDeferred<void>()).promise
     if (this.#isOurs) await this.#pool.end()
     else {
@@ -201,7 +202,7 @@ export class PostgresDatabase implements AsyncDisposable {
       try {
         return await this.#withConnection((connection) => run(connection, attempt))
       } catch (cause) {
-        // Only a lost connection leaves open what became of a commit: any other failure is an answer.
+        // Only a lost connection leaves the result of a commit open: any other failure is an answer.
         mayHaveLanded ||= attempt.isCommitting && StatewardError.is(cause, 'store.unavailable')
         const isTooLate = StatewardError.is(cause, 'store.conflict')
           ? number >= this.#maxAttempts
@@ -229,16 +230,16 @@ export class PostgresDatabase implements AsyncDisposable {
 
 interface Attempt {
   readonly mayHaveLanded: boolean
-  /** Set when what is sent next may be committed even if its answer is lost. */
+  /** True if the next statement sent may be committed even if its answer is lost. */
   isCommitting: boolean
 }
 
-/** Leaves no transaction open behind, whatever it takes. */
+/** Makes sure that no transaction stays open. */
 async function rollBack(connection: Connection): Promise<void> {
   try {
     await connection.command('ROLLBACK')
   } catch {
-    // What it was rolled back for is what the caller has to know; the server rolls back what it loses sight of.
+    // The caller needs the error that caused the rollback. The server rolls back when the connection is closed.
     connection.spoil()
   }
 }

@@ -3,21 +3,21 @@ import type { StatewardError } from '../base/errors.js'
 
 interface Unavailable {
   readonly store: 'postgres'
-  /** What the client said. */
+  /** The client's message. */
   readonly reason: string
   /** `not_applied`: nothing has changed. `unknown`: the connection was lost while the server was committing. */
   readonly outcome: 'not_applied' | 'unknown'
-  /** The code of the server, when it was the server that said so. */
+  /** The SQLSTATE code, if the error came from the server. */
   readonly sqlState?: string
 }
 
 const messages = {
-  /** The server cannot be reached, is going down, or has no room. A later try may succeed. */
+  /** The server cannot be reached, is shutting down, or has no resources left. A later try may succeed. */
   'store.unavailable': ({ store, reason, outcome }: Unavailable) =>
     outcome === 'unknown'
       ? `the store ${store} became unavailable while it was committing, whether it did is unknown: ${reason}`
       : `the store ${store} failed: ${reason}`,
-  /** Other transactions were in the way, each time that it was tried. Nothing has changed; a later try may succeed. */
+  /** Every attempt conflicted with other transactions. Nothing has changed; a later try may succeed. */
   'store.conflict': ({
     attempts,
     cause,
@@ -26,17 +26,20 @@ const messages = {
     readonly cause: string
     readonly sqlState: string
   }) => `other transactions were in the way in each of ${attempts} attempts: ${cause}`,
-  /** The statement would break a constraint of the schema. Nothing has changed. */
+  /** The statement would violate a constraint of the schema. Nothing has changed. */
   'store.constraint': (data: {
     readonly constraint: string
     readonly table: string
     readonly rule: 'unique' | 'foreign_key' | 'not_null' | 'check' | 'other'
     readonly sqlState: string
   }) => `the constraint ${data.constraint} of ${data.table} does not hold (${data.rule})`,
-  /** The server refuses the statement, whoever asks again: no right, no such table, no such value. Nothing has changed. */
+  /**
+   * The server refuses the statement, and would refuse it again: no permission, no such table, invalid value. Nothing
+   * has changed.
+   */
   'store.rejected': ({ cause, sqlState }: { readonly cause: string; readonly sqlState: string }) =>
     `the store refuses the statement (${sqlState}): ${cause}`,
-  /** The database is not made as this version needs it. */
+  /** The tables of the database differ from what this version needs. */
   'store.schema_mismatch': ({
     schema,
     part,
@@ -56,6 +59,6 @@ export type StoreErrorData = ErrorDataOf<typeof messages>
 /** Stable code of a {@link StoreError}. */
 export type StoreErrorCode = keyof StoreErrorData
 
-/** Raised by what is kept on a database server. The message is derived from `data`, the client's own error is `cause`. */
+/** Thrown by stores on a database server. The message is derived from `data`; the client's own error is `cause`. */
 export const StoreError = defineErrors('StoreError', messages)
 export type StoreError<Code extends StoreErrorCode = StoreErrorCode> = StatewardError<Code, StoreErrorData[Code]>

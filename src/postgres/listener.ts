@@ -8,20 +8,23 @@ import type { PgNotification } from './client.js'
 import type { PostgresDatabase } from './database.js'
 import { pauseAfter } from './retry.js'
 
-/** What is told to whoever listens. */
+/** Options of a {@link PostgresListener}. */
 export interface ListenerOptions {
-  /** A lower-case name; what is sent to `pg_notify` under it arrives here. */
+  /** The channel to listen to, a lower-case name. Payloads sent to it with `pg_notify` arrive here. */
   readonly channel: string
-  /** Something was sent. */
+  /** Called with the payload of a notification. */
   readonly onMessage: (payload: string) => void
-  /** The connection stands, for the first time or again: what was sent before has not arrived, so look at everything. */
+  /**
+   * Called when the connection has been made, the first time or again. Notifications sent before are lost, so read
+   * everything.
+   */
   readonly onConnect: () => void
   readonly logger?: Logger
 }
 
 /**
- * Hears what is sent to a channel, over a connection of its own that is made again when it breaks. A hint only: what is
- * sent while there is no connection never arrives.
+ * Listens to a channel over its own connection, which is made again when it breaks. Notifications are only hints:
+ * those sent while there is no connection are lost.
  */
 export class PostgresListener implements AsyncDisposable {
   readonly #database: PostgresDatabase
@@ -30,7 +33,10 @@ export class PostgresListener implements AsyncDisposable {
   #isClosed = false
   #wake: () => void = () => {}
 
-  /** Starts to listen; connects in the background for as long as it takes. Raises `invalid_input` for another name. */
+  /**
+   * Starts to listen. Connects in the background for as long as it takes. Throws `invalid_input` for an invalid
+   * channel name.
+   */
   constructor(database: PostgresDatabase, options: ListenerOptions) {
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(options.channel)) {
       const reason = `not a name of lower-case letters, digits and underscores: ${textOf(options.channel)}`
@@ -41,7 +47,7 @@ export class PostgresListener implements AsyncDisposable {
     this.#running = silence(this.#run())
   }
 
-  /** Ends the connection. Nothing is told any more. */
+  /** Closes the connection. No callback is called afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#wake()
@@ -90,7 +96,7 @@ export class PostgresListener implements AsyncDisposable {
       await ended
     } finally {
       client.removeListener('notification', hear)
-      // It listens for as long as it lives, so nobody else may have it.
+      // The connection has subscriptions, so it must not be reused by the pool.
       client.release(true)
     }
   }

@@ -5,37 +5,40 @@ import { durationSchema, functionSchema, nameSchema, optionsSchema, wholeNumberS
 import { clockSchema, loggerSchema } from '../base/ports.js'
 import { poolSchema, type PgPool } from './client.js'
 
-/** How to reach the server, and how to deal with it. One of `url` and `pool` is given. */
+/** How to reach the server, and how to use it. Exactly one of `url` and `pool` is given. */
 export interface PostgresOptions {
-  /** Where the server is, `postgres://user:password@host:port/database`; the pool is ours and ends with us. Needs `pg`. */
+  /**
+   * Address of the server, `postgres://user:password@host:port/database`. The store creates a pool and ends it on
+   * `close()`. Needs `pg`.
+   */
   readonly url?: string
-  /** A pool of `pg` that stays its owner's: it is not ended by `close()`. */
+  /** A pool of `pg` that you own: `close()` does not end it. */
   readonly pool?: PgPool
-  /** Connections of our own pool; 10 by default. */
+  /** Maximum number of connections of our own pool. Default 10. */
   readonly maxConnections?: number
-  /** Milliseconds that our own pool waits for a connection; 5,000 by default. */
+  /** Milliseconds that our own pool waits for a connection. Default 5,000. */
   readonly connectTimeoutMs?: number
-  /** Milliseconds after which our own pool gives up a statement; 30,000 by default. */
+  /** Milliseconds after which our own pool gives up a statement. Default 30,000. */
   readonly statementTimeoutMs?: number
   /**
-   * Milliseconds after which the server ends a transaction of our own pool that does nothing, so that a host that is
-   * frozen holds no lock; 10,000 by default.
+   * Milliseconds after which the server ends an idle transaction of our own pool, so that a frozen host holds no
+   * locks. Default 10,000.
    */
   readonly idleTransactionTimeoutMs?: number
-  /** How often a transaction is tried when others are in its way; 8 by default. */
+  /** How often a transaction is tried if it conflicts with others. Default 8. */
   readonly maxAttempts?: number
-  /** Milliseconds for which work is tried again when the server cannot be reached; 5,000 by default, 0 for once. */
+  /** Milliseconds for which work is tried again while the server cannot be reached. Default 5,000; 0 tries once. */
   readonly retryMs?: number
   /**
-   * Whether connections keep statements prepared; true by default. A pooler that hands out another connection for each
-   * transaction and does not know prepared statements needs false.
+   * Whether connections prepare statements. Default true. Set it to false behind a pooler that uses a different
+   * connection for each transaction and does not support prepared statements.
    */
   readonly preparedStatements?: boolean
-  /** For pauses between attempts; the process's by default. */
+  /** The clock for pauses between attempts. Default the system clock. */
   readonly clock?: Clock
-  /** From 0 to 1, for the spread of those pauses; `Math.random` by default. */
+  /** A random number from 0 to 1, for the jitter of those pauses. Default `Math.random`. */
   readonly random?: () => number
-  /** Is told of connections that are lost while idle. */
+  /** Receives a line about connections that are lost while idle. */
   readonly logger?: Logger
 }
 

@@ -7,7 +7,7 @@ interface PgModule {
   readonly default: { readonly Pool: new (config: object) => PgPool }
 }
 
-/** Makes a pool of our own. Raises `optional_package_missing` when `pg` is not installed. */
+/** Creates our own pool. Throws `optional_package_missing` if `pg` is not installed. */
 export async function createPool(url: string, options: PostgresOptions): Promise<PgPool> {
   const { default: pg } = await loadPg()
   return new pg.Pool({
@@ -16,20 +16,20 @@ export async function createPool(url: string, options: PostgresOptions): Promise
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5000,
     statement_timeout: options.statementTimeoutMs ?? 30_000,
-    // The server's own limit speaks first; this one is for a network that says nothing any more.
+    // The server's own limit acts first. This one is for a network that no longer answers.
     query_timeout: (options.statementTimeoutMs ?? 30_000) + 5000,
     idle_in_transaction_session_timeout: options.idleTransactionTimeoutMs ?? 10_000,
     keepAlive: true,
-    // What is asked together is sent together; versions that do not know it ask one by one.
+    // Statements issued together are sent together. Versions without this option send them one by one.
     pipeline: true,
-    // A pool that has nothing to do keeps no process alive.
+    // An idle pool does not keep the process alive.
     allowExitOnIdle: true,
   })
 }
 
 async function loadPg(): Promise<PgModule> {
   try {
-    // The package is an optional peer: its types must not be asked of those who do not use it.
+    // The package is an optional peer dependency: users without it must not need its types.
     const name: string = 'pg'
     return (await import(name)) as PgModule
   } catch (cause) {

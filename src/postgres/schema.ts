@@ -5,26 +5,26 @@ import type { PostgresDatabase } from './database.js'
 import { StoreError } from './errors.js'
 import type { Transaction } from './transaction.js'
 
-/** A column, in the words of the server's catalogue. */
+/** A column, as the server's catalogue describes it. */
 export interface ColumnDefinition {
-  /** As `format_type` writes it: `text`, `bigint`, `boolean`, `xid8`. */
+  /** The type as `format_type` writes it: `text`, `bigint`, `boolean`, `xid8`. */
   readonly type: string
-  /** `C` for what is ordered byte by byte. */
+  /** `C` for text that is ordered byte by byte. */
   readonly collation?: 'C'
-  /** Whether it may be null; false by default. */
+  /** Whether the column may be null. Default false. */
   readonly isNullable?: boolean
 }
 
-/** A table, in the words of the server's catalogue; `{schema}` stands for the schema wherever another table is named. */
+/** A table, as the server's catalogue describes it. `{schema}` stands for the schema where another table is named. */
 export interface TableDefinition {
   readonly columns: Readonly<Record<string, ColumnDefinition>>
   /** By name, as `pg_get_constraintdef` writes them. */
   readonly constraints: Readonly<Record<string, string>>
-  /** By name, what `pg_get_indexdef` writes after the table: `USING btree (status) WHERE (...)`. */
+  /** By name, the text that `pg_get_indexdef` writes after the table: `USING btree (status) WHERE (...)`. */
   readonly indexes?: Readonly<Record<string, IndexDefinition>>
 }
 
-/** An index, in the same words. */
+/** An index, as the server's catalogue describes it. */
 export interface IndexDefinition {
   readonly isUnique?: boolean
   readonly definition: string
@@ -34,33 +34,33 @@ export interface IndexDefinition {
 export interface SchemaDefinition {
   /** Name of the part, for instance `processes`. */
   readonly part: string
-  /** Raised whenever the tables change; another version is refused. */
+  /** Raised whenever the tables change. A database with another version is refused. */
   readonly version: number
   readonly tables: Readonly<Record<string, TableDefinition>>
 }
 
-/** How tables come to be. */
+/** Options of opening a schema. */
 export interface SchemaOptions {
-  /** The schema they are in; `stateward` by default. */
+  /** The schema that contains the tables. Default `stateward`. */
   readonly schema: string
-  /** Makes them when the part is not there yet; otherwise whoever may do so has run {@link schemaScript} before. */
+  /** Whether to create the tables if they are missing. Otherwise {@link schemaScript} must have been run before. */
   readonly create: boolean
 }
 
-/** Tables that are as they must be. */
+/** Tables that have been checked. */
 export interface OpenedSchema {
-  /** Names these tables and no others, for as long as they are there. */
+  /** Identifies these tables for as long as they exist. */
   readonly storeId: string
 }
 
-/** Accepts the name of a schema: lower-case letters, digits and underscores, at most 40. */
+/** Throws `invalid_input` unless the value is a schema name: lower-case letters, digits and underscores, at most 40. */
 export function checkSchemaName(schema: unknown): asserts schema is string {
   if (typeof schema === 'string' && /^[a-z_][a-z0-9_]{0,39}$/.test(schema) && !schema.startsWith('pg_')) return
   const reason = `not a name of lower-case letters, digits and underscores, at most 40: ${textOf(schema)}`
   throw new InvalidInputError({ subject: 'name of a schema', field: '$', reason })
 }
 
-/** The statements that make the tables, for those who run them on their own. Can be run again. */
+/** The statements that create the tables, for those who run them by hand. May be run repeatedly. */
 export function schemaScript(definition: SchemaDefinition, schema: string): string {
   checkSchemaName(schema)
   const lines = [
@@ -73,7 +73,7 @@ export function schemaScript(definition: SchemaDefinition, schema: string): stri
       const collate = collation === undefined ? '' : ` COLLATE "${collation}"`
       return `  ${column} ${type}${collate}${isNullable ? '' : ' NOT NULL'}`
     })
-    // Constraints stand inside the table, so that running the script again leaves them alone.
+    // Constraints are part of the table definition, so that running the script again does not touch them.
     const inner = Object.entries(table.constraints).map(([constraint, text]) => `  CONSTRAINT ${constraint} ${text}`)
     lines.push(`CREATE TABLE IF NOT EXISTS "${schema}".${name} (\n${[...columns, ...inner].join(',\n')}\n);`)
     for (const [index, { isUnique = false, definition: text }] of Object.entries(table.indexes ?? {})) {
@@ -87,10 +87,11 @@ export function schemaScript(definition: SchemaDefinition, schema: string): stri
 }
 
 /**
- * Makes the tables of a part, if asked to and if they are not there, and compares what is there with what must be: every
- * column with type, collation and nullability, every constraint and every index. Several programs may do so at once.
+ * Creates the tables of a part, if asked to and missing, and compares the existing tables with the definition: every
+ * column with type, collation and nullability, every constraint and every index. Several programs may do so at the
+ * same time.
  *
- * Raises `store.schema_mismatch` with all differences: also for another version, which is never changed.
+ * Throws `store.schema_mismatch` with all differences, also for another version. Existing tables are never changed.
  */
 export async function openSchema(
   database: PostgresDatabase,
@@ -120,8 +121,8 @@ async function createTables(database: PostgresDatabase, definition: SchemaDefini
     readVersion(transaction, definition, schema).then((version) => version !== undefined)
   if (await database.transaction(isThere)) return
   await database.transaction(async (transaction) => {
-    // One at a time: two that create the same table at once would get in each other's way. It has to be the first that this
-    // transaction does, because a connection that has looked at the catalogue before may go on believing what it saw.
+    // One at a time: concurrent creations of the same table conflict. This must be the first statement of the
+    // transaction, because a connection that has read the catalogue before may keep using what it saw.
     await transaction.query(lock, [`stateward:${schema}`])
     if (!(await isThere(transaction))) await transaction.script(schemaScript(definition, schema))
   })
@@ -144,7 +145,7 @@ async function readVersion(
   return row && { version: row['version'] as number, storeId: row['store_id'] as string }
 }
 
-// Names of other schemas are written out only when they are not on the search path.
+// Names of other schemas are only written out if they are not on the search path.
 const clearSearchPath = sql(`SELECT set_config('search_path', 'pg_catalog', true)`)
 
 const readTables = sql(`
@@ -240,7 +241,7 @@ function validText(row: CatalogueRow | undefined): string | undefined {
   return row['is_valid'] === true ? `${row['definition']}` : `not valid: ${row['definition']}`
 }
 
-/** The same name is written with quotes by one and without by the other. */
+/** Removes quotes: server versions differ in whether they quote a name. */
 function plain(text: string): string {
   return text.replaceAll('"', '')
 }

@@ -1,7 +1,7 @@
 import { messageOf, StatewardError } from '../base/errors.js'
 import { StoreError } from './errors.js'
 
-/** What the client throws for an answer of the server. */
+/** The error that the client throws for an answer of the server. */
 interface ServerError {
   readonly code: string
   readonly message: string
@@ -10,14 +10,14 @@ interface ServerError {
   readonly column?: string
 }
 
-/** Other transactions were in the way: the whole transaction may be tried again. */
+/** The transaction conflicted with others: all of it may be tried again. */
 const conflicts = new Set([
   '40001', // serialization failure
   '40P01', // deadlock
   '55P03', // lock not available
 ])
 
-/** By class: the server or the way to it has a fault that may pass. */
+/** By class: the server or the connection to it has a fault that may be temporary. */
 const unavailableClasses = new Set([
   '08', // connection exception
   '53', // insufficient resources: too many connections, disk full
@@ -40,8 +40,8 @@ const constraintRules: Readonly<Record<string, 'unique' | 'foreign_key' | 'not_n
 }
 
 /**
- * The typed error for what the client threw. A fault of the program (a value that cannot be sent) and what is typed
- * already come back as they are.
+ * The typed error for what the client threw. Programming errors (a value that cannot be sent) and errors that are
+ * typed already are returned unchanged.
  */
 export function storeErrorOf(thrown: unknown): unknown {
   if (StatewardError.is(thrown)) return thrown
@@ -71,7 +71,7 @@ export function storeErrorOf(thrown: unknown): unknown {
   return new StoreError('store.rejected', { cause, sqlState }, { cause: thrown })
 }
 
-/** The operating system's errors have a `code`, too (`EPIPE`), but only the server's have a severity. */
+/** Errors of the operating system have a `code`, too (`EPIPE`), but only the server's have a severity. */
 function isServerError(thrown: unknown): thrown is ServerError {
   if (!(thrown instanceof Error) || !('code' in thrown) || !('severity' in thrown)) return false
   return typeof thrown.code === 'string' && /^[0-9A-Z]{5}$/.test(thrown.code)

@@ -2,30 +2,33 @@ import type { PgClient, SqlResult, SqlRow, SqlRunner, SqlStatement, SqlValue } f
 import { valueTypes } from './client.js'
 import { storeErrorOf } from './sql-state.js'
 
-/** What the body of a transaction is given. */
+/** The argument of a transaction's body. */
 export interface Transaction extends SqlRunner {
   /**
-   * True when an earlier attempt may have been committed although its answer was lost. What is not the same when it is
-   * done twice has to look for what it did before.
+   * True if an earlier attempt may have been committed although its answer was lost. Anything that must not be done
+   * twice has to be checked for first.
    */
   readonly mayHaveLanded: boolean
-  /** Sends a statement whose answer nobody needs: what goes wrong with it is what the transaction fails with. */
+  /** Sends a statement without waiting for its answer. If it fails, the transaction fails with its error. */
   send(statement: SqlStatement, values?: readonly SqlValue[]): void
-  /** Runs text of several statements that has no parameters; for what defines tables. */
+  /** Runs a text of several statements without parameters, to define tables. */
   script(text: string): Promise<void>
 }
 
-/** Clients that never bring the process down any more: one that is being ended may still complain, when nobody listens. */
+/**
+ * Clients that have an error listener. A client that is being ended may still emit an error, which would otherwise
+ * crash the process.
+ */
 const guarded = new WeakSet<PgClient>()
 
-/** Sees to it that what happens to a client that nobody uses harms nobody. */
+/** Makes sure that an error on an unused client does not crash the process. */
 export function guardClient(client: PgClient): void {
   if (guarded.has(client)) return
   guarded.add(client)
   client.on('error', () => {})
 }
 
-/** One connection, taken out of the pool, and what it knows of itself. */
+/** One connection taken out of the pool, and its state. */
 export class Connection implements SqlRunner {
   readonly #client: PgClient
   readonly #isPrepared: boolean
@@ -38,7 +41,7 @@ export class Connection implements SqlRunner {
   constructor(client: PgClient, { isPrepared }: { readonly isPrepared: boolean }) {
     this.#client = client
     this.#isPrepared = isPrepared
-    // A connection that breaks while nothing is under way on it says so here, and nowhere else.
+    // A connection that breaks while no statement is running reports it only here.
     client.on('error', this.#onError)
   }
 
@@ -52,19 +55,19 @@ export class Connection implements SqlRunner {
     return { rows: rows as readonly SqlRow[], rowCount: rowCount ?? 0 }
   }
 
-  /** Runs text without parameters and says which command the server did. */
+  /** Runs text without parameters and returns the name of the command that the server executed. */
   async command(text: string): Promise<string> {
-    // Text of several statements has an answer for each.
+    // A text of several statements gets an answer for each.
     const answer = await this.#run({ text })
     return Array.isArray(answer) ? '' : answer.command
   }
 
-  /** This connection is in a state that nobody else must find it in. */
+  /** Marks the connection as unusable, so that it is not reused. */
   spoil(): void {
     this.#mustGo = true
   }
 
-  /** Gives the connection back to the pool, or ends it if it is broken. */
+  /** Returns the connection to the pool, or closes it if it is unusable. */
   release(): void {
     this.#client.removeListener('error', this.#onError)
     this.#client.release(this.#mustGo || this.#lost !== undefined)

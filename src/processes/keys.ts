@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { canonicalJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import type { ProcessId } from './scalars.js'
@@ -72,5 +72,5 @@ export function adoptedKey(processId: ProcessId, fencingToken: number): string {
 
 /** Hex SHA-256 of the canonical JSON of a value. */
 export function digestOf(value: JsonValue): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('hex')
+  return hash('sha256', canonicalJson(value))
 }

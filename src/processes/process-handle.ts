@@ -7,7 +7,7 @@ import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { LoopShare } from '../base/loop-share.js'
 import { durationSchema, optionsSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
-import { silence } from '../base/promises.js'
+import { abortable, silence } from '../base/promises.js'
 import { checkValue, decodeValue, encodeValue, type InputOf, type Schema } from '../work/values.js'
 import type { SchemaMap } from './definition.js'
 import { ProcessError } from './errors.js'
@@ -65,6 +65,8 @@ export interface ProcessHandlePort {
   readonly logger: Logger
   /** Limits how much of a turn callers may use by asking repeatedly. */
   readonly share: LoopShare
+  /** Aborts with `runtime_closed` once the room is closed. */
+  readonly over: AbortSignal
   /** Looks for work because there may be some now. */
   drive(reason: string, processId: ProcessId): void
 }
@@ -79,7 +81,8 @@ interface HandleOptions<Output, Signals extends SchemaMap> {
 /**
  * A process by its id: its result, its events, and ways to signal or cancel it. A handle holds no resources, so you may
  * drop it at any time. Every method rejects with `process.unknown` if no process is registered under the id, and with
- * `store.unavailable` if the store fails.
+ * `store.unavailable` if the store fails. Signals and requests to cancel reject with `runtime_closed` once the
+ * runtime is closed.
  */
 export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaMap> {
   readonly id: ProcessId
@@ -143,20 +146,22 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     payload: InputOf<Signals[Name]>,
     options: SignalOptions = {},
   ): Promise<ProcessEvent> {
-    const { id = this.#port.ids.uuid() } = decode(signalOptionsSchema, options, 'signal options')
+    const { over, ids, driver } = this.#port
+    over.throwIfAborted()
+    const { id = ids.uuid() } = decode(signalOptionsSchema, options, 'signal options')
     const checkedName = decode(nameSchema, name, 'name of a signal')
     const eventType = `signal.${checkedName}`
     const { signals } = this.#definition
     const schema = signals && ownOf(signals, checkedName)
     if (signals !== undefined && schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.id, eventType })
-    if (schema !== undefined) await checkValue(schema, payload, `signal ${checkedName}`)
+    if (schema !== undefined) await abortable(checkValue(schema, payload, `signal ${checkedName}`), over)
     const request = {
       eventType,
       payload: encodeValue(payload, `signal ${checkedName}`) ?? null,
       replay: { key: signalKey(this.id, checkedName, id) },
     }
-    const { event } = await this.#port.driver.store.appendEvent(this.id, request)
+    const { event } = await driver.store.appendEvent(this.id, request)
     this.#port.drive('signal', this.id)
     return event
   }
@@ -166,8 +171,9 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
    * without a run ends without being run. Processes that it called go on.
    */
   async cancel(reason?: string): Promise<'requested' | 'already_ended'> {
+    const { share, driver, over } = this.#port
+    over.throwIfAborted()
     const text = decode(v.optional(textSchema), reason, 'reason')
-    const { share, driver } = this.#port
     const { store } = driver
     if (share.isUsedUp) await share.turn()
     if ((await store.getTerminal(this.id)).state === 'ended') return 'already_ended'
@@ -193,7 +199,7 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     const value = decodeValue(output.value)
     const { output: schema, kind = 'process' } = this.#definition
     if (schema === undefined) return value as Output
-    return (await checkValue(schema, value, `result of ${kind}`)) as Output
+    return (await abortable(checkValue(schema, value, `result of ${kind}`), this.#port.over)) as Output
   }
 
   async *#follow(

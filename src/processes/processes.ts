@@ -11,7 +11,7 @@ import { LoopShare } from '../base/loop-share.js'
 import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
 import { guardedObserver } from '../base/observers.js'
-import { createDeferred, silence } from '../base/promises.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import { traceparentSchema } from '../work/trace-context.js'
@@ -101,6 +101,7 @@ const startSchema = optionsSchema<StartProcessOptions>({
 })
 
 const handlerSchema = functionSchema<WakeHandler>()
+const listenerSchema = functionSchema<(processId: ProcessId) => void>()
 
 /** Only copies the options. The fields are checked by `systemProcess`. */
 const startCommandSchema = v.pipe(
@@ -158,6 +159,8 @@ export class Processes {
   readonly #spans: ProcessSpans | undefined
   readonly #port: ProcessHandlePort
   readonly #sweepIntervalMs: number | undefined
+  /** Aborts when all is over, for what would otherwise be waited for beyond that. */
+  readonly #over = new AbortController()
   #sweep: Deadline | undefined
   #isClosed = false
 
@@ -225,6 +228,7 @@ export class Processes {
       ids,
       logger,
       share: new LoopShare(clock),
+      over: this.#over.signal,
       // A process that is running here learns of the change by itself.
       drive: (reason, processId) => {
         if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
@@ -282,11 +286,12 @@ export class Processes {
   /**
    * Calls the listener with the id of every process that has changed, once the change is durable. Read the process to
    * learn what changed. On a store that several hosts share, changes made elsewhere are not reported. If the listener
-   * throws, that is logged once and has no other effect.
+   * throws, that is logged once and has no other effect. Raises `invalid_input`.
    */
   onChange(listener: (processId: ProcessId) => void): Disposable {
     const { logger } = this.#options
-    return this.#hub.listen(guardedObserver(listener, logger, 'a listener to changes of processes threw'))
+    const checked = decode(listenerSchema, listener, 'listener to changes')
+    return this.#hub.listen(guardedObserver(checked, logger, 'a listener to changes of processes threw'))
   }
 
   /**
@@ -360,6 +365,7 @@ export class Processes {
     if (drain) await this.#drain()
     await this.#closeWakes(graceMs)
     this.#awaiter[Symbol.dispose]()
+    this.#over.abort(closedError())
   }
 
   async #start(
@@ -372,7 +378,8 @@ export class Processes {
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
     await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
-      if (definition.input !== undefined) await checkValue(definition.input, input, subject)
+      if (definition.input !== undefined)
+        await abortable(checkValue(definition.input, input, subject), this.#over.signal)
       const payload = encodeValue(input, subject) ?? null
       this.#worker.offer(
         await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest })),
@@ -466,8 +473,12 @@ export class Processes {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+    if (this.#isClosed) throw closedError()
   }
+}
+
+function closedError(): StatewardError {
+  return new StatewardError('runtime_closed', 'the runtime is closed', {})
 }
 
 function registrationOf(

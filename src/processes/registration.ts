@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { types } from 'node:util'
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
@@ -203,14 +203,12 @@ function refuse(field: string, reason: string): never {
  */
 function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
   const { id: _id, traceparent: _traceparent, eventTypes, ...rest } = registered
-  const form = { id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }
-  const fields = new Map(
-    Object.entries(wire.encode(form) as JsonObject).map(([name, part]) => [name, canonicalJson(part)]),
-  )
-  fields.set(eventTypesName, textOfEventTypes(eventTypes, hashedEventTypes))
-  const names = [...fields.keys()].toSorted()
-  const text = `{${names.map((name) => `${JSON.stringify(name)}:${fields.get(name) ?? ''}`).join(',')}}`
-  return `v1:${createHash('sha256').update(text).digest('hex')}`
+  const form = wire.encode({ id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }) as JsonObject
+  const fields = [...Object.keys(form), eventTypesName].sort().map((name) => {
+    const text = name === eventTypesName ? textOfEventTypes(eventTypes, hashedEventTypes) : canonicalJson(form[name])
+    return `"${name}":${text}`
+  })
+  return `v1:${hash('sha256', `{${fields.join(',')}}`)}`
 }
 
 const eventTypesName = snakeCase('eventTypes' satisfies keyof Registered)

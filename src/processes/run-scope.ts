@@ -98,7 +98,7 @@ export class RunScope implements ProcessRunContext {
 
   async #emit(eventType: string, payload: unknown, options: EmitOptions): Promise<ProcessEvent> {
     const { run, definition, log, patiently } = this.#options
-    const schema = ownOf(definition.events, eventType)
+    const schema = ownOf(definition.events, decode(nameSchema, eventType, 'type of an event'))
     if (schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
     const { key } = decode(emitSchema, options, 'emit options')

@@ -39,7 +39,7 @@ const connectSchema = optionsSchema<ConnectRestateOptions>({
 })
 
 /** A connection to a Restate server. */
-export interface RestateConnection {
+export interface RestateConnection extends AsyncDisposable {
   /** The operations of a session, by its name. */
   session(id: string): RestateSession
   /** The processes of an owner, by its name. */
@@ -48,6 +48,11 @@ export interface RestateConnection {
   readonly attach: RestateAttach
   /** Every process and operation that is paused. Empty if `admin` is not set. */
   faults(): Promise<readonly RestateFault[]>
+  /**
+   * Gives up every call, wait and feed of the connection, and takes no new one: they reject with `restate.connection_closed`.
+   * What runs goes on.
+   */
+  close(): void
 }
 
 /**
@@ -81,6 +86,8 @@ export function connectRestate(options: ConnectRestateOptions): RestateConnectio
     attach,
     session: (id) => new RestateSession(id, connection),
     processes: (owner) => new RestateProcesses(owner, connection),
-    faults: async () => (admin === undefined ? [] : admin.faults()),
+    faults: async () => (admin === undefined ? [] : admin.faults(ingress.closed)),
+    close: () => ingress.close(),
+    [Symbol.asyncDispose]: async () => ingress.close(),
   }
 }

@@ -18,6 +18,8 @@ const messages = {
    */
   'restate.unreachable': ({ target, reason }: { readonly target: string; readonly reason: string }) =>
     `Restate did not answer ${target}: ${reason}`,
+  /** The connection was closed by its owner, so no more calls are made. This says nothing about the process. */
+  'restate.connection_closed': ({ ingress }: { readonly ingress: string }) => `the connection to ${ingress} is closed`,
   /** The engine refused a call for its own reasons. */
   'restate.call_failed': ({
     target,

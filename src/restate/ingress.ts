@@ -1,5 +1,6 @@
 import { connect, rpc, type Ingress } from '@restatedev/restate-sdk-clients'
 import * as v from 'valibot'
+import { onAbort } from '../base/abort.js'
 import { messageOf } from '../base/errors.js'
 import { RestateError } from './errors.js'
 import { providePromiseResolvers } from './polyfill.js'
@@ -22,6 +23,7 @@ export interface FailedAnswer {
 export class RestateIngress {
   readonly url: string
   readonly #ingress: Ingress
+  readonly #closed = new AbortController()
 
   constructor({ url }: { readonly url: string }) {
     this.url = url.replace(/\/+$/, '')
@@ -29,9 +31,19 @@ export class RestateIngress {
     this.#ingress = connect({ url: this.url })
   }
 
+  /** Aborts when it is closed. */
+  get closed(): AbortSignal {
+    return this.#closed.signal
+  }
+
+  /** Gives up all that is under way, and takes nothing new: both reject with `restate.connection_closed`. */
+  close(): void {
+    this.#closed.abort(new RestateError('restate.connection_closed', { ingress: this.url }))
+  }
+
   /**
    * Calls a handler: `[service, key, handler]` or `[service, handler]`. Rejects with the refusal of the handler by its
-   * own code, with `restate.unreachable`, `restate.call_failed`, and with the signal's reason.
+   * own code, with `restate.unreachable`, `restate.call_failed`, `restate.connection_closed`, and with the signal's reason.
    */
   async call<Answered>(
     path: readonly [string, string, string] | readonly [string, string],
@@ -40,22 +52,21 @@ export class RestateIngress {
     { signal, idempotencyKey }: IngressCall = {},
   ): Promise<Answered> {
     const target = path.join('/')
-    const opts = rpc.opts<unknown, unknown>({
-      ...(signal !== undefined && { signal }),
-      ...(idempotencyKey !== undefined && { idempotencyKey }),
-    })
     const [service, second, third] = path
     let answer: unknown
     try {
-      answer = await this.#ingress.call<unknown, unknown>({
-        service,
-        handler: third ?? second,
-        parameter: request,
-        opts,
-        ...(third !== undefined && { key: second }),
-      })
+      answer = await this.#whileOpen(signal, (until) =>
+        this.#ingress.call<unknown, unknown>({
+          service,
+          handler: third ?? second,
+          parameter: request,
+          opts: rpc.opts({ signal: until, ...(idempotencyKey !== undefined && { idempotencyKey }) }),
+          ...(third !== undefined && { key: second }),
+        }),
+      )
     } catch (thrown) {
       signal?.throwIfAborted()
+      this.closed.throwIfAborted()
       const failed = failedAnswer(thrown) ?? unreadable(thrown)
       if (failed === undefined)
         throw new RestateError('restate.unreachable', { target, reason: reasonOf(thrown) }, { cause: thrown })
@@ -70,9 +81,29 @@ export class RestateIngress {
    * Resolves with the result of a workflow run, whenever it ends. Rejects with the errors of the engine's own client.
    */
   attach(service: string, key: string, signal: AbortSignal): Promise<unknown> {
-    return this.#ingress
-      .workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service }, key)
-      .workflowAttach(rpc.opts({ signal }))
+    const run = this.#ingress.workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service }, key)
+    return this.#whileOpen(signal, (until) => run.workflowAttach(rpc.opts({ signal: until })))
+  }
+
+  /** Asks under a signal that aborts with the caller's, and when this is closed. */
+  async #whileOpen<Answered>(
+    signal: AbortSignal | undefined,
+    ask: (until: AbortSignal) => Promise<Answered>,
+  ): Promise<Answered> {
+    signal?.throwIfAborted()
+    this.closed.throwIfAborted()
+    const until = new AbortController()
+    const forgetSignal = onAbort(signal, () => until.abort(signal?.reason))
+    const forgetClosed = onAbort(this.closed, () => until.abort(this.closed.reason))
+    try {
+      return await ask(until.signal)
+    } catch (thrown) {
+      this.closed.throwIfAborted()
+      throw thrown
+    } finally {
+      forgetSignal()
+      forgetClosed()
+    }
   }
 }
 

@@ -26,7 +26,10 @@ export interface OperationOptions<Input extends Schema | undefined, Output exten
 export interface OperationStepScope extends StepScope {
   /** Grows with every attempt. An external store that refuses lower numbers rejects late writes of a lost attempt. */
   readonly fencingToken: number
-  /** Reports progress. A fraction outside 0 to 1 is `invalid_input`. A report that arrives too late is dropped. */
+  /**
+   * Reports progress. A fraction outside 0 to 1 is `invalid_input`. A report is dropped if it arrives too late, or if a
+   * newer one follows while an earlier one is being sent.
+   */
   readonly progress: (message: string, fraction?: number) => void
   /**
    * Adds to the tokens reported with the result. They count once the step has finished. Throws `invalid_input` unless

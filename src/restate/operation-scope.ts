@@ -12,6 +12,37 @@ import { RunScope, type RunScopeOptions } from './run-scope.js'
 /** Sends a progress report. A report that arrives too late does not fail the step. */
 export type SendReport = (report: OperationProgress & { readonly fencingToken: number }) => Promise<void>
 
+type Report = Parameters<SendReport>[0]
+
+/** Sends the reports of a step one at a time, always the latest, so that frequent reports delay nothing. */
+class Reports {
+  readonly #send: SendReport
+  #latest: Report | undefined
+  #sending: Promise<void> | undefined
+
+  constructor(send: SendReport) {
+    this.#send = send
+  }
+
+  add(report: Report): void {
+    this.#latest = report
+    this.#sending ??= this.#sendAll()
+  }
+
+  /** Resolves once no report is being sent. Never rejects. */
+  async sent(): Promise<void> {
+    await this.#sending
+  }
+
+  async #sendAll(): Promise<void> {
+    for (let report = this.#latest; report !== undefined; report = this.#latest) {
+      this.#latest = undefined
+      await Promise.allSettled([this.#send(report)])
+    }
+    this.#sending = undefined
+  }
+}
+
 /** The result of a step and the tokens it used. */
 interface Accounted<Result> {
   readonly result?: Result
@@ -70,21 +101,17 @@ export class OperationScope extends RunScope implements OperationRunContext {
         }
         used += count
       }
-      const reports: Promise<void>[] = []
+      const reports = new Reports(this.#report)
       const returned = await work(this.#scopeOf(scope, useTokens, reports))
       // What it has said is counted before its end.
-      await Promise.allSettled(reports)
+      await reports.sent()
       return { ...(returned !== undefined && { result: returned }), tokensUsed: used }
     })
     this.#tokensUsed += tokensUsed
     return result as Result
   }
 
-  #scopeOf(
-    { signal }: StepScope,
-    useTokens: OperationStepScope['useTokens'],
-    reports: Promise<void>[],
-  ): OperationStepScope {
+  #scopeOf({ signal }: StepScope, useTokens: OperationStepScope['useTokens'], reports: Reports): OperationStepScope {
     const { fencingToken } = this
     return {
       signal,
@@ -92,7 +119,7 @@ export class OperationScope extends RunScope implements OperationRunContext {
       useTokens,
       progress: (message, fraction) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) })
-        reports.push(silence(this.#report({ ...progress, fencingToken })))
+        reports.add({ ...progress, fencingToken })
       },
     }
   }

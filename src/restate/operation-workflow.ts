@@ -5,7 +5,7 @@ import type { OperationId, OperationOutcome, TerminalAction } from '../../machin
 import type { OperationDefinition } from './operation-definition.js'
 import { OperationScope, type SendReport } from './operation-scope.js'
 import type { WorkflowOptions } from './process-workflow.js'
-import { runIn, workflowOptions, writeEnd, type Ran } from './run.js'
+import { runAbsent, runIn, workflowOptions, writeEnd, type Ran } from './run.js'
 import type { RowPlace } from './run-scope.js'
 import { operationService, sessionService } from './services.js'
 import type { SessionObject } from './session-object.js'
@@ -38,14 +38,15 @@ export function operationWorkflow(options: OperationWorkflowOptions) {
           const { id, session: key, work } = request
           const { name, disposition } = work
           const definition = operations.get(name)
-          // Not a refusal: a worker that has it may be asked next.
-          if (definition === undefined) throw new Error(`no operation ${name} is defined here`)
           const place = { service: sessionService, key }
           const over = new StatewardError('run_stopped', `the run of operation ${id} has ended`, { id })
-          const ran = await runIn<OperationScope>({ ...definition, over }, request.input, () => {
-            const scope = { ctx, id, place, disposition, definitions, owner, claim }
-            return new OperationScope(scope, (told) => report(place, id, told))
-          })
+          const ran =
+            definition === undefined
+              ? await runAbsent(ctx, `no operation ${name} is defined here`)
+              : await runIn<OperationScope>({ ...definition, over }, request.input, () => {
+                  const scope = { ctx, id, place, disposition, definitions, owner, claim }
+                  return new OperationScope(scope, (told) => report(place, id, told))
+                })
           const { fencingToken } = ran
           const { action, outcome } = endOf(id, ran)
           const end = { id, action, outcome, isRun: true, ...(fencingToken > 0 && { fencingToken }) } as const

@@ -6,7 +6,7 @@ import { ProcessError, type AwaitOutput, type LeaseOwner, type ProcessDefinition
 import type { ProcessObject } from './process-object.js'
 import { ProcessScope } from './process-scope.js'
 import type { RetryPolicy } from './retry.js'
-import { runIn, workflowOptions, writeEnd, type Ran } from './run.js'
+import { runAbsent, runIn, workflowOptions, writeEnd, type Ran } from './run.js'
 import type { ClaimStep } from './run-scope.js'
 import { processesService, processService } from './services.js'
 import { door, runSchema, type RunRequest } from './wire.js'
@@ -38,13 +38,14 @@ export function processWorkflow({ definitions, owner, claim, retryPolicy, retent
         async (ctx: restate.WorkflowContext, request: RunRequest): Promise<AwaitOutput> => {
           const { id, kind, envRef, disposition, owner: key } = request
           const definition = definitions.get(kind)
-          // Not a refusal: a worker that has it may be asked next.
-          if (definition?.envRef !== envRef) throw new Error(`no process ${kind} of this version is defined here`)
           const place = { service: processesService, key }
           const over = new ProcessError('process.run_stopped', { processId: id, cause: 'ended' })
-          const ran = await runIn<ProcessScope>({ name: kind, over, ...definition }, request.input, (input) => {
-            return new ProcessScope({ ctx, id, place, disposition, definitions, owner, claim }, definition, input)
-          })
+          const ran =
+            definition?.envRef === envRef
+              ? await runIn<ProcessScope>({ name: kind, over, ...definition }, request.input, (input) => {
+                  return new ProcessScope({ ctx, id, place, disposition, definitions, owner, claim }, definition, input)
+                })
+              : await runAbsent(ctx, `no process ${kind} of this version is defined here`)
           const { fencingToken } = ran
           const end = { id, output: await outputOf(ctx, ran), ...(fencingToken > 0 && { fencingToken }) }
           const { output } = await writeEnd(

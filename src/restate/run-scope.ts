@@ -5,6 +5,7 @@ import { InvalidInputError, StatewardError, type InvalidInput } from '../base/er
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
 import { childIdOf } from '../processes/run-log.js'
+import { checkSize } from '../processes/scalars.js'
 import { DurableContext, type StepOptions, type StepScope } from '../work/durable-context.js'
 import type { DurableAnswer, DurableLog, DurableWait, RecordedWait } from '../work/durable-log.js'
 import { decodeValue, encodeValue } from '../work/values.js'
@@ -203,7 +204,10 @@ export class RunScope implements DurableLog {
         }
         this.#claim = claim
         try {
-          const output = encodeValue(await work(scope), `result of step ${name}`)
+          const subject = `result of step ${name}`
+          const output = encodeValue(await work(scope), subject)
+          // The engine loses its worker over what is much larger, and the step would be done again and again.
+          if (output !== undefined) checkSize(output, subject, '$')
           return { type: 'done', claim, ...(output !== undefined && { output }) }
         } catch (thrown) {
           // Told to stop because the attempt is over, it has not failed: another attempt does it.

@@ -1,8 +1,11 @@
 import * as restate from '@restatedev/restate-sdk'
+import { systemClock } from '../base/clock.js'
 import { InvalidInputError, messageOf, type StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue, type Schema } from '../work/values.js'
+import { pause } from './attach.js'
+import { neverAborted } from './connection.js'
 import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
 import { refusalIn } from './wire.js'
@@ -71,6 +74,24 @@ export async function runIn<Scope extends RunScope>(
   } finally {
     scope?.stop(over)
   }
+}
+
+/** How long to wait for a cancel, in milliseconds. The engine delivers it together with the attempt. */
+const heardMs = 20
+
+/**
+ * Ends a run whose code is not on this worker. Rejects with a plain error rather than a refusal, so that the engine may
+ * try a worker that has the code. A cancel is answered all the same, because no worker may ever have the code.
+ */
+export async function runAbsent(ctx: restate.WorkflowContext, missing: string): Promise<Ran> {
+  // Resolved by nobody; an awakeable leaves nothing in the journal that other code would stumble over.
+  const cancelled = ctx.awakeable().promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  const heard = await Promise.race([cancelled, pause(systemClock, heardMs, neverAborted)])
+  if (heard instanceof restate.CancelledError) return { type: 'cancelled', fencingToken: 0 }
+  throw new Error(missing)
 }
 
 /** Writes the end of a run. Resolves with the end that counts, which may be an earlier one. */

@@ -5,7 +5,7 @@ import type { Draft } from './draft.js'
 import type { StateEvent } from './event.js'
 import type { RowDefinition } from './row.js'
 
-/** An event definition of any kind. */
+/** An event definition of any type. */
 export interface AnyEventDefinition<Tables, View> {
   readonly type: string
   readonly isNoted: boolean
@@ -15,7 +15,7 @@ export interface AnyEventDefinition<Tables, View> {
   evolve(draft: Draft<Tables, View>, event: never, decided?: never): void
 }
 
-/** A command definition of any kind. */
+/** A command definition of any type. */
 export interface AnyCommandDefinition<View> {
   readonly type: string
   parse(input: unknown): { readonly type: string }
@@ -29,30 +29,30 @@ export type EventOf<Definition> = Definition extends { decode(stored: JsonObject
 /** The commands of a definition, or of a union of definitions. */
 export type CommandOf<Definition> = Definition extends { parse(input: unknown): infer Command } ? Command : never
 
-/** What the callers of a definition's commands are told. */
+/** The results of a definition's commands, as their callers get them. */
 export type AppliedOf<Definition> = Definition extends {
   decide(view: never, command: never, sequence: number): Decision<StateEvent, infer Applied>
 }
   ? Applied
   : never
 
-/** Everything a room can be asked, everything that can happen in it, and everything it remembers. */
+/** All commands, events and snapshot rows of a room. */
 export interface CatalogueOptions<Tables, View> {
   /** Names the room in errors, for instance `task`. */
   readonly subject: string
   readonly events: readonly AnyEventDefinition<Tables, View>[]
   readonly commands?: readonly AnyCommandDefinition<View>[]
-  /** In the order in which a snapshot holds them: what a row refers to comes before it. */
+  /** In the order in which a snapshot holds them: a row comes after the rows that it refers to. */
   readonly rows: readonly RowDefinition<Tables, View>[]
 }
 
-/** What can happen in a room and what it remembers, as a log of it needs to know. */
+/** The part of a catalogue that a log needs: the events and the rows of a room. */
 export type EventCatalogue<Tables, View, Event extends StateEvent> = Pick<
   Catalogue<Tables, View, Event, never>,
   'rows' | 'rowOf' | 'encode' | 'decode' | 'isNoted' | 'begins' | 'evolve'
 >
 
-/** Finds the definition for what comes in by its type. A definition is listed once, where the room puts its nouns together. */
+/** Finds definitions by type. Each definition is listed once, where the room assembles its parts. */
 export class Catalogue<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> {
   readonly rows: readonly RowDefinition<Tables, View>[]
   readonly #subject: string
@@ -68,32 +68,35 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
     this.rows = rows
   }
 
-  /** Raises what the rules of a command raise; its shape is taken to be right. For the room's own commands. */
+  /**
+   * Throws if the command breaks a rule of its definition. Its shape is not checked. For commands that the room makes
+   * itself.
+   */
   check(command: Command): void {
     const definition = this.#commands.get(command.type) ?? this.#unknown(command.type, 'command')
     definition.check(command as never)
   }
 
-  /** Takes a frozen-in copy of a command from outside. Raises `invalid_input`, or what the command's own check raises. */
+  /** Copies and freezes a command from outside. Throws `invalid_input`, or what the command's own check throws. */
   parse(input: unknown): Command {
     const type = typeof input === 'object' && input !== null ? (input as { readonly type?: unknown }).type : undefined
     const definition = this.#commands.get(type as string) ?? this.#unknown(type, 'command')
     return definition.parse(input) as Command
   }
 
-  /** Answers a command with its event, or raises its refusal. */
+  /** Decides a command: returns its event, or throws its refusal. */
   decide(view: View, command: Command, sequence: number): Decision<Event, unknown> {
     const definition = this.#commands.get(command.type) ?? this.#unknown(command.type, 'command')
     return definition.decide(view, command as never, sequence) as Decision<Event, unknown>
   }
 
-  /** The event as the journal keeps it. */
+  /** Encodes an event for the journal. */
   encode(event: Event): JsonObject {
     const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
     return definition.encode(event as never)
   }
 
-  /** Reads a stored event. Raises `invalid_input` naming the field. */
+  /** Decodes a stored event. Throws `invalid_input` naming the field. */
   decode(stored: JsonObject): Event {
     const type = stored['type']
     const definition = this.#events.get(type as string) ?? this.#unknown(type, 'event')
@@ -106,19 +109,19 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
     return definition.isNoted
   }
 
-  /** Whether a history begins with the event, where these rows are. */
+  /** Whether the event begins a new history on these tables. */
   begins(tables: Tables, event: Event): boolean {
     const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
     return definition.begins(tables, event as never)
   }
 
-  /** Applies an event to the rows, with what its decision has found out, if there was one. */
+  /** Applies an event to the rows. `decided` is what its decision has already computed, if there was one. */
   evolve(draft: Draft<Tables, View>, event: Event, decided?: unknown): void {
     const definition = this.#events.get(event.type) ?? this.#unknown(event.type, 'event')
     definition.evolve(draft, event as never, decided as never)
   }
 
-  /** The definition of a stored row. Raises `invalid_input` for an unknown one. */
+  /** The definition of a stored row. Throws `invalid_input` for an unknown one. */
   rowOf(stored: JsonObject): RowDefinition<Tables, View> {
     const kind = stored['row']
     return this.#rowsByKind.get(kind as string) ?? this.#unknown(kind, 'snapshot row', 'row')

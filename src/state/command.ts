@@ -5,24 +5,24 @@ import type { Entries, Payload, StateEvent } from './event.js'
 /** A command with these fields. */
 export type CommandWith<Type extends string, Fields extends Entries> = { readonly type: Type } & Payload<Fields>
 
-/** What a valid command becomes: the event to log, and what its caller is told. */
+/** The result of deciding a valid command: the event to log, and the result for its caller. */
 export interface Decision<Event extends StateEvent, Applied> {
   readonly event: Event
   readonly applied: Applied
-  /** What the decision has found out already, for the event to be applied with: see `decided` of an event definition. */
+  /** What the decision has computed already, for applying the event: see `decided` of an event definition. */
   readonly decided?: unknown
 }
 
-/** What has to be said about a command to define it. */
+/** The definition of a command. */
 export interface CommandOptions<Fields extends Entries, Command, View, Event extends StateEvent, Applied> {
   readonly fields: Fields
-  /** Rules of a value that its schema cannot say. */
+  /** Checks rules that the schema cannot express. */
   readonly check?: (command: Command) => void
-  /** Answers with the event, or raises the refusal. Changes nothing. */
+  /** Returns the event, or throws the refusal. Changes nothing. */
   readonly decide: (view: View, command: Command, sequence: number) => Decision<Event, Applied>
 }
 
-/** One kind of command: how it is read and decided. */
+/** One type of command: how it is parsed and decided. */
 export interface CommandDefinition<
   Type extends string,
   Fields extends Entries,
@@ -32,16 +32,16 @@ export interface CommandDefinition<
 > {
   readonly type: Type
   /**
-   * Takes a copy of a command from outside that nobody else can change. Raises `invalid_input` naming the field, or
-   * what its `check` raises.
+   * Copies a command from outside, so that nothing else can change it. Throws `invalid_input` naming the field, or
+   * what its `check` throws.
    */
   parse(input: unknown): CommandWith<Type, Fields>
-  /** Raises what its rules raise, for a command of the room's own whose shape is known to be right. */
+  /** Throws if the command breaks a rule. For commands that the room makes itself, whose shape is known to be right. */
   check(command: CommandWith<Type, Fields>): void
   decide(view: View, command: CommandWith<Type, Fields>, sequence: number): Decision<Event, Applied>
 }
 
-/** Defines a command of the room whose view this is. */
+/** Creates the function that defines commands of a room with this view. */
 export function commandDefiner<View>() {
   return function defineCommand<
     const Type extends string,

@@ -1,12 +1,12 @@
 import type { PendingWrite, Table } from './table.js'
 
 /**
- * The writes of one decision: later decisions see them at once, readers once they are committed. Either all of them are
- * committed or all are discarded.
+ * The writes of one decision. Later decisions see them at once, readers only once they are committed. Either all of
+ * them are committed or all are discarded.
  */
 export class Draft<Tables, View> {
   readonly tables: Tables
-  /** The state with everything under way, this draft included. */
+  /** The state including all decisions in progress and this draft. */
   readonly view: View
   readonly #writes: PendingWrite[] = []
 
@@ -20,25 +20,25 @@ export class Draft<Tables, View> {
     this.#writes.push(table.write(key, row))
   }
 
-  /** Stages a change of something else that keeps two layers. */
+  /** Stages a change of something else that has committed and pending states. */
   add(write: PendingWrite): void {
     this.#writes.push(write)
   }
 
-  /** Shows every write to readers, in the order they were made. */
+  /** Makes every write visible to readers, in the order they were made. */
   commit(): void {
     for (const write of this.#writes) write.commit()
   }
 
-  /** Takes every write back, newest first. */
+  /** Undoes every write, newest first. */
   discard(): void {
     for (let index = this.#writes.length - 1; index >= 0; index--) this.#writes[index]?.undo()
   }
 }
 
 /**
- * Writes that everybody sees at once: for replay, which nobody watches. What a refusal leaves half done is not taken
- * back, because it ends the opening and all state with it.
+ * A draft whose writes are visible at once, for replay, which nothing observes. The writes of a refused event are not
+ * undone, because the refusal ends the opening and discards all state.
  */
 export class DirectDraft<Tables, View> extends Draft<Tables, View> {
   override put<Key, Row>(table: Table<Key, Row>, key: Key, row: Row | undefined): void {

@@ -8,16 +8,16 @@ interface Found {
 }
 
 const messages = {
-  /** The command would get another number than its caller expected; nothing was changed. */
+  /** The command would get a different number than its caller expected. Nothing changed. */
   non_monotonic_sequence: ({ expected, provided }: { readonly expected: number; readonly provided: number }) =>
     `the next sequence is ${expected}, not ${provided}: read again`,
-  /** There is no safe integer left to number another event with; nothing was changed. */
+  /** No safe integer is left to number another event with. Nothing changed. */
   sequence_overflow: () => 'no sequence is left',
-  /** The stream has no lane yet. */
+  /** The stream has not been started on a lane. */
   stream_not_started: ({ stream }: { readonly stream: string }) => `start the stream ${stream} on a lane first`,
-  /** The builder of the batch has returned. */
+  /** The builder of the batch has returned already. */
   batch_closed: () => 'a batch takes commands only until its builder returns; do not await in it',
-  /** A recorded event does not follow the one before it. */
+  /** A recorded event does not follow the previous one. */
   replay_sequence: ({ stream, expected, found }: Found) =>
     `event ${found} of ${stream} does not follow: expected ${expected}`,
   /** A snapshot was written by another version of the format. */
@@ -26,7 +26,7 @@ const messages = {
   /** Rows of a snapshot are missing, repeated or out of place. */
   snapshot_incomplete: ({ stream, reason }: { readonly stream: string; readonly reason: string }) =>
     `the snapshot of ${stream} is incomplete: ${reason}`,
-  /** The snapshot holds another number of rows of a kind than its header says. */
+  /** The snapshot contains a different number of rows of a kind than its header says. */
   snapshot_row_count: ({ stream, row, expected, found }: Found & { readonly row: string }) =>
     `the snapshot of ${stream} holds ${found} rows "${row}", its header says ${expected}`,
 }
@@ -37,6 +37,6 @@ export type StateErrorData = ErrorDataOf<typeof messages>
 /** Stable code of a {@link StateError}. */
 export type StateErrorCode = keyof StateErrorData
 
-/** Raised by the durable state that rooms are made of. The message is derived from `data`. */
+/** Thrown by the durable state of rooms. The message is derived from `data`. */
 export const StateError = defineErrors('StateError', messages)
 export type StateError<Code extends StateErrorCode = StateErrorCode> = StatewardError<Code, StateErrorData[Code]>

@@ -3,17 +3,17 @@ import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import { storedCodec } from './stored.js'
 
-/** What every event carries: its type, the version of its shape, and its place in its stream, from 1. */
+/** The fields of every event: its type, the version of its shape, and its sequence in its stream, from 1. */
 export interface StateEvent {
   readonly type: string
   readonly version: number
   readonly sequence: number
 }
 
-/** The fields of an event, as schemas of valibot by name. */
+/** The fields of an event, as valibot schemas by name. */
 export type Entries = v.ObjectEntries
 
-/** The values that such fields hold; nobody changes them. */
+/** The values of such fields, read-only. */
 export type Payload<Fields extends Entries> = ReadonlyFields<v.InferOutput<v.StrictObjectSchema<Fields, undefined>>>
 
 type ReadonlyFields<Values> = { readonly [Name in keyof Values]: ReadonlyList<Values[Name]> }
@@ -26,44 +26,46 @@ export type EventWith<Type extends string, Fields extends Entries> = {
   readonly sequence: number
 } & Payload<Fields>
 
-/** What has to be said about an event to define it. */
+/** The definition of an event. */
 export interface EventOptions<Fields extends Entries, Event, Tables, View, Decided = never> {
-  /** What it carries besides type, version and sequence. */
+  /** Its fields besides type, version and sequence. */
   readonly fields: Fields
-  /** Version of the shape. Default 1; a directory that holds another one is refused. */
+  /** Version of the shape. Default 1. A directory with another version is refused. */
   readonly version?: number
-  /** Whether it is noted: visible before it is durable, and numbered among the notes (see `EventLog`). Default false. */
+  /**
+   * Whether it is noted: visible before it is durable, and numbered among the notes (see `EventLog`). Default false.
+   */
   readonly isNoted?: boolean
-  /** Whether a history begins with it here: what was there before is over, and events are numbered from 1 again. */
+  /** Whether it begins a new history: everything before it is over, and events are numbered from 1 again. */
   readonly begins?: (tables: Tables, event: Event) => boolean
-  /** Rules of a value that its schema cannot say; they hold for what is read as for what is built. */
+  /** Checks rules that the schema cannot express, both when an event is created and when it is read back. */
   readonly check?: (event: Event) => void
   /**
-   * Applies it to the rows. Live and in replay alike, so it decides nothing and asks for no time. `decided` is there when
-   * a decision has just found it out; without it the same has to be found out from the event.
+   * Applies the event to the rows, live and in replay alike, so it makes no decisions and reads no clock. `decided`
+   * is what the decision has just computed; without it, the same must be computed from the event.
    */
   readonly evolve: (draft: Draft<Tables, View>, event: Event, decided: Decided | undefined) => void
 }
 
-/** One kind of event: how it is built, written, read and applied. */
+/** One type of event: how it is created, encoded, decoded and applied. */
 export interface EventDefinition<Type extends string, Fields extends Entries, Tables, View, Decided = never> {
   readonly type: Type
   readonly version: number
   readonly isNoted: boolean
-  /** Builds the event that gets this sequence. */
+  /** Creates the event with this sequence. */
   create(sequence: number, payload: Payload<Fields>): EventWith<Type, Fields>
-  /** The same for a decision that knows already what the event does, so that it is not found out twice. */
+  /** Like `create`, for a decision that has already computed what the event does, so that it is not computed twice. */
   decided(sequence: number, payload: Payload<Fields>, decided: Decided): DecidedEvent<EventWith<Type, Fields>, Decided>
-  /** The event as the journal keeps it. */
+  /** Encodes the event for the journal. */
   encode(event: EventWith<Type, Fields>): JsonObject
-  /** Reads a stored event; raises `invalid_input` naming the field, or what its `check` raises. */
+  /** Decodes a stored event. Throws `invalid_input` naming the field, or what its `check` throws. */
   decode(stored: JsonObject): EventWith<Type, Fields>
-  /** Whether a history begins with it here. */
+  /** Whether the event begins a new history on these tables. */
   begins(tables: Tables, event: EventWith<Type, Fields>): boolean
   evolve(draft: Draft<Tables, View>, event: EventWith<Type, Fields>, decided?: Decided): void
 }
 
-/** An event with what it does, as the decision has found it out. */
+/** An event together with what its decision has computed. */
 export interface DecidedEvent<Event, Decided> {
   readonly event: Event
   readonly decided: Decided
@@ -72,7 +74,7 @@ export interface DecidedEvent<Event, Decided> {
 /** Accepts the sequence of an event. */
 const sequenceSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 
-/** Defines an event of the room whose tables and view these are. */
+/** Creates the function that defines events of a room with these tables and this view. */
 export function eventDefiner<Tables, View>() {
   return function defineEvent<const Type extends string, const Fields extends Entries, Decided = never>(
     type: Type,

@@ -1,24 +1,24 @@
-/** The right to work on something alone for a while, as a row holds it. Instants are epoch milliseconds. */
+/** A row's lease: the exclusive right to work on something for a limited time. Instants are epoch milliseconds. */
 export interface LeaseRow {
-  /** Who holds it. */
+  /** The holder. */
   readonly owner: string
-  /** Grows with every acquisition: a write that carries an older one comes from somebody who has lost it. */
+  /** Grows with every acquisition. A write with an older token comes from a holder that has lost the lease. */
   readonly fencingToken: number
-  /** From then on it may be taken back. */
+  /** When the lease expires and may be taken by another holder. */
   readonly expiresAtMs: number
   readonly acquiredAtMs: number
-  /** Last acquisition or renewal. */
+  /** When it was last acquired or renewed. */
   readonly updatedAtMs: number
 }
 
-/** Whether a write may go ahead under a lease, or why not. */
+/** Whether a write is permitted under a lease, or why not. */
 export type Fencing = 'permitted' | 'token_required' | 'token_superseded'
 
 /**
- * Tells the holder of a lease from one who has lost it, by the token that a write carries.
+ * Checks by the token of a write whether the writer still holds the lease.
  *
- * A write without a token is permitted where there is no lease, or where `isRequired` says that it may come from
- * somebody who never had one; a token must always be that of the lease.
+ * A write without a token is permitted if there is no lease, or unless `isRequired`. A token must always be that of
+ * the current lease.
  */
 export function checkFencing(
   lease: Pick<LeaseRow, 'fencingToken'> | undefined,

@@ -8,22 +8,22 @@ import type { StateEvent } from './event.js'
 import { SequenceCounter } from './sequence.js'
 import { captureRows, SnapshotReader } from './snapshot.js'
 
-/** What a log is made of. */
+/** Options of an {@link EventLog}. */
 export interface EventLogOptions<Tables, View, Event extends StateEvent> {
-  /** Unique and durable: replay finds the log by it. */
+  /** Unique and durable: replay finds the log by this name. */
   readonly name: string
   readonly catalogue: EventCatalogue<Tables, View, Event>
   readonly tables: Tables & { readonly sequence: SequenceCounter }
-  /** What events may read of the tables when they are read back. */
+  /** The view of the tables that events may read during replay. */
   readonly view: View
 }
 
-/** Makes the event that gets this number. */
+/** Creates the event with this sequence. */
 export type NumberedEvent<Event> = (sequence: number) => Event
 
-/** A decision of a room that keeps by itself what is under way. */
+/** A decision of a room that keeps track of its decisions in progress itself. */
 export interface Decided<Event, Result> {
-  /** Asked for once, and only where there is a journal. */
+  /** Called once, and only if there is a journal. */
   readonly events: () => readonly NumberedEvent<Event>[]
   /** See {@link Staged}. */
   readonly commit: () => Result
@@ -32,14 +32,14 @@ export interface Decided<Event, Result> {
 }
 
 /**
- * One durable history made of events: how they are numbered and written, and how they and the rows of a snapshot become the
- * state again. What a decision is and when it is seen is not its business: `EventStream` makes it of commands and drafts,
- * a room whose state is moved by charts stages its decisions itself.
+ * A durable history of events. It numbers events, writes them, and restores the state from them and from the rows of
+ * a snapshot. How decisions are made and when they become visible is left to its user: `EventStream` makes them from
+ * commands and drafts; a room whose state is moved by charts stages its decisions itself.
  *
- * There are two kinds of events. Those of {@link EventLog.stage} are visible once they are durable. Those of
- * {@link EventLog.note} are visible at once, a crash may lose the last of them, and a snapshot holds them as soon as
- * they are visible: behind it they are read once more, and skipped. So each kind has numbers of its own, without gaps: 1, 2, 3,
- * ... A gap, or a number that comes again, is refused with `replay_sequence`.
+ * There are two kinds of events. Those of {@link EventLog.stage} become visible once they are durable. Those of
+ * {@link EventLog.note} are visible at once, and a crash may lose the last of them. A snapshot contains noted events
+ * as soon as they are visible, so they may appear again after it and are then skipped. Therefore each kind has its
+ * own sequence without gaps: 1, 2, 3, ... A gap or a repeated number is refused with `replay_sequence`.
  *
  *     const log = new EventLog({ name: 'gate', catalogue, tables, view: tables })
  *     const lane = await Lane.open({ store, streamFor: (name) => (name === log.name ? log : undefined) })
@@ -50,9 +50,9 @@ export interface Decided<Event, Result> {
 export class EventLog<Tables, View, Event extends StateEvent> implements LaneStream {
   readonly name: string
   readonly #options: EventLogOptions<Tables, View, Event>
-  /** Numbers of the noted events. */
+  /** Sequence of the noted events. */
   readonly #notes = new SequenceCounter()
-  /** Notes that the snapshot holds. */
+  /** Last noted event that the snapshot contains. */
   #known = 0
   readonly #draft: DirectDraft<Tables, View>
   #snapshot: SnapshotReader<Tables, View> | undefined
@@ -75,8 +75,8 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
   }
 
   /**
-   * Nothing more is read back: attaches `stream`, by default the log, to the lane unless its journal knew it already.
-   * Raises `snapshot_incomplete` when the journal's snapshot ended early.
+   * Ends the replay: attaches `stream`, by default the log, to the lane unless its journal knew it already. Throws
+   * `snapshot_incomplete` if the journal's snapshot ended early.
    */
   start(lane: Lane, stream: LaneStream = this): void {
     this.finishRestore()
@@ -84,15 +84,15 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
     this.#lane = lane
   }
 
-  /** The snapshot ends here. Raises `snapshot_incomplete` if rows of it were read and its end was not. */
+  /** Ends reading the snapshot. Throws `snapshot_incomplete` if rows of it were read but not its end. */
   finishRestore(): void {
     this.#snapshot?.finish()
     this.#snapshot = undefined
   }
 
   /**
-   * Journals an event that is visible already and that nobody waits for. Without a journal it is not even made.
-   * Raises `stream_not_started`, and `journal_record_too_large`; then it has taken no number.
+   * Journals an event that is visible already and that no caller waits for. Without a journal the event is not even
+   * created. Throws `stream_not_started`, and `journal_record_too_large`; the event then takes no sequence.
    */
   note(make: NumberedEvent<Event>): void {
     const lane = this.#lane
@@ -103,7 +103,10 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
     this.#notes.restore(sequence)
   }
 
-  /** A decision as the lane takes it: its events are numbered when they are written, and give their numbers back with it. */
+  /**
+   * Converts a decision to the form that the lane takes. Its events get their sequences when they are written, and
+   * return them if they are discarded.
+   */
   stage<Result>(decided: Decided<Event, Result>): Staged<Result> {
     const { events, commit, discard, publish } = decided
     if (this.#lane?.isDurable === false)
@@ -145,7 +148,7 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
     snapshot.take(this.#draft, row)
   }
 
-  /** Raises `invalid_input`, `replay_sequence`, or what the event breaks. */
+  /** Throws `invalid_input`, `replay_sequence`, or what applying the event throws. */
   replay(stored: JsonObject): void {
     this.#isReplayed = true
     this.finishRestore()

@@ -1,6 +1,6 @@
 /**
- * A read-only map that shows each row of another one otherwise, put together when it is read. As JSON it is an object by key,
- * in the order of the map.
+ * A read-only map that shows the rows of another map in a different form, computed when they are read. As JSON it is
+ * an object by key, in the order of the map.
  */
 export class MappedTable<Key extends string, Row, View> implements ReadonlyMap<Key, View> {
   readonly #rows: ReadonlyMap<Key, Row>

@@ -1,4 +1,4 @@
-/** Keys in order, and the place of each. */
+/** Keys in order, and the slot of each. */
 interface Page<Key> {
   readonly keys: readonly Key[]
   readonly slots: readonly number[]
@@ -10,17 +10,17 @@ interface OpenPage<Key> {
   readonly slots: number[]
 }
 
-/** A page that grows beyond this is split. A change copies one page and the list of them. */
+/** A page that exceeds this is split. A change copies one page and the list of pages. */
 const largestPage = 32
-/** What a new page holds, so that there is room for more. */
+/** Number of keys in a new page, which leaves room for more. */
 const fullPage = 24
 
-/** Keys in their order, each with the place at which something is kept; never changes. */
+/** An immutable sorted list of keys, each with the slot of its value. */
 export class OrderedKeys<Key extends string> {
   static readonly empty: OrderedKeys<never> = new OrderedKeys<never>([], 0)
   readonly size: number
   readonly #pages: readonly Page<Key>[]
-  /** The first key of each page: a search looks at these alone. */
+  /** The first key of each page. Searching for a page reads only these. */
   readonly #firsts: readonly Key[]
 
   private constructor(pages: readonly Page<Key>[], size: number, firsts: readonly Key[] = pages.map(firstOf)) {
@@ -29,7 +29,7 @@ export class OrderedKeys<Key extends string> {
     this.size = size
   }
 
-  /** Those of a list in order, each at the place that it has in the list. */
+  /** Creates the list from sorted keys. The slot of each is its index. */
   static of<Key extends string>(keys: readonly Key[]): OrderedKeys<Key> {
     const pages: Page<Key>[] = []
     for (let start = 0; start < keys.length; start += fullPage) {
@@ -39,7 +39,7 @@ export class OrderedKeys<Key extends string> {
     return new OrderedKeys(pages, keys.length)
   }
 
-  /** Where the key is kept; `undefined` when there is none. */
+  /** The slot of the key; `undefined` if it is not in the list. */
   slotOf(key: Key): number | undefined {
     const page = this.#pages[pageOf(this.#firsts, key)]
     if (page === undefined) return undefined
@@ -59,11 +59,14 @@ export class OrderedKeys<Key extends string> {
     }
   }
 
-  /** These keys are where they are there, or are none; some may be named twice. */
+  /**
+   * Returns a list in which each changed key has its slot from `slots`, or is absent if it has none there. A key may
+   * be named several times.
+   */
   with(changed: readonly Key[], slots: ReadonlyMap<Key, number>): OrderedKeys<Key> {
     const pages = this.#pages.slice()
     const firsts = this.#firsts.slice()
-    /** Pages that were copied for this version already. */
+    /** Pages that have already been copied for the new list. */
     const open = new Set<Page<Key>>()
     let { size } = this
     for (const key of changed) {
@@ -96,7 +99,7 @@ export class OrderedKeys<Key extends string> {
   }
 }
 
-/** The page at a place as one that may be changed: copied, unless it was for this version. */
+/** The page at this index for changing: copied, unless it has been copied for this list already. */
 function openPage<Key>(pages: Page<Key>[], at: number, open: Set<Page<Key>>): OpenPage<Key> {
   const page = pages[at] ?? { keys: [], slots: [] }
   if (open.has(page)) return page as OpenPage<Key>
@@ -106,7 +109,7 @@ function openPage<Key>(pages: Page<Key>[], at: number, open: Set<Page<Key>>): Op
   return copy
 }
 
-/** Makes two pages of one. */
+/** Splits a page in two. */
 function split<Key>(pages: Page<Key>[], firsts: Key[], at: number, open: Set<Page<Key>>): void {
   const page = openPage(pages, at, open)
   const half = page.keys.length >> 1
@@ -120,7 +123,7 @@ function firstOf<Key>({ keys }: Page<Key>): Key {
   return keys[0] as Key
 }
 
-/** The page that holds a key, or would: the last that does not begin after it. */
+/** Index of the page that contains a key or would contain it: the last that does not begin after it. */
 function pageOf<Key extends string>(firsts: readonly Key[], key: Key): number {
   let low = 0
   let high = firsts.length
@@ -132,7 +135,7 @@ function pageOf<Key extends string>(firsts: readonly Key[], key: Key): number {
   return Math.max(0, low - 1)
 }
 
-/** Where a key stands among others, or would. */
+/** Index of a key among others, or where it would be inserted. */
 function placeOf<Key extends string>(keys: readonly Key[], key: Key): number {
   let low = 0
   let high = keys.length

@@ -1,6 +1,6 @@
 import { readUuid, spellUuid, uuidPattern } from '../base/ids.js'
 
-/** First byte of a packed value. What is higher is a small number, or a word that was seen before. */
+/** First byte of a packed value. Higher bytes are small numbers, or words seen before. */
 const tag = {
   null: 0,
   false: 1,
@@ -19,49 +19,49 @@ const tag = {
 const firstNumber = 16
 const firstWord = 128
 
-/** Whole numbers from here on are written as their distance from the one before them: most are instants. */
+/** Whole numbers from here on are written as the difference from the previous one: most are instants. */
 const farNumber = 2 ** 31
-/** Words and shapes that are remembered: there are few, unless users make them up. */
+/** Maximum number of words and shapes that are remembered. There are few, unless users make them up. */
 const mostWords = 256 - firstWord
 const mostShapes = 4096
 const longestWord = 32
 
-/** The keys of objects, as a tree: a node follows one that has all keys but the last. */
+/** The keys of an object, as a node of a tree: its parent has all keys but the last. */
 interface Shape {
   readonly keys: readonly string[]
   readonly following: Map<string, Shape>
-  /** Its place among the shapes that objects have had. */
+  /** Its index in the list of shapes, once an object of this shape has been packed. */
   place: number | undefined
 }
 
 /**
- * Keeps plain values of one kind, rows for instance, as short texts: a fraction of what they take as objects, and nothing
- * that the collector of garbage has to walk through. One character stands for one byte. Words and the shapes of objects are
- * remembered and written as numbers, so that only the packer that has packed a value can unpack it.
+ * Packs plain values of one kind, such as rows, into short strings: a fraction of their size as objects, and nothing
+ * for the garbage collector to traverse. Each character is one byte. Words and the shapes of objects are remembered
+ * and written as numbers, so a value can only be unpacked by the packer that packed it.
  *
  *     const packer = new Packer()
  *     const text = packer.pack({ state: 'completed', atMs: 1_700_000_000_000 })
  *     packer.unpack(text) // an equal value
  *
- * A value is made of objects, lists, texts, numbers, booleans and null. Fields that are `undefined` are left out; a negative
- * zero comes back as zero.
+ * Values consist of objects, arrays, strings, numbers, booleans and null. Fields that are `undefined` are left out;
+ * negative zero becomes zero.
  */
 export class Packer {
   readonly #words: string[] = []
   readonly #wordPlaces = new Map<string, number>()
   readonly #root: Shape = { keys: [], following: new Map(), place: undefined }
   readonly #shapes: Shape[] = []
-  /** Shapes that are remembered, those on the way to another one included. */
+  /** Number of remembered shapes, including the inner nodes of the tree. */
   #shapeCount = 0
   readonly #uuid = Buffer.alloc(16)
   #bytes = Buffer.alloc(1024)
   #end = 0
-  /** Of the value under way. */
+  /** The state of the current `unpack`. */
   #text = ''
   #at = 0
   #far = 0
 
-  /** The value as text. Raises a `TypeError` for what it cannot be made of. */
+  /** Packs a value. Throws a `TypeError` for unsupported types. */
   pack(value: unknown): string {
     this.#end = 0
     this.#far = 0
@@ -69,7 +69,7 @@ export class Packer {
     return this.#bytes.toString('latin1', 0, this.#end)
   }
 
-  /** The value that was packed, as a new copy. */
+  /** Returns a new copy of the packed value. */
   unpack(text: string): unknown {
     this.#text = text
     this.#at = 0
@@ -157,7 +157,7 @@ export class Packer {
     }
   }
 
-  /** The shape with one more key; `undefined` when there are too many to remember another one. */
+  /** The shape with one more key; `undefined` if no more shapes can be remembered. */
   #following({ keys, following }: Shape, key: string): Shape | undefined {
     const known = following.get(key)
     if (known !== undefined || this.#shapeCount === mostShapes) return known
@@ -167,7 +167,7 @@ export class Packer {
     return made
   }
 
-  /** Seven bits a byte, the lowest first; the eighth says that more follow. */
+  /** Variable length: seven bits per byte, lowest first. The eighth bit says that more follow. */
   #writeNatural(value: number): void {
     let rest = value
     while (rest >= 0x80) {
@@ -239,7 +239,7 @@ export class Packer {
     return value
   }
 
-  /** Whatever the key is called: assigning would find a setter. */
+  /** Defines the property instead of assigning it: assigning `__proto__` would call a setter. */
   #readInto(value: object, key: string): void {
     Object.defineProperty(value, key, { value: this.#read(), enumerable: true, configurable: true, writable: true })
   }

@@ -2,21 +2,21 @@ import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { snakeCase, wireCodec } from './wire.js'
 
-/** Answer of a {@link FastReader} that does not say what is wrong, or whether anything is. */
+/** The result of a {@link FastReader} that could not read a value. It does not say whether the value is invalid. */
 export const unread = Symbol('unread')
 
-/** Reads a stored value with the names of the wire; {@link unread} for whatever is not plainly right. */
+/** Reads a stored value and renames its fields from the wire form. Returns {@link unread} for anything unusual. */
 export type FastReader = (stored: unknown) => unknown
 
 /**
- * Reads stored values by a schema: names of the wire become those of the code, and every field is checked.
+ * Creates a reader of stored values: it renames fields from the wire form and checks every field against the schema.
  *
- * A long journal is read at every opening, and nearly all of it is as it should be. So the schema is turned into plain
- * checks once, which read a value in one pass and say yes or nothing; on nothing the schema itself is asked, and what it
- * says counts. A property holds both to the same answers.
+ * A long journal is read at every opening, and nearly all of it is valid. So the schema is compiled once into plain
+ * checks that read a value in one pass, or give up. Then the schema itself is used, and its result counts. A
+ * property-based test compares both.
  *
- * The reader raises `invalid_input` naming the field as it is spelt on the wire, where that is known. Raises
- * `wire_schema` like {@link wireCodec}.
+ * The reader throws `invalid_input` naming the field as it is written on the wire, where that is known. This function
+ * throws `wire_schema` like {@link wireCodec}.
  */
 export function storedReader<Output>(
   schema: v.GenericSchema<unknown, Output>,
@@ -29,7 +29,7 @@ export function storedReader<Output>(
   }
 }
 
-/** What is read of a schema or an action of valibot, which have one shape per `type`. */
+/** The parts used of a valibot schema or action; which of them exist depends on `type`. */
 interface Parts {
   readonly kind: string
   readonly type: string
@@ -45,12 +45,12 @@ interface Parts {
   readonly check?: (value: unknown) => boolean
 }
 
-/** The checks of a schema, made once. */
+/** Compiles the checks of a schema. */
 export function fastReader(schema: v.GenericSchema): FastReader {
   return readerOf(schema) ?? askSchema(schema)
 }
 
-/** For what has no checks here: the schema is asked about this part. */
+/** A reader that uses the schema itself, for parts without compiled checks. */
 function askSchema(schema: v.GenericSchema): FastReader {
   const wire = wireCodec(schema)
   return (stored) => {
@@ -67,7 +67,7 @@ function partReader(parts: Parts): FastReader {
   return readerOf(parts) ?? askSchema(parts as unknown as v.GenericSchema)
 }
 
-/** `undefined` for a schema that only valibot understands. */
+/** `undefined` for a schema that only valibot can check. */
 function readerOf(parts: Parts): FastReader | undefined {
   return parts.pipe === undefined ? plainReader(parts) : pipeReader(parts.pipe)
 }
@@ -84,7 +84,7 @@ function pipeReader([root, ...actions]: readonly Parts[]): FastReader | undefine
   }
 }
 
-/** What an action of a pipe demands; the values have the type that it is for. */
+/** The check of a pipe's action. Values already have the type that the action expects. */
 function checkOf({ kind, type, requirement }: Parts): ((value: never) => boolean) | undefined {
   if (kind !== 'validation') return undefined
   switch (type) {
@@ -158,7 +158,7 @@ interface Field {
   readonly name: string
   readonly wireName: string
   readonly isOptional: boolean
-  /** What the schema fills in where there is nothing. */
+  /** The schema's default for a missing field. */
   readonly assumed: unknown
   readonly read: FastReader
 }
@@ -167,7 +167,7 @@ function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | un
   const fields: Field[] = []
   for (const [name, parts] of Object.entries(entries)) {
     const isOptional = parts.type === 'exact_optional' || parts.type === 'optional'
-    // What is computed, or stands for nothing else than a missing field, is left to the schema.
+    // Computed defaults, and defaults of fields that are not optional, are left to the schema.
     if (typeof parts.default === 'function' || (parts.default !== undefined && !isOptional)) return undefined
     if (isOptional && parts.wrapped === undefined) return undefined
     const read = partReader(isOptional ? (parts.wrapped as Parts) : parts)
@@ -189,13 +189,13 @@ function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | un
       value[name] = part
       found += 1
     }
-    // Another field than the declared ones.
+    // Unknown fields.
     for (const _ in stored) found -= 1
     return found === 0 ? value : unread
   }
 }
 
-/** The discriminator says which option holds. */
+/** The discriminator selects the option. */
 function variantReader({ key, options = [] }: Parts): FastReader | undefined {
   const discriminator = String(key)
   const byValue = new Map<unknown, FastReader>()
@@ -204,7 +204,7 @@ function variantReader({ key, options = [] }: Parts): FastReader | undefined {
     if (type !== 'literal' && type !== 'picklist') return undefined
     const read = partReader(option)
     for (const value of type === 'literal' ? [literal] : values) {
-      // Of two options for one value, the schema tries both.
+      // The schema tries all options for an ambiguous value.
       if (byValue.has(value)) return undefined
       byValue.set(value, read)
     }

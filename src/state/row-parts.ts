@@ -1,13 +1,13 @@
 import type { JsonObject, JsonValue } from '../base/json.js'
 
-/** The kind of row that continues the row before it. */
+/** The kind of row that continues the previous row. */
 export const partKind = 'part'
 
-/** UTF-16 units of listed items that one row holds, roughly: what one record takes, with room to spare. */
+/** Approximate limit of the list items in one row, in UTF-16 units. Well below the limit of a record. */
 const mostUnits = 2 ** 20
 
 /**
- * A row of a snapshot, with the items of its lists that find no room in it in rows that follow.
+ * Splits a row of a snapshot: list items that exceed its size follow in further rows.
  *
  *     { row: 'run', history: [...], attempts: [] }
  *     { row: 'part', list: 'history', items: [...] }
@@ -33,13 +33,13 @@ export function inParts(row: JsonObject, lists: readonly string[]): readonly Jso
     for (const [place, from] of cuts.entries()) {
       parts.push({ row: partKind, list, items: items.slice(from, cuts[place + 1]) })
     }
-    // What follows a part must not stand before it.
+    // Items after a part must not be in the first row.
     room = 0
   }
   return parts.length === 0 ? [row] : [first, ...parts]
 }
 
-/** A stored row with a part that follows it; `undefined` when it has no such list. */
+/** Joins a stored row with a part that follows it. `undefined` if the row has no such list. */
 export function withPart(row: JsonObject, part: JsonObject, lists: readonly string[]): JsonObject | undefined {
   const { list, items } = part
   if (typeof list !== 'string' || !lists.includes(list) || !Array.isArray(items)) return undefined
@@ -47,7 +47,7 @@ export function withPart(row: JsonObject, part: JsonObject, lists: readonly stri
   return Array.isArray(before) ? { ...row, [list]: [...(before as readonly JsonValue[]), ...items] } : undefined
 }
 
-/** Items in groups of which each takes what one record takes, or is a single item that takes more. */
+/** Splits items into groups that each fit one record. An item that is too large for that is a group by itself. */
 export function inGroups(items: readonly JsonValue[]): readonly (readonly JsonValue[])[] {
   const groups: JsonValue[][] = []
   let room = 0
@@ -65,7 +65,7 @@ export function inGroups(items: readonly JsonValue[]): readonly (readonly JsonVa
   return groups
 }
 
-/** About how long a value is as JSON text. */
+/** Approximate length of a value as JSON text, in UTF-16 units. */
 function unitsOf(value: JsonValue | undefined): number {
   if (typeof value === 'string') return value.length + 2
   if (typeof value !== 'object' || value === null) return 8

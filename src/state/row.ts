@@ -7,47 +7,53 @@ import { storedCodec } from './stored.js'
 import type { CapturedTable } from './table.js'
 import { snakeCase } from './wire.js'
 
-/** What has to be said about a kind of snapshot row to define it. */
+/** The definition of a kind of snapshot row. */
 export interface RowOptions<Fields extends Entries, Tables, View> {
-  /** What is stored; what follows from other rows is left out. */
+  /** The stored fields. What can be derived from other rows is left out. */
   readonly fields: Fields
   /** Version of the shape. Default 1. */
   readonly version?: number
   /**
-   * Fields that are lists and may outgrow what one record takes: items beyond 1 MiB follow in rows of their own, which
-   * hold no more either. What is read back is one row again.
+   * Fields that are lists and may exceed the size of one record: items beyond 1 MiB follow in further rows of at most
+   * that size. Reading joins them to one row again.
    */
   readonly lists?: readonly (keyof Fields & string)[]
-  /** The committed rows, taken during the call; they must not change afterwards. */
+  /** The committed rows, taken during the call. They must not change afterwards. */
   readonly capture: (tables: Tables) => Iterable<Payload<Fields>> | CapturedTable<Payload<Fields>>
-  /** Seeds the row, and raises the error of the first rule it breaks. Rows it refers to come before it. */
+  /**
+   * Restores the row, or throws the error of the first rule that it breaks. Rows that it refers to have been restored
+   * before.
+   */
   readonly restore: (draft: Draft<Tables, View>, row: Payload<Fields>) => void
 }
 
-/** One kind of snapshot row: how it is taken, written, read and put back. */
+/** One kind of snapshot row: how it is captured, encoded, decoded and restored. */
 export interface RowDefinition<Tables, View> {
   readonly kind: string
-  /** Fields whose items may follow in parts, as they are spelt in the stored row. */
+  /** Fields whose items may follow in parts, named as in the stored row. */
   readonly lists: readonly string[]
-  /** Everything of this kind now, ready to be encoded at leisure. */
+  /** Captures all rows of this kind now. They may be encoded later. */
   capture(tables: Tables): CapturedRows
-  /** Reads a stored row and seeds it. Raises `invalid_input` naming the field, or the error of the rule it breaks. */
+  /**
+   * Decodes a stored row and restores it. Throws `invalid_input` naming the field, or the error of the rule that it
+   * breaks.
+   */
   restore(draft: Draft<Tables, View>, stored: JsonObject): void
 }
 
-/** Rows taken at one instant; encoding them costs nothing before they are asked for. */
+/** Rows captured at one instant. They are only encoded when they are read. */
 export interface CapturedRows {
   readonly count: number
   encoded(): Iterable<JsonObject>
 }
 
-/** A row as it is stored, whatever it holds. */
+/** The fields of every stored row. */
 interface StoredRow {
   readonly row: string
   readonly version: number
 }
 
-/** Defines a kind of snapshot row of the room whose tables and view these are. */
+/** Creates the function that defines snapshot rows of a room with these tables and this view. */
 export function rowDefiner<Tables, View>() {
   return function defineRow<const Fields extends Entries>(
     kind: string,

@@ -1,22 +1,24 @@
 import { StateError } from './errors.js'
 
-/** The numbers of a stream's events: what readers see, and what decisions under way have taken. */
+/**
+ * The sequence of a stream's events: the last that is committed, and the last that decisions in progress have taken.
+ */
 export class SequenceCounter {
   #committed = 0
   #latest = 0
 
-  /** Sequence of the last committed event, 0 when there was none. */
+  /** Sequence of the last committed event; 0 if there was none. */
   get committed(): number {
     return this.#committed
   }
 
-  /** Sequence of the last event, decisions under way included. */
+  /** Sequence of the last event, decisions in progress included. */
   get latest(): number {
     return this.#latest
   }
 
   /**
-   * The sequence that the next event gets. Raises `non_monotonic_sequence` when the caller expects another one, and
+   * The sequence of the next event. Throws `non_monotonic_sequence` if the caller expects another one, and
    * `sequence_overflow` beyond 2^53 - 1.
    */
   next(expected?: number): number {
@@ -28,22 +30,22 @@ export class SequenceCounter {
     return sequence
   }
 
-  /** An event has taken its number. */
+  /** Takes a sequence for an event. */
   take(sequence: number): void {
     this.#latest = sequence
   }
 
-  /** Events up to this one are committed. */
+  /** Commits events up to this one. */
   commit(sequence: number): void {
     this.#committed = sequence
   }
 
-  /** The newest events, this many, are taken back. */
+  /** Returns the sequences of this many newest events. */
   giveBack(events: number): void {
     this.#latest -= events
   }
 
-  /** Starts behind a snapshot. */
+  /** Continues after a snapshot or a replayed event. */
   restore(sequence: number): void {
     this.#committed = sequence
     this.#latest = sequence

@@ -6,7 +6,7 @@ import { StateError } from './errors.js'
 import type { RowDefinition } from './row.js'
 import { partKind, withPart } from './row-parts.js'
 
-/** Version of header and end; rows have versions of their own. */
+/** Version of the header and the end. Rows have their own versions. */
 const snapshotVersion = 1
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
@@ -15,20 +15,20 @@ const headerSchema = v.strictObject({
   row: v.literal('header'),
   version: v.number(),
   sequence: count,
-  /** Left out by streams that note nothing. */
+  /** Absent in streams without noted events. */
   notes: v.optional(count, 0),
   counts: v.record(v.string(), count),
 })
 
-/** The last events that a snapshot holds: of those that wait until they are durable, and of those that are noted. */
+/** Last sequences that a snapshot contains: of staged events and of noted events. */
 export interface SnapshotNumbers {
   readonly sequence: number
   readonly notes: number
 }
 
 /**
- * The committed state as rows: a header that says how many of each kind there are, the rows, and an end. References are
- * taken during the call; rows are immutable, so encoding and writing them may take its time.
+ * Captures the committed state as rows: a header with the count of each kind, the rows, and an end. References are
+ * taken during the call. Rows are immutable, so they may be encoded and written later.
  */
 export function captureRows<Tables, View>(
   tables: Tables,
@@ -44,21 +44,21 @@ export function captureRows<Tables, View>(
   })()
 }
 
-/** What a stream's snapshot is read with. */
+/** Options of a {@link SnapshotReader}. */
 export interface SnapshotReaderOptions<Tables, View> {
   /** Name of the stream, for errors. */
   readonly stream: string
   readonly rowOf: (stored: JsonObject) => RowDefinition<Tables, View>
-  /** Told up to where the snapshot holds. */
+  /** Called with the last sequences that the snapshot contains. */
   readonly onHeader: (numbers: SnapshotNumbers) => void
 }
 
-/** Puts the rows of one snapshot back, one after another, and refuses what is missing, repeated or out of place. */
+/** Restores the rows of one snapshot in order, and refuses missing, repeated or misplaced rows. */
 export class SnapshotReader<Tables, View> {
   readonly #options: SnapshotReaderOptions<Tables, View>
   readonly #found = new Map<string, number>()
   #counts: Readonly<Record<string, number>> | undefined
-  /** The row that parts may still follow; it is whole when another row comes. */
+  /** The last row, to which parts may still be added. It is complete when another row follows. */
   #growing: { readonly definition: RowDefinition<Tables, View>; row: JsonObject } | undefined
   #isComplete = false
 
@@ -66,7 +66,10 @@ export class SnapshotReader<Tables, View> {
     this.#options = options
   }
 
-  /** Takes one row. Raises `snapshot_incomplete`, `snapshot_version`, `snapshot_row_count`, or what the row breaks. */
+  /**
+   * Reads one row. Throws `snapshot_incomplete`, `snapshot_version`, `snapshot_row_count`, or what restoring the row
+   * throws.
+   */
   take(draft: Draft<Tables, View>, stored: JsonObject): void {
     if (this.#isComplete) throw this.#incomplete('a row follows the end')
     if (stored['row'] === 'header') return this.#begin(stored)
@@ -80,7 +83,7 @@ export class SnapshotReader<Tables, View> {
     else this.#growing = { definition, row: stored }
   }
 
-  /** Raises `snapshot_incomplete` if rows were taken and the end is missing. */
+  /** Throws `snapshot_incomplete` if rows were read and the end is missing. */
   finish(): void {
     if (this.#counts !== undefined && !this.#isComplete) throw this.#incomplete('the end is missing')
   }

@@ -4,15 +4,15 @@ import type { JsonObject } from '../base/json.js'
 import { storedReader } from './reader.js'
 import { wireCodec } from './wire.js'
 
-/** How one kind of stored value is written and read. */
+/** Encodes and decodes one kind of stored value. */
 export interface StoredCodec<Value> {
-  /** The value with the names of the wire. */
+  /** Encodes the value, with fields named as on the wire. */
   encode(value: Value): JsonObject
-  /** Reads a stored value; raises `invalid_input` naming the field, its version before anything else. */
+  /** Decodes a stored value. Throws `invalid_input` naming the field; the version is checked first. */
   decode(stored: JsonObject): Value
 }
 
-/** The codec of values that carry the version of their shape. Raises `wire_schema` like {@link wireCodec}. */
+/** Creates the codec of values that carry the version of their shape. Throws `wire_schema` like {@link wireCodec}. */
 export function storedCodec<Value extends { readonly version: number }>(
   schema: v.GenericSchema<unknown, Value>,
   { version, subject }: { readonly version: number; readonly subject: string },

@@ -14,31 +14,34 @@ import { EventLog } from './log.js'
 import type { SequenceCounter } from './sequence.js'
 
 /**
- * When a command counts as taken. `immediate`: once it is on stable storage. `deferred`: once it is valid and has its
- * place in the log; a crash within the running sync may take it back.
+ * When a command is acknowledged. `immediate`: once it is on stable storage. `deferred`: once it is valid and has its
+ * place in the log; a crash during the current sync may lose it.
  */
 export type Durability = 'immediate' | 'deferred'
 
-/** How to submit. */
+/** Options of a submission. */
 export interface SubmitOptions {
-  /** Compare-and-set: the sequence the (first) command must get, else `non_monotonic_sequence`. */
+  /**
+   * Compare-and-set: the sequence that the (first) command must get. Otherwise it is refused with
+   * `non_monotonic_sequence`.
+   */
   readonly expectedSequence?: number
   /** Default `immediate`. */
   readonly durability?: Durability
 }
 
-/** An atomic batch under construction: commands are decided one after another, each seeing those before it. */
+/** An atomic batch being built. Its commands are decided one after another, and each sees those before it. */
 export interface Batch<View, Command> {
-  /** The state with everything under way, this batch included. */
+  /** The state including all decisions in progress and this batch. */
   readonly view: View
-  /** Decides a command and takes its event into the batch; raises its refusal. Returns its sequence and what it did. */
+  /** Decides a command and adds its event to the batch. Throws its refusal. Returns its sequence and its result. */
   take(command: Command): { readonly sequence: number; readonly applied: unknown }
 }
 
-/** Told after events became durable and visible, in order, one call per batch. */
+/** Called after events have become durable and visible, in order, once per batch. */
 export type CommitListener<Commit> = (commit: Commit) => void
 
-/** What a stream is made of. */
+/** Options of an {@link EventStream}. */
 export interface EventStreamOptions<
   Tables,
   View,
@@ -46,24 +49,24 @@ export interface EventStreamOptions<
   Command extends { readonly type: string },
   Commit = readonly Event[],
 > {
-  /** Unique and durable: replay finds the stream by it. */
+  /** Unique and durable: replay finds the stream by this name. */
   readonly name: string
   readonly catalogue: Catalogue<Tables, View, Event, Command>
   readonly tables: Tables & { readonly sequence: SequenceCounter }
-  /** Reads the tables with everything under way; decisions are made on it. */
+  /** Reads the tables including all decisions in progress. Decisions are made on it. */
   readonly latest: View
-  /** What listeners are told of a batch; made once, right after it is applied. Default: its events. */
+  /** What listeners are given for a batch, created once, right after it is applied. Default: its events. */
   readonly commitOf?: (events: readonly Event[]) => Commit
   readonly logger?: Logger
 }
 
 /**
- * One durable history made of events: the only way in which the rows of a room change.
+ * A durable history of events, and the only way to change the rows of a room.
  *
- * A command is decided on the latest state, its event evolves the rows in a draft, the draft is committed when the
- * event is durable, and listeners are told last. Replay evolves the same rows by the same events, so that it ends where
- * the live run stood; snapshots hold the rows one by one. Events are numbered without gaps; a refused command takes no
- * number and changes nothing.
+ * A command is decided on the latest state. Its event changes the rows in a draft, the draft is committed once the
+ * event is durable, and then listeners are called. Replay applies the same events to the same rows, so it ends in the
+ * same state as the live run. Snapshots contain the rows. Events are numbered without gaps; a refused command takes
+ * no number and changes nothing.
  *
  *     const stream = new EventStream({ name: 'tasks', catalogue, tables, latest })
  *     const lane = await Lane.open({ store, streamFor: (name) => (name === stream.name ? stream : undefined) })
@@ -82,7 +85,7 @@ export class EventStream<
   readonly #options: EventStreamOptions<Tables, View, Event, Command, Commit>
   readonly #logger: Logger
   readonly #listeners = new Set<CommitListener<Commit>>()
-  /** Commits that listeners have not been told of. */
+  /** Commits that have not been passed to listeners yet. */
   readonly #untold: Commit[] = []
   #isTelling = false
   readonly #log: EventLog<Tables, View, Event>
@@ -97,8 +100,8 @@ export class EventStream<
   }
 
   /**
-   * Takes commands from now on; attaches itself to the lane unless its journal knew the stream already.
-   * Raises `snapshot_incomplete` when the journal's snapshot ended early.
+   * Starts taking commands. Attaches itself to the lane unless its journal knew the stream already. Throws
+   * `snapshot_incomplete` if the journal's snapshot ended early.
    */
   start(lane: Lane): void {
     this.#log.start(lane, this)
@@ -106,8 +109,9 @@ export class EventStream<
   }
 
   /**
-   * Builds an atomic batch; `build` runs during the call and what it throws refuses the whole batch. Rejects with that,
-   * with `stream_not_started`, or with the lane's error. Commands are taken as they are: a door decodes before.
+   * Builds an atomic batch. `build` runs during the call; what it throws refuses the whole batch. Rejects with that,
+   * with `stream_not_started`, or with the lane's error. Commands are not checked: the entry point must have decoded
+   * them.
    */
   transact<Result>(
     build: (batch: Batch<View, Command>) => Result,
@@ -123,8 +127,8 @@ export class EventStream<
   }
 
   /**
-   * Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on.
-   * A change that it makes is told, to all, after the commit it was being told of.
+   * Calls `listener` for every commit until the handle is disposed. Its first exception is logged, and none is passed
+   * on. A change made by a listener is reported to all listeners after the current commit.
    */
   onCommit(listener: CommitListener<Commit>): Disposable {
     const guarded = guardedObserver(listener, this.#logger, `a commit listener of ${this.name} failed`)
@@ -137,7 +141,10 @@ export class EventStream<
     this.#log.restore(row)
   }
 
-  /** @internal Part of {@link LaneStream}. Raises `invalid_input`, `replay_sequence`, or what the event breaks. */
+  /**
+   * @internal Part of {@link LaneStream}. Throws `invalid_input`, `replay_sequence`, or what applying the event
+   * throws.
+   */
   replay(stored: JsonObject): void {
     this.#log.replay(stored)
   }
@@ -179,7 +186,7 @@ export class EventStream<
   }
 }
 
-/** The part of the options that batches are made with. */
+/** The options that a batch needs. */
 type BatchOptions<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> = Pick<
   EventStreamOptions<Tables, View, Event, Command>,
   'catalogue' | 'tables' | 'latest'
@@ -209,12 +216,12 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
     const { catalogue, tables } = this.#options
     const sequence = tables.sequence.next()
     const { event, applied, decided } = catalogue.decide(this.view, command, sequence)
-    // Listeners are given it, and rows share its parts.
+    // The event is passed to listeners, and rows share its parts.
     deepFreeze(event)
     try {
       catalogue.evolve(this.#draft, event, decided)
     } catch (fault) {
-      // Half of its writes may be staged: whatever the builder makes of the error, the batch is lost.
+      // Half of its writes may be staged, so the batch fails even if the builder catches the error.
       this.#fault = toError(fault)
       throw fault
     }
@@ -223,7 +230,7 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
     return { sequence, applied }
   }
 
-  /** Raises what an event that could not be applied broke with. */
+  /** Throws the error of an event that could not be applied. */
   check(): void {
     if (this.#fault !== undefined) throw this.#fault
   }
@@ -266,7 +273,7 @@ class StagedBatch<Tables, View, Event extends StateEvent, Command extends { read
     this.result = result
   }
 
-  /** Encoded when the journal asks: a lane without one never does. */
+  /** Encoded on demand: without a journal it never is. */
   get facts(): readonly JsonObject[] {
     return this.#batch.events.map((event) => this.#options.catalogue.encode(event))
   }
@@ -286,7 +293,10 @@ class StagedBatch<Tables, View, Event extends StateEvent, Command extends { read
   }
 }
 
-/** Carries the result of a batch without commands past the lane, which still waits for what the result leaned on. */
+/**
+ * Carries the result of an empty batch through the lane as a refusal, which waits for the decisions that the result
+ * depends on.
+ */
 class NothingToDo extends Error {
   readonly result: unknown
 

@@ -2,42 +2,42 @@ import { deepFreeze } from '../base/freeze.js'
 import { MultiMap } from '../base/multi-map.js'
 import { Packer } from './packer.js'
 
-/** Hears of every committed change of a table: the row before and after, `undefined` where there is none. */
+/** Called for every committed change of a table, with the row before and after; `undefined` where there is none. */
 export type RowListener<Key, Row> = (key: Key, before: Row | undefined, after: Row | undefined) => void
 
-/** A change of one row that is visible to later decisions only. Exactly one of its methods is called, once. */
+/** A change of one row that only later decisions see. Exactly one of its methods is called, once. */
 export interface PendingWrite {
-  /** Shows the change to readers; writes of one row are committed in the order they were made. */
+  /** Makes the change visible to readers. Writes of one row are committed in the order they were made. */
   commit(): void
-  /** Takes the change back; the newest write of a row goes first. */
+  /** Undoes the change. The newest write of a row is undone first. */
   undo(): void
 }
 
-/** How a table keeps its rows. */
+/** Options of a {@link Table}. */
 export interface TableOptions<Row> {
   /**
-   * Rows that will hardly change or be read again: all but the latest of them are kept packed, and every reading makes a
-   * copy. They are plain values, as a {@link Packer} takes them. Default: none.
+   * Whether a row will hardly be changed or read again. All but the latest of these rows are kept packed, and reading
+   * one makes a copy. They must be plain values, as a {@link Packer} takes them. Default: none.
    */
   readonly isSettled?: (row: Row) => boolean
-  /** Names of groups that a row belongs to, by which {@link Table.keysIn} finds it. Default: none. */
+  /** The groups that a row belongs to, by which {@link Table.keysIn} finds it. Default: none. */
   readonly groupsOf?: (row: Row) => readonly string[]
 }
 
-/** A row as text. */
+/** A packed row. */
 type Packed = string
 
-/** Rows as they were when they were taken. */
+/** The rows at the instant of the capture. */
 export interface CapturedTable<Row> {
   readonly count: number
   rows(): Iterable<Row>
 }
 
-/** How many settled rows stay as they are: who waits for a row to settle reads it right then. */
+/** How many settled rows stay unpacked: code that waits for a row to settle reads it right afterwards. */
 const latestSettled = 1024
 
 /**
- * A table of immutable rows in two layers: what is committed, and what decisions under way would make of it.
+ * A table of immutable rows in two layers: the committed rows, and the rows that decisions in progress would produce.
  *
  * Reading either layer costs O(1), and so does committing or undoing a write.
  */
@@ -53,7 +53,7 @@ export class Table<Key, Row> {
   readonly #groupsOf: ((row: Row) => readonly string[]) | undefined
   readonly #groups = new MultiMap<string, Key>()
   readonly #packer = new Packer()
-  /** Keys of the rows that settled last, in a ring. */
+  /** Keys of the rows that settled last, in a ring buffer. */
   readonly #settled: Key[] = []
   #oldestSettled = 0
 
@@ -62,12 +62,12 @@ export class Table<Key, Row> {
     this.#groupsOf = groupsOf
   }
 
-  /** Committed rows. */
+  /** Number of committed rows. */
   get size(): number {
     return this.#committed.size
   }
 
-  /** Names the one listener, told synchronously within each commit. */
+  /** Sets the only listener. It is called synchronously within each commit. */
   listen(listener: RowListener<Key, Row>): void {
     this.#listener = listener
   }
@@ -78,7 +78,7 @@ export class Table<Key, Row> {
     return typeof held === 'string' ? this.#rowOf(held) : held
   }
 
-  /** The row as the decisions under way would leave it. */
+  /** The row including all decisions in progress. */
   latest(key: Key): Row | undefined {
     const pending = this.#pending.get(key)
     if (pending !== undefined) return pending.row
@@ -87,24 +87,24 @@ export class Table<Key, Row> {
   }
 
   /**
-   * Keys of rows that belong to a group, in the order in which they came to it. One list serves both layers: whether a layer
-   * shows a row there, the row says. Live.
+   * Keys of the rows in a group, in the order in which they joined it. One list serves both layers: read the row to
+   * find out whether a layer contains it. The result is live.
    */
   keysIn(group: string): Iterable<Key> {
     return this.#groups.get(group)
   }
 
-  /** Committed rows in the order in which their keys were first committed. */
+  /** The committed rows, in the order in which their keys were first committed. */
   rows(): Iterable<Row> {
     return this.#unpacked(this.#committed.values())
   }
 
-  /** The same with their keys. */
+  /** The committed rows with their keys, in the same order. */
   *entries(): Iterable<readonly [Key, Row]> {
     for (const [key, held] of this.#committed) yield [key, this.#rowOf(held)]
   }
 
-  /** The same rows, taken now and read at leisure, whatever changes meanwhile. */
+  /** Captures the committed rows now. They may be read later, whatever changes meanwhile. */
   captured(): CapturedTable<Row> {
     const held = [...this.#committed.values()]
     return { count: held.length, rows: () => this.#unpacked(held) }
@@ -125,7 +125,7 @@ export class Table<Key, Row> {
     return write
   }
 
-  /** Commits a row, which is frozen from now on, or its removal at once; no write of it may be under way. */
+  /** Commits a row, which is frozen from now on, or its removal at once. The key must have no writes in progress. */
   set(key: Key, row: Row | undefined): void {
     deepFreeze(row)
     this.#enterGroups(key, row)
@@ -146,7 +146,7 @@ export class Table<Key, Row> {
     if (row !== undefined && this.#isSettled?.(row) === true) this.#onSettled(key)
   }
 
-  /** Packs the row that settled longest ago of those that are not packed yet. */
+  /** Packs the row that settled longest ago among those that are not packed yet. */
   #onSettled(key: Key): void {
     const place = this.#oldestSettled
     const oldest = this.#settled[place]
@@ -178,7 +178,7 @@ export class Table<Key, Row> {
     for (const group of this.#groupsOf(row)) this.#groups.add(group, key)
   }
 
-  /** A row was replaced or taken back: its groups are left, but for those of the rows that are there. */
+  /** Removes the key of a replaced or undone row from its groups, except those of the committed and the pending row. */
   #leaveGroups(key: Key, row: Row | undefined): void {
     const groups = this.#groupsOf === undefined || row === undefined ? [] : this.#groupsOf(row)
     if (groups.length === 0) return
@@ -189,7 +189,7 @@ export class Table<Key, Row> {
     for (const group of groups) if (!stay.has(group)) this.#groups.delete(group, key)
   }
 
-  /** Returns what other writes of the row still wait for. */
+  /** Returns the state of the remaining writes of the row, if any. */
   #forgetWrite(key: Key): Pending<Row> | undefined {
     const pending = this.#pending.get(key)
     if (pending === undefined) return undefined
@@ -200,13 +200,19 @@ export class Table<Key, Row> {
   }
 }
 
-/** What the writes under way would make of a row. Oldest ones commit and newest ones are undone, so a count is enough. */
+/**
+ * What the writes in progress would make of a row. The oldest is committed first and the newest is undone first, so a
+ * count is enough.
+ */
 interface Pending<Row> {
   row: Row | undefined
   writes: number
 }
 
-/** The table's end of its writes: one for all of them, because a pair of closures per write would add up. */
+/**
+ * The table's callbacks for its writes: one object for all of them, because two closures per write would be
+ * expensive.
+ */
 interface Settle<Key, Row> {
   commit(key: Key, row: Row | undefined): void
   undo(key: Key, row: Row | undefined, hidden: Row | undefined): void
@@ -216,7 +222,7 @@ class Write<Key, Row> implements PendingWrite {
   readonly #settle: Settle<Key, Row>
   readonly #key: Key
   readonly #row: Row | undefined
-  /** What was pending before it. */
+  /** The pending row before this write. */
   readonly #hidden: Row | undefined
 
   constructor(settle: Settle<Key, Row>, key: Key, row: Row | undefined, hidden: Row | undefined) {

@@ -1,45 +1,49 @@
 import { deepFreeze } from '../base/freeze.js'
 import { OrderedKeys } from './ordered-keys.js'
 
-/** Rows at their places, which are numbered from 0; so many of them are copied when one changes. */
+/** The rows of consecutive slots, which are numbered from 0. A change copies one block. */
 type Block<Row> = (Row | undefined)[]
 
-/** A power of two, by its exponent: rows to a block. */
+/** Number of rows per block: a power of two, given by its exponent. */
 const blockBits = 5
 const withinBlock = 2 ** blockBits - 1
 
 /**
- * Rows under keys, changed in place by one owner who hands out versions of them: a version never changes, shares with the one
- * before it whatever has stayed, and costs as much as was changed in between. A row stays at its place as long as its key is there,
- * so that a change of a row is a look-up and a write; the order of the keys is touched when one comes or goes.
+ * A sorted map with immutable versions. One owner changes the rows in place and takes versions of them. A version
+ * never changes, shares all unchanged parts with the previous one, and costs as much as was changed in between. A row
+ * keeps its slot as long as its key exists, so changing a row is a look-up and a write. The order of the keys is only
+ * updated when keys are added or removed.
  *
  *     table.set('b', row)
  *     const version = table.version() // a map of frozen rows in the order of their keys
  */
 export class VersionedTable<Key extends string, Row> {
   readonly #slots = new Map<Key, number>()
-  /** Places that are free again, and the first that never was taken. */
+  /** Free slots, and the first slot that has never been used. */
   #free: number[] = []
   #nextSlot = 0
   #blocks: Block<Row>[] = []
-  /** A version has the list of blocks as it is. */
+  /** Whether a version shares the list of blocks. */
   #isListShared = false
-  /** For each block the number of the version for which it was copied: the coming one may change it. */
+  /**
+   * For each block, the number of the version for which it was copied. Blocks copied for the next version may be
+   * changed.
+   */
   #copiedFor: number[] = []
   #nextVersion = 0
   #version: TableVersion<Key, Row> = new TableVersion<Key, Row>(OrderedKeys.empty, [])
   #order: OrderedKeys<Key> = OrderedKeys.empty
   #isChanged = false
-  /** Keys that have come or gone since the version, some more than once. */
+  /** Keys added or removed since the last version; some may be listed several times. */
   #changedKeys: Key[] = []
 
-  /** The row as it is now. */
+  /** The current row. */
   get(key: Key): Row | undefined {
     const slot = this.#slots.get(key)
     return slot === undefined ? undefined : rowAt(this.#blocks, slot)
   }
 
-  /** Puts a row, which is frozen from now on. */
+  /** Sets a row, which is frozen from now on. */
   set(key: Key, row: Row): void {
     deepFreeze(row)
     let slot = this.#slots.get(key)
@@ -51,7 +55,7 @@ export class VersionedTable<Key extends string, Row> {
     this.#put(slot, row)
   }
 
-  /** Takes a row away, if there is one. */
+  /** Removes a row, if there is one. */
   delete(key: Key): void {
     const slot = this.#slots.get(key)
     if (slot === undefined) return
@@ -61,7 +65,7 @@ export class VersionedTable<Key extends string, Row> {
     this.#put(slot, undefined)
   }
 
-  /** Takes every row away. */
+  /** Removes all rows. */
   clear(): void {
     if (this.#slots.size === 0) return
     this.#slots.clear()
@@ -69,7 +73,7 @@ export class VersionedTable<Key extends string, Row> {
     this.#arrange([])
   }
 
-  /** The rows as they are now, for good; the same object as before when nothing was changed. */
+  /** An immutable version of the current rows; the same object as before if nothing has changed. */
   version(): TableVersion<Key, Row> {
     if (!this.#isChanged) return this.#version
     const changed = this.#changedKeys
@@ -102,7 +106,10 @@ export class VersionedTable<Key extends string, Row> {
     block[slot & withinBlock] = row
   }
 
-  /** Gives each of all keys, in order, a place in that order: whoever reads them one after another finds them side by side. */
+  /**
+   * Reassigns the slots in the order of the keys, so that rows read one after another are next to each other in
+   * memory.
+   */
   #arrange(keys: readonly Key[]): void {
     const rows = keys.map((key) => this.get(key))
     this.#blocks = []
@@ -119,7 +126,7 @@ export class VersionedTable<Key extends string, Row> {
   }
 }
 
-/** The rows of one instant, in the order of their keys; a read-only map, and as JSON an object. */
+/** The rows at one instant, in the order of their keys. A read-only map, and an object as JSON. */
 export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, Row> {
   readonly #order: OrderedKeys<Key>
   readonly #blocks: readonly Block<Row>[]
@@ -168,7 +175,7 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
   }
 }
 
-/** The row at a place that is taken. */
+/** The row in a used slot. */
 function rowAt<Row>(blocks: readonly Block<Row>[], slot: number): Row {
   return blocks[slot >> blockBits]?.[slot & withinBlock] as Row
 }

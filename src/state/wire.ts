@@ -2,26 +2,26 @@ import type * as v from 'valibot'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 
-/** Writes values with the names of the wire, and reads them back. */
+/** Encodes values with the field names of the wire, and decodes them. */
 export interface WireCodec {
   /**
-   * The value as JSON: declared fields in snake_case; absent ones are left out, and so is the very value that the schema
-   * fills in where there is none. Keys and values of users stay as they are.
+   * Encodes the value as JSON, with declared fields in snake_case. Absent fields are left out, and so are values
+   * equal to the schema's default. Keys and values of users stay as they are.
    */
   encode(value: unknown): JsonValue
   /**
-   * The value with the names of the code, for its schema to check. Raises `invalid_input` naming the field, as it is
-   * spelt on the wire, for one that is not declared; or leaves it out where strangers may have written the value.
+   * Renames the fields of a stored value, for its schema to check. Throws `invalid_input` for an undeclared field,
+   * naming it as it is written on the wire, or ignores it if `ignoresUnknown`.
    */
   decode(stored: unknown, subject: string, options?: { readonly ignoresUnknown?: boolean }): unknown
 }
 
 /**
  * Derives from a valibot schema how its values are named on the wire: camelCase in code, snake_case in journal,
- * snapshots and exports. Only fields that an object schema declares are renamed; keys of records and whatever stands
- * below `v.unknown()` or `v.custom()` belong to users.
+ * snapshots and exports. Only fields that an object schema declares are renamed. Keys of records, and everything
+ * below `v.unknown()` or `v.custom()`, belong to users.
  *
- * Raises `wire_schema` for a schema whose names would depend on guessing, such as a union of objects.
+ * Throws `wire_schema` for a schema whose names would be ambiguous, such as a union of objects.
  */
 export function wireCodec(schema: v.GenericSchema): WireCodec {
   const naming = namingOf(schema)
@@ -37,7 +37,7 @@ export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
-/** How the values of one schema are renamed; absent where nothing is. */
+/** Renames the values of one schema. Absent where nothing is renamed. */
 interface Naming {
   encode(value: unknown): unknown
   decode(stored: unknown, place: Place): unknown
@@ -49,7 +49,7 @@ interface Place {
   readonly ignoresUnknown: boolean
 }
 
-/** What is read of a schema of valibot, which has one shape per `type`. */
+/** The parts used of a valibot schema; which of them exist depends on `type`. */
 interface SchemaParts {
   readonly type: string
   readonly entries?: Readonly<Record<string, SchemaParts>>
@@ -94,7 +94,10 @@ function namingOf(schema: object): Naming | undefined {
   }
 }
 
-/** What values that contain their like are named by, found when there is one: a schema is asked once however deep they go. */
+/**
+ * The names of recursive schemas, computed when the first value is seen. Each schema is processed once, however deep
+ * its values are.
+ */
 const ofLazy = new WeakMap<object, { readonly naming: Naming | undefined }>()
 
 function lazyNaming(getter: () => object): Naming {
@@ -116,7 +119,7 @@ function lazyNaming(getter: () => object): Naming {
 interface Field {
   readonly name: string
   readonly wireName: string
-  /** What the schema fills in. */
+  /** The schema's default. */
   readonly assumed: unknown
   readonly naming: Naming | undefined
 }
@@ -182,7 +185,7 @@ function recordNaming(naming: Naming | undefined): Naming | undefined {
   }
 }
 
-/** The discriminator says which option's names hold; it is spelt alike on both sides, as are its values. */
+/** The discriminator selects the option whose names apply. The discriminator's values are not renamed. */
 function variantNaming({ key, options = [] }: SchemaParts): Naming {
   const discriminator = String(key)
   const wireDiscriminator = snakeCase(discriminator)
@@ -195,7 +198,7 @@ function variantNaming({ key, options = [] }: SchemaParts): Naming {
     encode: (value) => byValue.get((value as Record<string, unknown>)[discriminator])?.encode(value) ?? value,
     decode: (stored, place) => {
       if (!isRecord(stored)) return stored
-      // An unknown option is left for the schema to refuse, which knows the known ones.
+      // An unknown option is left for the schema to refuse, which can name the known ones.
       return byValue.get(stored[wireDiscriminator])?.decode(stored, place) ?? stored
     },
   }

@@ -47,24 +47,30 @@ export function decodeValue(stored: JsonValue | undefined): unknown {
 }
 
 /**
- * The value as its schema gives it back. Raises `invalid_input` naming the path of the first issue; a schema that throws
- * or rejects counts as an issue of the whole.
+ * The value as its schema gives it back. Raises `invalid_input` naming the path of the first issue; a schema that throws,
+ * rejects or breaks its own rules counts as an issue of the whole, and so does a value that is a promise, which nobody is to
+ * wait for unawares. Raises nothing else, whatever the schema and the value do.
  */
 export async function checkValue<Checked extends Schema>(
   schema: Checked,
   value: unknown,
   subject: string,
 ): Promise<OutputOf<Checked>> {
-  let result: StandardSchemaV1.Result<unknown>
+  let issue: { readonly field: string; readonly reason: string }
   try {
-    result = await schema['~standard'].validate(value)
+    const result = await schema['~standard'].validate(value)
     if (typeof result !== 'object' || result === null) throw new TypeError(`it answered ${textOf(result)}`)
+    if (result.issues === undefined) {
+      // Returned from here it would be waited for, for as long as it takes.
+      if (isThenable(result.value)) throw new TypeError('it answered a promise: await it first')
+      return result.value
+    }
+    const [first] = result.issues
+    issue = { field: pathOf(first), reason: first === undefined ? 'refused by its schema' : textOfIssue(first) }
   } catch (cause) {
     throw new InvalidInputError({ subject, field: '$', reason: `its schema threw: ${messageOf(cause)}` }, { cause })
   }
-  if (result.issues === undefined) return result.value
-  const [issue] = result.issues
-  throw new InvalidInputError({ subject, field: pathOf(issue), reason: issue?.message ?? 'refused by its schema' })
+  throw new InvalidInputError({ subject, ...issue })
 }
 
 /** True for what can be asked to check a value; arktype's schemas are functions. */
@@ -72,6 +78,15 @@ export function isSchema(candidate: unknown): candidate is Schema {
   if ((typeof candidate !== 'object' || candidate === null) && typeof candidate !== 'function') return false
   const standard = (candidate as { readonly '~standard'?: { readonly validate?: unknown } })['~standard']
   return typeof standard?.validate === 'function'
+}
+
+function isThenable(value: unknown): boolean {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
+  return typeof (value as { readonly then?: unknown }).then === 'function'
+}
+
+function textOfIssue({ message }: { readonly message: unknown }): string {
+  return typeof message === 'string' ? message : textOf(message)
 }
 
 function pathOf(issue: StandardSchemaV1.Issue | undefined): string {

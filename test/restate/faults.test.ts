@@ -97,6 +97,17 @@ it('retries that are used up are a fault, told to who waits and to who asks (R-5
   expect(await restate.faults()).toContainEqual(expect.objectContaining({ processId: id }))
 })
 
+it('a cancel reaches who waits for what no worker has, paused or not (R-8)', async () => {
+  const processes = restate.processes(randomUUID())
+  const paused = await processes.start(elsewhere, undefined)
+  await expect(paused.result()).rejects.toMatchObject({ code: 'restate.paused' })
+  const tried = await processes.start(elsewhere, undefined)
+  for (const { id, output } of [paused, tried]) {
+    await processes.cancel(id, 'not needed')
+    await expect.poll(() => output().catch(({ code }) => code)).toEqual({ type: 'cancelled', message: 'not needed' })
+  }
+})
+
 it('a call ships what it asks for, not what the session holds (R-7)', async () => {
   const session = restate.processes(randomUUID())
   const { id } = await session.start(held, undefined)

@@ -75,10 +75,19 @@ const durable = defineOperation('durable', rerunnable, async (_: unknown, { step
   return { sum: first + answer + (await call(double, 1)), attempt }
 })
 
+const chatty = defineOperation('chatty', rerunnable, (count: number, { step }) =>
+  step('report', ({ progress }) => {
+    for (let line = 1; line <= count; line += 1) progress(`line ${line}`)
+  }),
+)
+const large = defineOperation('large', rerunnable, (length: number, { step }) =>
+  step('write', () => 'x'.repeat(length)),
+)
+
 beforeAll(async () => {
   const server = resources.use(await startRestateServer())
   ingress = server.ingress
-  const definitions = [echo, counted, failing, held, slow, durable, double]
+  const definitions = [echo, counted, failing, held, slow, durable, double, chatty, large]
   const worker = resources.use(await serveRestate({ definitions, ingress, completionsKept: 16 }))
   await registerRestate({ admin: server.admin, uri: worker.uri })
   restate = connectRestate({ ingress, admin: server.admin, outageMs: 5000 })
@@ -86,6 +95,33 @@ beforeAll(async () => {
 afterAll(resources.close)
 
 describe('an operation on the engine', () => {
+  it('that reports all the time sends no more than the session takes, and the latest', async () => {
+    const session = newSession()
+    const handle = await session.run(chatty, 1000)
+    expect(await handle.outcome).toMatchObject({ type: 'completed' })
+    expect(await session.operations.snapshot(handle.id)).toMatchObject({
+      progressCount: 2,
+      progress: { message: 'line 1000' },
+    })
+  })
+
+  it('is refused the result of a step that no store would take', async () => {
+    const handle = await newSession().run(large, 1_048_576)
+    expect(await handle.outcome).toMatchObject({
+      type: 'failed',
+      error: expect.stringMatching(/^invalid result of step write: .* bytes exceed the limit of 1048576$/),
+    })
+  })
+
+  it('that no worker has is ended by a cancel and by its deadline, and who waits is told (R-8)', async () => {
+    const session = newSession()
+    const handle = await session.run('nobody', 1, rerunnable)
+    const late = await session.run('nobody', 1, { ...rerunnable, deadlineMs: 100 })
+    expect(await handle.cancel('not needed')).toBe('cancelled')
+    expect(await handle.outcome).toEqual({ type: 'cancelled', reason: 'not needed' })
+    expect(await late.outcome).toMatchObject({ type: 'failed', reason: 'deadline' })
+  })
+
   it('is run by a worker, and its wait, its row and the feed say the same (R-1, R-8, R-14)', async () => {
     const session = newSession()
     const handle = await session.run(counted, { text: 'cranes' }, { displayName: 'count cranes' })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { checkValue, decodeValue, deepestValue, encodeValue } from '../../src/work/values.js'
+import { checkValue, decodeValue, deepestValue, encodeValue, type Schema } from '../../src/work/values.js'
 
 const throughJson = (value: unknown): unknown => {
   const encoded = encodeValue(value, 'output')
@@ -121,5 +121,22 @@ describe('schemas', () => {
     })
     const wordless = schemaOf(() => ({ issues: [] }) as never)
     await expect(checkValue(wordless, 1, 'input')).rejects.toMatchObject({ data: { reason: 'refused by its schema' } })
+  })
+
+  const answering = (answer: unknown): Schema =>
+    ({ '~standard': { version: 1, vendor: 'test', validate: () => answer } }) as never
+  const trap = new Proxy({}, { get: () => expect.fail('a trap') })
+
+  it.each([
+    ['issues that are no list', { issues: 5 }],
+    ['nothing for an issue', { issues: [null] }],
+    ['a path with a hole', { issues: [{ message: 'odd', path: [null] }] }],
+    ['words that are no text', { issues: [{ message: 5n }] }],
+    ['a value that cannot be read', { value: trap }],
+    ['a promise for a value', { value: Promise.resolve(1) }],
+    ['a promise that is never kept', { value: new Promise(() => {}) }],
+  ])('that answer %s refuse the whole', async (_, answer) => {
+    const refusal = { code: 'invalid_input', data: { subject: 'input', field: '$', reason: expect.any(String) } }
+    await expect(checkValue(answering(answer), 1, 'input')).rejects.toMatchObject(refusal)
   })
 })

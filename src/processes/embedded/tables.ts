@@ -15,17 +15,16 @@ import type { ProcessLog } from './log.js'
  * A process and the number of its last change. Every change makes a new row. The public record is made on first use.
  */
 export class ProcessRow {
+  /** Held here as well: indexes compare it again and again. */
+  readonly id: ProcessId
   readonly stored: StoredProcess
   readonly change: number
   #record: ProcessRecord | undefined
 
   constructor(stored: StoredProcess, change: number) {
+    this.id = stored.registered.id
     this.stored = stored
     this.change = change
-  }
-
-  get id(): ProcessId {
-    return this.stored.registered.id
   }
 
   /** The public record: one frozen object per row. */
