@@ -49,8 +49,8 @@ export interface RestateConnection extends AsyncDisposable {
   /** Every process and operation that is paused. Empty if `admin` is not set. */
   faults(): Promise<readonly RestateFault[]>
   /**
-   * Gives up every call, wait and feed of the connection, and takes no new one: they reject with `restate.connection_closed`.
-   * What runs goes on.
+   * Ends every call, wait and feed of the connection and accepts no new ones: they reject with
+   * `restate.connection_closed`. Running processes and operations go on.
    */
   close(): void
 }

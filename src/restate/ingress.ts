@@ -31,12 +31,12 @@ export class RestateIngress {
     this.#ingress = connect({ url: this.url })
   }
 
-  /** Aborts when it is closed. */
+  /** Aborts when the connection is closed. */
   get closed(): AbortSignal {
     return this.#closed.signal
   }
 
-  /** Gives up all that is under way, and takes nothing new: both reject with `restate.connection_closed`. */
+  /** Ends all calls in progress and accepts no new ones. Both reject with `restate.connection_closed`. */
   close(): void {
     this.#closed.abort(new RestateError('restate.connection_closed', { ingress: this.url }))
   }
@@ -85,7 +85,7 @@ export class RestateIngress {
     return this.#whileOpen(signal, (until) => run.workflowAttach(rpc.opts({ signal: until })))
   }
 
-  /** Asks under a signal that aborts with the caller's, and when this is closed. */
+  /** Makes a request with a signal that aborts with the caller's signal or when the ingress is closed. */
   async #whileOpen<Answered>(
     signal: AbortSignal | undefined,
     ask: (until: AbortSignal) => Promise<Answered>,

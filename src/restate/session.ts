@@ -101,8 +101,8 @@ export class RestateOperationHandle<Result = unknown> {
 
   /**
    * Resolves with what the work returned, after a round trip through JSON, once the operation has completed. Rejects
-   * with {@link OperationFailed} if it ended in another way, with the signal's reason, and like {@link
-   * RestateOperationHandle.outcome}.
+   * with {@link OperationFailed} if it ended in another way, with the signal's reason, and like
+   * {@link RestateOperationHandle.outcome}.
    */
   result(options: { readonly signal?: AbortSignal } = {}): Promise<Result> {
     return silence(this.#result(options))
