@@ -8,7 +8,7 @@ import type { DurableTool } from './life/tool.js'
 import type { ToolResult } from './wire/shapes.js'
 import { listingFault, type McpToolOptions } from './sdk/tool-definition.js'
 
-/** The definition of a process or a task of the runtime, with what it takes and returns. */
+/** The definition of a process or a task, with the types of its input and result. */
 export type ToolDefinition<
   Input = unknown,
   Output = unknown,
@@ -16,17 +16,20 @@ export type ToolDefinition<
   Signals extends SchemaMap = SchemaMap,
 > = ProcessDefinition<Input, Output, Events, Signals> | TaskDefinition<Input, Output>
 
-/** Work that a definition does: begun once for each task of MCP, and found again after a restart. */
+/** The work of a definition: started once for each MCP task, and found again after a restart. */
 interface DefinedWork extends Pick<DurableTool, 'run' | 'begin' | 'cancel'> {
   readonly listed: McpToolOptions
 }
 
-/** Whether it is what `defineProcess` or `defineTask` has made. */
+/** Whether a value was made by `defineProcess` or `defineTask`. */
 export function isDefinition(candidate: unknown): candidate is ToolDefinition {
   return isProcessDefinition(candidate) || isTaskDefinition(candidate)
 }
 
-/** A definition as a tool: its own process or task does the work under its own rules, and the task of MCP follows it. */
+/**
+ * Exposes a definition as a tool. A process or task of that definition does the work, under its own rules, and the MCP
+ * task follows it.
+ */
 export function asDurableTool(definition: ToolDefinition, runtime: Runtime): DefinedWork {
   const { kind } = definition
   const outputSchema = listedSchema(definition.output, 'output')
@@ -73,7 +76,7 @@ function workIdOf(taskId: string): string {
   return `mcp:${taskId}`
 }
 
-/** A value as the result of a tool: as data, and as text for hosts that show text. */
+/** A value as a tool result: as structured data, and as text for hosts that show text. */
 function asResult(value: unknown, kind: string): ToolResult {
   const encoded: JsonValue = encodeValue(value, `result of ${kind}`) ?? null
   const text = typeof encoded === 'string' ? encoded : JSON.stringify(encoded)
@@ -83,7 +86,7 @@ function asResult(value: unknown, kind: string): ToolResult {
 
 const anyObject = fromJsonSchema({ type: 'object' })
 
-/** A schema that can be listed, which not every Standard Schema can. */
+/** The schema, if hosts can be shown it as JSON Schema, which not every Standard Schema supports. */
 function listedSchema(schema: unknown, side: 'input' | 'output'): StandardSchemaWithJSON | undefined {
   if (!isSchema(schema)) return undefined
   const listed = schema as unknown as StandardSchemaWithJSON

@@ -47,35 +47,50 @@ import { SerializedResults } from './wire/serialized-results.js'
 import { faultSchema, type DetailedTask, type TaskFault, type ToolResult } from './wire/shapes.js'
 import { InvalidInputError } from '../base/errors.js'
 
-/** How a door is made; every field has a default. */
+/** Options of {@link createMcpTasks}. Every field has a default. */
 export interface McpTasksOptions {
-  /** Who asks. Default: client, issuer and subject of who is logged in; without a login everybody is the same. */
+  /**
+   * Identifies the caller. Default: client, issuer and subject of the login. Without a login, all callers are the same.
+   */
   readonly principal?: PrincipalOf
-  /** Asked before something is done to a task, where being the same principal is not enough. */
+  /** Called before anything is done to a task, if being the same principal is not enough. */
   readonly authorize?: Authorize
-  /** Milliseconds for which handles are good, unless their tool says otherwise; `null`: for ever. Default 24 hours. */
+  /**
+   * Milliseconds for which task handles are valid, unless their tool sets another time. `null` means forever. Default
+   * 24 hours.
+   */
   readonly ttlMs?: number | null
-  /** The longest time that a tool may ask for. Default: any. */
+  /** The longest validity that a tool may request, in milliseconds. Default: unlimited. */
   readonly maxTtlMs?: number
-  /** Milliseconds that people have for a question: a handle stays for as long. Default 24 hours. */
+  /** Milliseconds that people have to answer a question. The handle stays valid meanwhile. Default 24 hours. */
   readonly inputGraceMs?: number
-  /** Milliseconds for which a task that has ended is kept at least. Default 0: as long as its handle is good. */
+  /** The minimum time in milliseconds for which an ended task is kept. Default 0: as long as its handle is valid. */
   readonly keepEndedMs?: number
-  /** What becomes of work whose handle is no longer good. Default `cancel`; `detach` lets it go on unseen. */
+  /**
+   * What happens to running work when its handle expires. Default `cancel`. With `detach` it continues, but can no
+   * longer be queried.
+   */
   readonly ttlAction?: TtlAction
-  /** Milliseconds that hosts are told to leave between two looks. Default 1,000. */
+  /** The poll interval recommended to hosts, in milliseconds. Default 1,000. */
   readonly pollIntervalMs?: number
-  /** False: what an earlier process has left runs again at the first request. Default true: when the door is started. */
+  /**
+   * If true, tasks left by an earlier process continue when the door is started. If false, at the first request.
+   * Default true.
+   */
   readonly recoverOnStart?: boolean
-  /** True: hosts are told the texts of all errors. Default: of faults of the program and of the system only that there was one. */
+  /**
+   * If true, hosts receive the messages of all errors. By default, faults of the program and of the system are reported
+   * without details.
+   */
   readonly exposeErrors?: boolean
   /**
-   * True: plain tools `task_status`, `task_answer` and `task_cancel` for hosts that do not declare the extension; a call of a durable
-   * tool that has not ended after `inlineMs` tells them its id. Default false: they await the result.
+   * If true, hosts that do not declare the extension get the plain tools `task_status`, `task_answer` and
+   * `task_cancel`, and the id of a task that has not ended after `inlineMs`. Default false: their calls wait for the
+   * result.
    */
   readonly companionTools?: boolean
   readonly limits?: McpLimits
-  /** Where ids come from: so many bytes that nobody can guess. Default the generator of the system. */
+  /** Generates unguessable bytes for ids. Default: the system's random generator. */
   readonly random?: (size: number) => Uint8Array
 }
 
@@ -106,14 +121,15 @@ function checkTaskId(taskId: unknown): void {
 }
 
 /**
- * Makes tools of MCP whose calls survive the server: they are answered with a handle at once, and their work is a process of the
- * runtime. Raises `invalid_input` for a wrong option, and for a runtime whose processes several hosts share.
+ * Makes MCP tools whose calls survive the server: a call is answered at once with a task handle, and its work is a
+ * process of the runtime. Raises `invalid_input` for a wrong option, and if several hosts share the processes of the
+ * runtime.
  */
 export function createMcpTasks(runtime: Runtime, options: McpTasksOptions = {}): McpTasks {
   return new McpTasks(runtime, decode(doorOptionsSchema, options, 'options of MCP tasks'))
 }
 
-/** Tasks of the Model Context Protocol on one runtime; outlives the servers that it is attached to. */
+/** Durable MCP tasks on one runtime. Independent of the servers that it is attached to. */
 export class McpTasks {
   readonly #runtime: Runtime
   readonly #options: McpTasksOptions
@@ -158,9 +174,8 @@ export class McpTasks {
   }
 
   /**
-   * Defines a durable tool: by a name, how it is listed and run, and its function; or by the definition of a process or a task, whose
-   * schemas it takes. Tools are there on every server that is attached from now on. Raises `invalid_input` and
-   * `mcp_tool_defined`.
+   * Defines a durable tool: by name, options and function, or by the definition of a process or task, whose schemas it
+   * uses. Servers attached from now on have the tool. Raises `invalid_input` and `mcp_tool_defined`.
    */
   tool<Input extends StandardSchemaWithJSON | undefined = undefined>(
     name: string,
@@ -185,35 +200,41 @@ export class McpTasks {
     this.#add(named, given, { run: run as unknown as DurableTool['run'] })
   }
 
-  /** The same for those who look for it under the older line: a tool is defined once, for both; see `registerTools` of `stateward/mcp/v1`. */
+  /**
+   * The same `tool`, for servers of the 2025-11-25 protocol line. A tool is defined once, for both; see `registerTools`
+   * of `stateward/mcp/v1`.
+   */
   get v1(): Pick<McpTasks, 'tool'> {
     return this
   }
 
-  /** Takes up what an earlier process has left; later calls share the first one. Rejects with the errors of the store. */
+  /**
+   * Resumes the tasks left by an earlier process. Repeated calls return the same promise. Rejects with the errors of
+   * the store.
+   */
   start(): Promise<void> {
     return this.#life.start()
   }
 
   /**
-   * Puts the durable tools on a server, before it has other tools, and gives it back: for the factory that `createMcpHandler` or
-   * `serveStdio` is given. Raises `mcp_attached_too_late`.
+   * Adds the durable tools to a server that has no tools yet, and returns the server. Use it in the factory given to
+   * `createMcpHandler` or `serveStdio`. Raises `mcp_attached_too_late`.
    */
   attach(server: McpServer, context: Pick<McpRequestContext, 'era'>): McpServer {
     return attach(server, context, this.#context, this.#tools, this.#gate)
   }
 
-  /** The face of a handler with notifications of tasks, for whatever speaks Fetch. */
+  /** Wraps an HTTP handler as a Fetch function that also serves task notifications. */
   fetch(handler: Pick<McpHttpHandler, 'fetch' | 'bus'>): FetchFace {
     return fetchFront(handler, this.#context, this.#listen)
   }
 
-  /** A transport with notifications of tasks, for `serveStdio`. */
+  /** Wraps a transport, for `serveStdio`, so that it also serves task notifications. */
   transport(transport: Transport): Transport {
     return transportFront(transport, this.#context, this.#listen)
   }
 
-  /** A task as its host is told it, whoever that is; `undefined` for what is not there. */
+  /** Returns a task as hosts see it, without checking who asks. `undefined` if there is none. */
   async get(taskId: string): Promise<DetailedTask | undefined> {
     checkTaskId(taskId)
     await this.#life.ready()
@@ -221,7 +242,7 @@ export class McpTasks {
     return state === undefined ? undefined : this.#life.detailed(state)
   }
 
-  /** Tasks whose handles are good, the oldest first: of one principal, or all of them. */
+  /** Lists tasks with valid handles, oldest first: of one principal, or all. */
   async list(options: { readonly principal?: string } = {}): Promise<readonly DetailedTask[]> {
     const { principal } = decode(listOptionsSchema, options, 'options of a list of tasks')
     await this.#life.ready()
@@ -229,7 +250,7 @@ export class McpTasks {
     return states.map((state) => this.#life.detailed(state))
   }
 
-  /** Asks a task to end; durable when it resolves. Rejects with `mcp_task_unknown`. */
+  /** Asks a task to end. The request is durable when this resolves. Rejects with `mcp_task_unknown`. */
   async cancel(taskId: string): Promise<void> {
     checkTaskId(taskId)
     await this.#life.ready()
@@ -239,8 +260,8 @@ export class McpTasks {
   }
 
   /**
-   * Says what an `external` tool has come to. Rejects with `mcp_task_unknown`, `mcp_task_ended`, `mcp_task_not_external` and
-   * `invalid_input`.
+   * Completes a task of an `external` tool with its result. Rejects with `mcp_task_unknown`, `mcp_task_ended`,
+   * `mcp_task_not_external` and `invalid_input`.
    */
   async complete(taskId: string, result: ToolResult): Promise<void> {
     checkTaskId(taskId)
@@ -249,7 +270,7 @@ export class McpTasks {
     await this.#life.complete(taskId, result)
   }
 
-  /** Says that an `external` tool has failed, with an error of the protocol. Rejects like {@link McpTasks.complete}. */
+  /** Fails a task of an `external` tool with a protocol error. Rejects like {@link McpTasks.complete}. */
   async fail(taskId: string, error: TaskFault): Promise<void> {
     checkTaskId(taskId)
     decode(faultSchema, encodeValue(error, 'fault of a task'), 'fault of a task')
@@ -257,12 +278,12 @@ export class McpTasks {
     await this.#life.fail(taskId, error)
   }
 
-  /** Lets go of everything but the tasks, which the runtime keeps: close the runtime after it. */
+  /** Releases everything except the tasks, which the runtime keeps. Close the runtime afterwards. */
   close(): void {
     this.#life.close()
   }
 
-  /** @internal For the older line of the protocol, `stateward/mcp/v1`. */
+  /** @internal For the 2025-11-25 protocol line, `stateward/mcp/v1`. */
   get parts(): { readonly life: TaskLife; readonly tools: ReadonlyMap<string, ListedTool> } {
     return { life: this.#life, tools: this.#tools }
   }
@@ -296,7 +317,7 @@ export class McpTasks {
   }
 }
 
-/** Any installed copy of the SDK makes errors that this one knows. */
+/** Recognizes protocol errors of any installed copy of the SDK. */
 function protocolErrorOf(thrown: unknown): TaskFault | undefined {
   if (!(thrown instanceof ProtocolError)) return undefined
   const { code, message, data } = thrown

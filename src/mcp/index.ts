@@ -1,6 +1,6 @@
 /**
- * Tasks of the Model Context Protocol (`io.modelcontextprotocol/tasks`): tool calls that answer at once with a handle, and whose work
- * survives the server. See {@link createMcpTasks}.
+ * Tasks of the Model Context Protocol (`io.modelcontextprotocol/tasks`): tool calls that are answered at once with a
+ * handle and whose work survives the server. See {@link createMcpTasks}.
  */
 export type { McpTaskStatus } from '../../machines/mcp-task.js'
 export { createMcpTasks, McpTasks, type McpTasksOptions } from './door.js'

@@ -76,8 +76,8 @@ export class Awaiter implements Disposable {
   }
 
   /**
-   * Resolves with the first event of the type after the cursor, immediately if it is already there. Rejects like {@link
-   * Awaiter.awaitTerminal}. The end of the process ends the wait only if `stopOnTerminal` is set.
+   * Resolves with the first event of the type after the cursor, immediately if it is already there. Rejects like
+   * {@link Awaiter.awaitTerminal}. The end of the process ends the wait only if `stopOnTerminal` is set.
    */
   async awaitEvent(
     processId: ProcessId,

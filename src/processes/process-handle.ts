@@ -106,8 +106,8 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
   }
 
   /**
-   * Resolves with how the process ended, without throwing for a failure. Otherwise rejects like {@link
-   * ProcessHandle.result}.
+   * Resolves with how the process ended, without throwing for a failure. Otherwise rejects like
+   * {@link ProcessHandle.result}.
    */
   async outcome(options: ProcessWaitOptions = {}): Promise<AwaitOutput | NoLongerRetained> {
     const { signal, timeoutMs } = decode(waitSchema, options, 'wait options')

@@ -7,11 +7,11 @@ import { RestateError, type Awaited } from './errors.js'
 import { operationService, processService } from './services.js'
 import { addressSchema } from './wire.js'
 
-/** A process or an operation that goes on no more by itself. */
+/** A process or an operation that is paused and does not continue by itself. */
 export type RestateFault = Awaited & {
-  /** By this the engine is told to resume or to kill it. */
+  /** Identifies the invocation to resume or kill on the engine. */
   readonly invocationId: string
-  /** What the last attempt failed with. */
+  /** The error of the last attempt. */
   readonly failure: string
 }
 
@@ -32,7 +32,7 @@ const deploymentSchema = v.object({ id: v.string() })
 
 const eventsSchema = v.object({ rows: v.array(v.object({ event_json: v.string() })) })
 
-/** Asks the engine about what it runs. */
+/** Queries the admin API of the engine. */
 export class RestateAdmin {
   readonly #url: string
 
@@ -40,19 +40,22 @@ export class RestateAdmin {
     this.#url = url.replace(/\/+$/, '')
   }
 
-  /** Every process and operation that is paused because its retries are used up. Rejects with `restate.unreachable`, `restate.call_failed`. */
+  /**
+   * Every process and operation that is paused because its retries are used up. Rejects with `restate.unreachable`,
+   * `restate.call_failed`.
+   */
   faults(signal?: AbortSignal): Promise<readonly RestateFault[]> {
     return this.#faults('', signal)
   }
 
-  /** Why a run goes on no more, if it is paused. */
+  /** Why a run is paused, or `undefined` if it is not. */
   async faultOf(service: string, id: string, signal?: AbortSignal): Promise<RestateFault | undefined> {
     const condition = ` and target_service_name = '${service}' and target_service_key = '${id.replaceAll("'", "''")}'`
     const [fault] = await this.#faults(condition, signal)
     return fault
   }
 
-  /** Makes the handlers at an address known; again after they have changed. */
+  /** Registers the handlers at an address, again after they have changed. */
   async register(uri: string): Promise<void> {
     await this.#ask('deployments', { uri, force: true }, deploymentSchema)
   }
@@ -71,7 +74,7 @@ export class RestateAdmin {
     )
   }
 
-  /** What the engine has noted last of an invocation that it no longer tries. */
+  /** The last event that the engine recorded of an invocation it no longer retries. */
   async #lastEvent(invocationId: string, signal?: AbortSignal): Promise<string | undefined> {
     const query = `select event_json from sys_journal_events where id = '${invocationId}' order by appended_at desc limit 1`
     const { rows } = await this.#ask('query', { query }, eventsSchema, signal)
@@ -113,8 +116,8 @@ export class RestateAdmin {
 }
 
 /**
- * Tells a Restate server where the workers are; again after their code has changed. Rejects with `invalid_input` naming the
- * field, `restate.unreachable` and `restate.call_failed`.
+ * Registers the workers at a Restate server. Call it again after their code has changed. Rejects with `invalid_input`
+ * naming the field, `restate.unreachable` and `restate.call_failed`.
  */
 export async function registerRestate(options: { readonly admin: string; readonly uri: string }): Promise<void> {
   const { admin, uri } = decode(registerSchema, options, 'options of registerRestate')

@@ -14,27 +14,27 @@ import type { RestateAdmin } from './admin.js'
 
 /** Limits of one wait. */
 export interface AttachBounds {
-  /** Gives the wait up with its reason; the process goes on. */
+  /** Ends the wait with its reason. The process goes on. */
   readonly signal?: AbortSignal
-  /** Milliseconds after which the wait rejects with `process.await_timeout`; the process goes on. */
+  /** Milliseconds after which the wait rejects with `process.await_timeout`. The process goes on. */
   readonly timeoutMs?: number
-  /** True for a process that was started for certain: an engine that does not know it yet is asked again. */
+  /** True if the process was certainly started: an engine that does not know it yet is asked again. */
   readonly isStarted?: boolean
 }
 
-/** What is waited for, and what is said of it. */
+/** What to wait for, and the errors to report about it. */
 export interface AttachTarget<Output> {
-  /** The workflow whose result is waited for. */
+  /** The workflow whose result is awaited. */
   readonly service: string
   readonly output: v.GenericSchema<unknown, Output>
-  /** For messages, such as `process id`. */
+  /** Names the id in messages, for instance `process id`. */
   readonly subject: string
   readonly named: (id: string) => Awaited
   readonly unknown: (id: string) => StatewardError
   readonly timedOut: (id: string, timeoutMs: number) => StatewardError
 }
 
-/** What is said of processes. */
+/** The target for waits for processes. */
 export const processTarget: AttachTarget<AwaitOutput> = {
   service: processService,
   output: outputSchema,
@@ -44,29 +44,29 @@ export const processTarget: AttachTarget<AwaitOutput> = {
   timedOut: (processId, timeoutMs) => new ProcessError('process.await_timeout', { processId, timeoutMs }),
 }
 
-/** What an {@link Attach} is built on. */
+/** Options of an {@link Attach}. */
 export interface AttachOptions {
   readonly ingress: RestateIngress
   readonly clock: Clock
-  /** Milliseconds after which an attach that is still silent is made anew. */
+  /** Milliseconds after which a silent attach is made again. */
   readonly ceilingMs: number
-  /** Milliseconds for which an engine that cannot be reached is tried again. */
+  /** Milliseconds for which an unreachable engine is retried. */
   readonly outageMs: number
   /**
-   * Milliseconds for which an engine that does not know the run is asked again: a start is durable a moment before it is
-   * delivered, and only then known.
+   * Milliseconds for which an engine that does not know the run is asked again. A start becomes durable slightly before
+   * it is delivered, and only then does the engine know the run.
    */
   readonly startGraceMs: number
-  /** Asked meanwhile whether the run is paused. */
+  /** Asked during a wait whether the run is paused. */
   readonly admin?: RestateAdmin
-  /** Milliseconds between two such questions. */
+  /** Milliseconds between two checks for a pause. */
   readonly faultCheckMs: number
 }
 
-/** What an attach is given up with when it has been silent for too long: it is made again, under the same id. */
+/** The reason for ending an attach that was silent for too long. It is made again under the same id. */
 const ceiling = new StatewardError('attach_ceiling_elapsed', 'the attach was silent: it is made again', {})
 
-/** Everybody here who waits for one run. */
+/** All local waits for one run. */
 interface Tail<Output> {
   readonly waiters: Set<Deferred<Output>>
   readonly stop: AbortController
@@ -74,11 +74,12 @@ interface Tail<Output> {
 }
 
 /**
- * Waits for runs by the durable promise of the engine that runs them (W13): authoritative, as often as somebody asks.
+ * Waits for runs through the durable promise of the engine that executes them (W13): the answer is authoritative, and a
+ * wait can be repeated.
  *
- * All waits of one run share one attach, because each holds a connection (R-6). One that is silent for almost five
- * minutes is made anew under the same id before the connection dies of it; a connection that breaks is no failure of the
- * process either, and is tried again for a while.
+ * All waits for one run share one attach, because each attach holds a connection (R-6). An attach that is silent for
+ * almost five minutes is made again under the same id, before the connection would break. A broken connection is not a
+ * failure of the process either: it is retried for a while.
  */
 export class Attach<Output> {
   readonly #options: AttachOptions
@@ -90,15 +91,15 @@ export class Attach<Output> {
     this.#target = target
   }
 
-  /** How many runs somebody waits for. */
+  /** The number of runs being waited for. */
   get size(): number {
     return this.#tails.size
   }
 
   /**
-   * Resolves with what the run has come to. Rejects with what is said of one that is unknown and of a wait that took too long,
-   * for a process `process.unknown` and `process.await_timeout`, with `restate.attach_failed`, `restate.answer_malformed`, `restate.paused`, `restate.unreachable`, and with the signal's
-   * reason.
+   * Resolves with the output of the run. Rejects with the target's errors for an unknown run and for a timeout (for a
+   * process `process.unknown` and `process.await_timeout`), with `restate.attach_failed`, `restate.answer_malformed`,
+   * `restate.paused`, `restate.unreachable`, and with the signal's reason.
    */
   async awaitTerminal(told: string, { signal, timeoutMs, isStarted = false }: AttachBounds = {}): Promise<Output> {
     const id = takePathId(told, this.#target.subject)
@@ -179,7 +180,7 @@ export class Attach<Output> {
     }
   }
 
-  /** One attach. Rejects with the ceiling, a typed error, or what the connection broke with. */
+  /** One attach. Rejects with the ceiling, a typed error, or the error of the broken connection. */
   async #attach(id: string, stop: AbortSignal): Promise<Output> {
     const { service, output, named: namedAs } = this.#target
     const { ingress, clock, ceilingMs } = this.#options
@@ -208,7 +209,7 @@ export class Attach<Output> {
     }
   }
 
-  /** Looks now and then whether the process is paused, where that can be asked. */
+  /** Checks at intervals whether the run is paused, if there is an admin address. */
   #watchFaults(id: string, stop: AbortSignal): { readonly failed: Promise<never>; stop(): void } {
     const { admin, clock, faultCheckMs } = this.#options
     const failed = createDeferred<never>()
@@ -235,7 +236,7 @@ export class Attach<Output> {
 /** The engine does not know the run, or not yet. */
 class NotThere extends Error {}
 
-/** The wait for a process: what a work driver can be given. */
+/** Waits for processes. Can be attached to a work driver. */
 export class RestateAttach extends Attach<AwaitOutput> implements ProcessAttach {
   constructor(options: AttachOptions) {
     super(options, processTarget)
@@ -247,7 +248,7 @@ function unreachable(awaited: string, cause: unknown): RestateError<'restate.unr
   return new RestateError('restate.unreachable', { target, reason: reasonOf(cause) }, { cause })
 }
 
-/** Sleeps; rejects with the signal's reason. */
+/** Sleeps. Rejects with the signal's reason. */
 export async function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const over = createDeferred<void>()

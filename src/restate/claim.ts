@@ -4,17 +4,17 @@ import type { LeaseOwner } from '../processes/index.js'
 import { keyOf } from './keys.js'
 import type { Claim, ClaimRequest } from './wire.js'
 
-/** The execution of a row: who may do the next step of it, and under which token. */
+/** The execution of a row: who may do its next step, and under which fencing token. */
 export interface Execution {
-  /** What is executed, and how often, is decided by the chart of processes (machines/process.ts), of operations too. */
+  /** The chart of processes (machines/process.ts) decides what is executed and how often, also for operations. */
   readonly place: ProcessPlace
   readonly fencingToken: number
   readonly owner?: LeaseOwner
-  /** True when its token was claimed by somebody who is not a run of it. */
+  /** True if the token was claimed by an outside worker, not by a run. */
   readonly isOutside?: true
 }
 
-/** An execution that nobody has begun. */
+/** An execution that has not started. */
 export function unstarted(disposition: 'rerunnable' | 'owner_bound', maxAttempts: number | undefined): Execution {
   const context = {
     disposition,
@@ -27,9 +27,9 @@ export function unstarted(disposition: 'rerunnable' | 'owner_bound', maxAttempts
 }
 
 /**
- * A token that only grows, one for each attempt that comes to do something (R-4). The owner of what is bound to it goes on to
- * its next step under the same token; nobody, itself included, begins a step twice. `begin` follows the chart under the next
- * token and raises what it refuses.
+ * Claims the right to execute. Fencing tokens only grow: each attempt that starts to work gets a new one (R-4). The
+ * owner of owner-bound work continues with its next step under the same token; nobody, the owner included, starts a
+ * step twice. `begin` takes the chart's transition under the next token and raises its refusal.
  */
 export async function claimExecution<Held extends Execution>(
   ctx: restate.ObjectContext,

@@ -11,19 +11,22 @@ import { Questions } from './questions.js'
 import { operationTarget, RestateSession } from './session.js'
 import { addressSchema } from './wire.js'
 
-/** How the engine is reached. */
+/** How to reach the engine. */
 export interface ConnectRestateOptions {
-  /** Where it takes calls, such as `http://127.0.0.1:8080`. */
+  /** Address for calls, for instance `http://127.0.0.1:8080`. */
   readonly ingress: string
-  /** Where it is administered, such as `http://127.0.0.1:9070`; without it nobody hears that something is paused. */
+  /** Address of the admin API, for instance `http://127.0.0.1:9070`. Without it, pauses are not noticed. */
   readonly admin?: string
-  /** Milliseconds after which a silent wait asks anew; default 280,000, because after 300 seconds the connection dies. */
+  /**
+   * Milliseconds after which a silent wait is made again. Default 280,000, because the connection breaks after 300
+   * seconds.
+   */
   readonly attachCeilingMs?: number
-  /** Milliseconds for which waits try again to reach an engine that is away; default 30,000. */
+  /** Milliseconds for which waits retry an unreachable engine. Default 30,000. */
   readonly outageMs?: number
-  /** Milliseconds for which a wait for a run that the engine does not know asks again; default 2000. */
+  /** Milliseconds for which a wait asks again for a run that the engine does not know. Default 2,000. */
   readonly startGraceMs?: number
-  /** Milliseconds between two looks of a wait for whether its run is paused; default 5000. */
+  /** Milliseconds between two checks during a wait whether its run is paused. Default 5,000. */
   readonly faultCheckMs?: number
 }
 
@@ -42,13 +45,13 @@ export interface RestateConnection extends AsyncDisposable {
   session(id: string): RestateSession
   /** The processes of an owner, by its name. */
   processes(owner: string): RestateProcesses
-  /** The wait for processes, which a work driver can be given. */
+  /** Waits for processes. Can be attached to a work driver. */
   readonly attach: RestateAttach
-  /** Every process and operation that is paused; nothing where `admin` is not told. */
+  /** Every process and operation that is paused. Empty if `admin` is not set. */
   faults(): Promise<readonly RestateFault[]>
   /**
-   * Gives up every call, wait and feed of the connection, and takes no new one: they reject with `restate.connection_closed`.
-   * What runs goes on.
+   * Ends every call, wait and feed of the connection and accepts no new ones: they reject with
+   * `restate.connection_closed`. Running processes and operations go on.
    */
   close(): void
 }

@@ -14,11 +14,11 @@ import type { OperationAnswer } from './session-wire.js'
 export interface Connection {
   readonly ingress: RestateIngress
   readonly attach: RestateAttach
-  /** The wait for operations. */
+  /** Waits for operations. */
   readonly operationAttach: Attach<OperationAnswer>
   readonly questions: Questions
   readonly clock: Clock
-  /** Milliseconds for which an engine that is away is asked again. */
+  /** Milliseconds for which an unreachable engine is retried. */
   readonly outageMs: number
 }
 
@@ -26,10 +26,10 @@ export interface Connection {
 export const neverAborted: AbortSignal = new AbortController().signal
 
 /**
- * Asks until the engine has answered: again after a connection that broke, which says nothing about what was asked. What is
- * asked has to be the same question each time, or one that may be asked twice. Rejects with what is refused, with
- * `restate.unreachable` or `restate.call_failed` once the engine was away for long enough, at once for an answer that no
- * waiting changes, such as that of another server, and with the signal's reason.
+ * Repeats a call until the engine answers. A broken connection says nothing about the call, so the call must be
+ * idempotent. Rejects with a refusal, with `restate.unreachable` or `restate.call_failed` once the engine was
+ * unreachable for long enough, immediately for an answer that no waiting changes, such as that of another server, and
+ * with the signal's reason.
  */
 export async function insist<Answered>(
   { clock, outageMs }: Pick<Connection, 'clock' | 'outageMs'>,
@@ -53,7 +53,7 @@ export async function insist<Answered>(
   }
 }
 
-/** What an engine that starts, or whose workers are not known yet, answers with; whoever answers otherwise will go on so. */
+/** Statuses of an engine that is starting or does not know its workers yet. Any other answer is final. */
 const passingStatuses: ReadonlySet<number> = new Set([404, 408, 429])
 
 function isPassing(thrown: unknown): boolean {
@@ -63,14 +63,14 @@ function isPassing(thrown: unknown): boolean {
   return status >= 500 || passingStatuses.has(status)
 }
 
-/** A feed, and how its rows are read. */
+/** A feed and how to read its rows. */
 export interface FollowedFeed<Entry extends Sequenced> {
   readonly service: FeedService
   readonly key: string
   readonly page: v.GenericSchema<unknown, FeedRows<Entry>>
 }
 
-/** Parts of a feed from behind a place on, each once it is there; over outages shorter than `outageMs`. */
+/** Yields parts of a feed after a position, as soon as they exist, across outages shorter than `outageMs`. */
 export async function* followFeed<Entry extends Sequenced>(
   connection: Connection,
   { service, key, page }: FollowedFeed<Entry>,

@@ -3,21 +3,24 @@ import type { StatewardError } from '../base/errors.js'
 import type { OperationId } from '../../machines/index.js'
 import type { ProcessId } from '../processes/index.js'
 
-/** Whom a wait is for. */
+/** What a wait is for. */
 export type Awaited = { readonly processId: ProcessId } | { readonly operationId: OperationId }
 
-/** Whom a wait is for, for messages. */
+/** Names what a wait is for, in messages. */
 export function named(awaited: Awaited): string {
   return 'processId' in awaited ? `process \`${awaited.processId}\`` : `operation ${awaited.operationId}`
 }
 
 const messages = {
-  /** The engine could not be reached, or broke off, for longer than it is waited for; that says nothing about the process. */
+  /**
+   * The engine could not be reached, or the connection was broken, for longer than the call retries. This says nothing
+   * about the process.
+   */
   'restate.unreachable': ({ target, reason }: { readonly target: string; readonly reason: string }) =>
     `Restate did not answer ${target}: ${reason}`,
-  /** The connection was closed by its owner: nothing is asked over it any more, and that says nothing about the process. */
+  /** The connection was closed by its owner, so no more calls are made. This says nothing about the process. */
   'restate.connection_closed': ({ ingress }: { readonly ingress: string }) => `the connection to ${ingress} is closed`,
-  /** The engine refused a call for a reason of its own. */
+  /** The engine refused a call for its own reasons. */
   'restate.call_failed': ({
     target,
     status,
@@ -27,13 +30,13 @@ const messages = {
     readonly status: number
     readonly body: string
   }) => `Restate answered ${target} with status ${status}: ${body}`,
-  /** The engine answered a wait with something else than what was waited for has come to. */
+  /** The engine answered a wait with something other than a result. */
   'restate.attach_failed': ({ status, body, ...of }: Awaited & { readonly status: number; readonly body: string }) =>
     `the wait for ${named(of)} was answered with status ${status}: ${body}`,
-  /** What the engine answered cannot be read as what a process or an operation comes to. */
+  /** The engine's answer is not a valid output of a process or an operation. */
   'restate.answer_malformed': ({ reason, ...of }: Awaited & { readonly reason: string }) =>
     `the wait for ${named(of)} was answered with something unreadable: ${reason}`,
-  /** Retries are used up: nothing goes on before somebody resumes the invocation or kills it. */
+  /** The retries are used up. Nothing continues until the invocation is resumed or killed on the engine. */
   'restate.paused': ({
     invocationId,
     failure,
@@ -42,11 +45,13 @@ const messages = {
     `${named(of)} is paused as ${invocationId}: ${failure}`,
 }
 
-/** Data of every error of the engine, by code. */
+/** Data of every engine error, by code. */
 export type RestateErrorData = ErrorDataOf<typeof messages>
 
-/** Raised for what the engine does; what is refused by a rule is a `ProcessError` or an
- * `OperationError`, as in one process. Branch on `code`. */
+/**
+ * Thrown for failures of the engine. Refusals by a rule are a `ProcessError` or an `OperationError`, as within a single
+ * Node process. Branch on `code`.
+ */
 export const RestateError = defineErrors('RestateError', messages)
 
 /** An error of the engine. */
@@ -60,10 +65,10 @@ interface OfClaim {
 }
 
 const claimMessages = {
-  /** Another one has begun the work since, under a higher token; or nobody has under this one. */
+  /** Another worker has since started the work under a higher fencing token, or none has under this one. */
   lease_superseded: ({ operationId, fencingToken }: OfClaim & { readonly fencingToken: number }) =>
     `operation ${operationId} is not held under the token ${fencingToken}`,
-  /** It is bound to who has begun it, and this step of it was begun. */
+  /** The operation is owner-bound and this step was already started. */
   already_claimed: ({ operationId, owner }: OfClaim & { readonly owner: string }) =>
     `operation ${operationId} was begun already, by ${owner}`,
   attempts_exhausted: ({ operationId, maxAttempts }: OfClaim & { readonly maxAttempts: number }) =>
@@ -73,10 +78,13 @@ const claimMessages = {
 /** Data of every {@link ClaimError}, by code. */
 export type ClaimErrorData = ErrorDataOf<typeof claimMessages>
 
-/** Raised for whoever may not work on an operation, or not any more: what one process never has to decide. Branch on `code`. */
+/**
+ * Thrown if the caller may not work on an operation, or not any more. This cannot happen within a single Node process.
+ * Branch on `code`.
+ */
 export const ClaimError = defineErrors('ClaimError', claimMessages)
 
-/** Who may not work on an operation. */
+/** The caller may not work on the operation. */
 export type ClaimError<Code extends keyof ClaimErrorData = keyof ClaimErrorData> = StatewardError<
   Code,
   ClaimErrorData[Code]

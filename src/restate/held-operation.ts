@@ -6,43 +6,46 @@ import type { StoredOperation } from '../operations/operation.js'
 import { decodeValue } from '../work/values.js'
 import type { Execution } from './claim.js'
 
-/** The work of an operation that has code: which, and the run of it on the engine. */
+/** The work of an operation that a definition executes, and its run on the engine. */
 export interface HeldWork {
   readonly name: string
   readonly invocationId: string
-  /** The message that will end it once its deadline has passed. */
+  /** The delayed message that ends it when its deadline has passed. */
   readonly deadline?: { readonly invocationId: string; readonly deadlineMs: number }
 }
 
-/** One operation as the session object keeps it: the row of the operations room, and what the engine needs besides. */
+/**
+ * One operation as stored in the session object: the row of the operations room, with what the engine needs in
+ * addition.
+ */
 export interface HeldOperation extends Omit<StoredOperation, 'isOwed'> {
   /** Epoch milliseconds by the clock of the worker that wrote it, like all times here. */
   readonly createdAtMs: number
   readonly completedAtMs?: number
   readonly progress?: OperationProgress
-  /** Absent for one that its host drives. */
+  /** Absent if the operation is driven by its host. */
   readonly work?: HeldWork
   readonly execution: Execution
 }
 
-/** What is known of one operation of a session, for whoever asks. */
+/** The public state of one operation of a session. */
 export interface RestateOperation extends Omit<OperationSnapshot, 'watcherCount' | 'peerHandle'> {
-  /** The latest report. */
+  /** The latest progress report. */
   readonly progress?: OperationProgress
-  /** That of the attempt which works on it, or has; 0 before anything was done. */
+  /** That of the current or last attempt. 0 before the first. */
   readonly fencingToken: number
-  /** How often its work was begun. */
+  /** How often its work was started. */
   readonly attempt: number
-  /** The definition that it runs. */
+  /** The name of the definition that it runs. */
   readonly work?: string
 }
 
-/** A row that was just asked for. */
+/** The row of a new operation. */
 export function newOperation(spec: OperationSpec, createdAtMs: number, execution: Execution): HeldOperation {
   return { spec, status: 'provisioning', peerReady: false, progressCount: 0, outcome: null, createdAtMs, execution }
 }
 
-/** Where the row stands in the chart of operations. */
+/** The state of the row in the chart of operations. */
 export function placeOf({ spec, status, peerReady, progressCount, outcome }: HeldOperation): {
   readonly value: OperationStatus
   readonly context: OperationContext
@@ -51,7 +54,7 @@ export function placeOf({ spec, status, peerReady, progressCount, outcome }: Hel
   return { value: status, context: { id, kind, displayName, peerReady, progressCount, outcome: outcome ?? undefined } }
 }
 
-/** The public picture of a row. */
+/** The public state of a row. */
 export function pictureOf(row: HeldOperation): RestateOperation {
   const { spec, status, peerReady, progressCount, outcome, createdAtMs, startedAtMs, completedAtMs } = row
   const { progress, work, execution } = row

@@ -1,9 +1,9 @@
-/** What may be asked for. */
+/** The requests, as functions. */
 type Asks = readonly (() => unknown)[]
 
 /**
- * Asks for one thing after another. Two that are on their way to the engine at a time wait for each other's packets, some forty
- * milliseconds each, where one takes less than one.
+ * Makes requests one after another. Two requests to the engine at the same time delay each other by some forty
+ * milliseconds, while one alone takes less than one.
  */
 export async function inTurn<const Asked extends Asks>(
   ...asks: Asked

@@ -5,24 +5,24 @@ import { askSchema, door, signalSchema, type Answer } from './wire.js'
 
 type Context = restate.ObjectContext
 
-/** The signals of one name, and who waits for them. */
+/** The signals of one name, and the questions that wait for them. */
 interface Inbox {
   readonly count: number
   readonly taken: number
   readonly waiting: readonly string[]
 }
 
-/** A signal on its way to a row. */
+/** A signal sent to a row. */
 export interface Signal {
   readonly id: string
   readonly name: string
   readonly payload?: JsonValue
 }
 
-/** What every object whose rows can be asked and told something serves; `checkTakes` refuses what takes no signal. */
+/** Handlers for signals, shared by all objects with rows. `checkTakes` refuses a row that accepts no signals. */
 export function inboxHandlers(checkTakes: (ctx: Context, id: string) => Promise<void>) {
   return {
-    /** The next signal of a name, now or later; the nth who asks is given the nth that came (R-12). */
+    /** Asks for the next signal of a name, now or later. The nth question gets the nth signal (R-12). */
     ask: door(askSchema, 'question', async (ctx: Context, { id, name, awakeable }) => {
       const key = inboxKey(id, name)
       const inbox = await inboxOf(ctx, key)
@@ -35,7 +35,7 @@ export function inboxHandlers(checkTakes: (ctx: Context, id: string) => Promise<
       ctx.clear(`${key}/${taken}`)
       ctx.set(key, { ...inbox, taken })
     }),
-    /** Takes a question back; false when it was answered in the meantime. */
+    /** Withdraws a question. False if it was already answered. */
     withdraw: door(askSchema, 'question', async (ctx: Context, { id, name, awakeable }) => {
       const key = inboxKey(id, name)
       const inbox = await inboxOf(ctx, key)

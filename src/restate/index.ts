@@ -1,6 +1,6 @@
 /**
- * `stateward/restate`: processes and operations on a Restate server, so that workers on many hosts share them and one takes over
- * from another. For spread and takeover, not for speed.
+ * `stateward/restate`: processes and operations on a Restate server, so that workers on many hosts share them and take
+ * over from each other. It is for distribution and takeover, not for speed.
  */
 export { registerRestate, type RestateFault } from './admin.js'
 export { Attach, RestateAttach, type AttachBounds, type AttachOptions, type AttachTarget } from './attach.js'

@@ -6,20 +6,20 @@ import { RestateError } from './errors.js'
 import { providePromiseResolvers } from './polyfill.js'
 import { refusalIn } from './wire.js'
 
-/** How a call is made. */
+/** Options of a call. */
 export interface IngressCall {
   readonly signal?: AbortSignal
-  /** A repeat under the same key is answered with the answer of the first one. */
+  /** A repeated call under the same key gets the answer of the first. */
   readonly idempotencyKey?: string
 }
 
-/** What a call came to that did not succeed. */
+/** The answer to a call that did not succeed. */
 export interface FailedAnswer {
   readonly status: number
   readonly body: string
 }
 
-/** Calls the engine from outside, and reads what it answers. */
+/** Calls the engine from outside and reads its answers. */
 export class RestateIngress {
   readonly url: string
   readonly #ingress: Ingress
@@ -31,19 +31,19 @@ export class RestateIngress {
     this.#ingress = connect({ url: this.url })
   }
 
-  /** Aborts when it is closed. */
+  /** Aborts when the connection is closed. */
   get closed(): AbortSignal {
     return this.#closed.signal
   }
 
-  /** Gives up all that is under way, and takes nothing new: both reject with `restate.connection_closed`. */
+  /** Ends all calls in progress and accepts no new ones. Both reject with `restate.connection_closed`. */
   close(): void {
     this.#closed.abort(new RestateError('restate.connection_closed', { ingress: this.url }))
   }
 
   /**
-   * Calls a handler, `[service, key, handler]` or `[service, handler]`. Rejects with the refusal of the handler, by its own
-   * code; with `restate.unreachable`, `restate.call_failed`, `restate.connection_closed`, and with the signal's reason.
+   * Calls a handler: `[service, key, handler]` or `[service, handler]`. Rejects with the refusal of the handler by its
+   * own code, with `restate.unreachable`, `restate.call_failed`, `restate.connection_closed`, and with the signal's reason.
    */
   async call<Answered>(
     path: readonly [string, string, string] | readonly [string, string],
@@ -77,13 +77,15 @@ export class RestateIngress {
     throw new RestateError('restate.call_failed', { target, status: 200, body: messageOf(answer) })
   }
 
-  /** What the run of a workflow has come to, whenever that is. Rejects with what the engine's own client rejects with. */
+  /**
+   * Resolves with the result of a workflow run, whenever it ends. Rejects with the errors of the engine's own client.
+   */
   attach(service: string, key: string, signal: AbortSignal): Promise<unknown> {
     const run = this.#ingress.workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service }, key)
     return this.#whileOpen(signal, (until) => run.workflowAttach(rpc.opts({ signal: until })))
   }
 
-  /** Asks under a signal that aborts with the caller's, and when this is closed. */
+  /** Makes a request with a signal that aborts with the caller's signal or when the ingress is closed. */
   async #whileOpen<Answered>(
     signal: AbortSignal | undefined,
     ask: (until: AbortSignal) => Promise<Answered>,
@@ -105,32 +107,35 @@ export class RestateIngress {
   }
 }
 
-/** The answer of the engine that a call failed with; `undefined` when there was none. */
+/** The engine's answer to a failed call. `undefined` if there was none. */
 export function failedAnswer(thrown: unknown): FailedAnswer | undefined {
   const { status, responseText } = thrown as { readonly status?: unknown; readonly responseText?: unknown }
   return typeof status === 'number' ? { status, body: typeof responseText === 'string' ? responseText : '' } : undefined
 }
 
-/** An answer that succeeded and is not JSON; `undefined` when it was something else that went wrong. */
+/** A successful answer that is not JSON. `undefined` for any other error. */
 function unreadable(thrown: unknown): FailedAnswer | undefined {
   return thrown instanceof SyntaxError ? { status: 200, body: thrown.message } : undefined
 }
 
-/** Why there was no answer: what the system says, behind what the client says. */
+/** Why there was no answer: the system error behind the client's error. */
 export function reasonOf(thrown: unknown): string {
   const { cause } = thrown as { readonly cause?: unknown }
   return cause === undefined ? messageOf(thrown) : `${messageOf(thrown)}: ${messageOf(cause)}`
 }
 
-/** Milliseconds after which a call that broke had been taken by somebody. */
+/** Milliseconds after which a broken call must have been accepted by something. */
 const heldMs = 1000
 
-/** True for a call that was held before its connection broke, by a proxy for instance: that is no outage of the engine. */
+/**
+ * True if a call was held open before its connection broke, for instance by a proxy. That is not an outage of the
+ * engine.
+ */
 export function wasHeld(thrown: unknown, lastedMs: number): boolean {
   return lastedMs >= heldMs && !reasonOf(thrown).includes('Connect Timeout')
 }
 
-/** The message within a body of JSON; any other body as it is. */
+/** The message in a JSON body. Any other body is returned unchanged. */
 function bodyText(body: string): string {
   try {
     const { message } = JSON.parse(body) as { readonly message?: unknown }

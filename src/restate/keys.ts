@@ -1,12 +1,12 @@
-/** Key of what belongs to one row of an object. No id holds a slash here, so that no two things have one key. */
+/** The key of something that belongs to one row of an object. Ids are encoded without slashes, so keys are unique. */
 export function keyOf(what: string, id: string, part: string | number): string {
   return `${what}/${encodeURIComponent(id)}/${part}`
 }
 
-/** What a row leaves in its object besides itself. */
+/** The kinds of state that a row leaves in its object in addition to itself. */
 const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'replay', 'signal', 'lease', 'grants', 'acks'])
 
-/** The row that a key belongs to, encoded, unless it is the key of something else. */
+/** The encoded id of the row that a key belongs to. `undefined` for any other key. */
 export function ownerOfKey(key: string): string | undefined {
   const [what = '', id] = key.split('/')
   return belongings.has(what) ? id : undefined

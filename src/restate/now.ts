@@ -1,7 +1,7 @@
 import type * as restate from '@restatedev/restate-sdk'
 import type { Clock } from '../base/clock.js'
 
-/** The instant of a call, in epoch milliseconds: recorded, so that an attempt that is played back decides the same. */
+/** The time of a call, in epoch milliseconds. It is recorded, so that a replayed attempt makes the same decisions. */
 export function nowOf(ctx: restate.ObjectSharedContext, clock: Clock): PromiseLike<number> {
   return ctx.run('now', () => Math.trunc(clock.wallNow()))
 }

@@ -6,39 +6,39 @@ import { inTurn } from './in-turn.js'
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
 
-/** Who waits for the feed to grow, and from where. */
+/** A caller waiting for the feed to grow beyond a position. */
 interface Waiter {
   readonly awakeable: string
   readonly after: number
 }
 
-/** Rows of a feed behind a place, and where the feed stood when they were read. */
+/** Rows of a feed after a position, and the state of the feed when they were read. */
 export interface FeedRows<Entry> {
   readonly entries: readonly Entry[]
-  /** The last place that is taken. */
+  /** The last position in use. */
   readonly watermark: number
-  /** The last place of which nothing is kept, 0 when all is. */
+  /** The last position whose row was dropped. 0 if all rows are kept. */
   readonly droppedThrough: number
 }
 
-/** The last place that is taken. */
+/** The last position in use. */
 export async function watermarkOf(ctx: SharedContext): Promise<number> {
   return (await ctx.get<number>('seq')) ?? 0
 }
 
-/** The last place of which nothing is kept. */
+/** The last position whose row was dropped. */
 export async function droppedThroughOf(ctx: SharedContext): Promise<number> {
   return (await ctx.get<number>('floor')) ?? 0
 }
 
-/** What an end has to know of the feed: where it stands, who waits for it, and who for the row that ends. */
+/** What ending a row needs to know: the state of the feed, and the callers waiting for it or for the row. */
 export interface FeedTail {
   readonly watermark: number
   readonly waiters: readonly Waiter[]
   readonly watchers: readonly string[]
 }
 
-/** Reads what the end of a row has to know. */
+/** Reads what ending a row needs to know. */
 export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
   const [watermark, waiters, watchers] = await inTurn(
     () => ctx.get<number>('seq'),
@@ -48,7 +48,10 @@ export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail
   return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
 }
 
-/** Takes the next place of the feed, and wakes whoever waits for it; part of the change that the row tells of (R-1). */
+/**
+ * Appends a row at the next position of the feed and wakes its waiters, in the same change as what the row reports
+ * (R-1).
+ */
 export function appendToFeed<Entry extends Sequenced>(
   ctx: Context,
   { watermark, waiters }: FeedTail,
@@ -66,7 +69,7 @@ export function appendToFeed<Entry extends Sequenced>(
   return entry
 }
 
-/** Registers before it reads: one call at a time, so nothing slips in between (R-2). */
+/** Registers a waiter before reading. Calls run one at a time, so no row is missed (R-2). */
 export async function waitForFeed(
   ctx: Context,
   { awakeable, after: place }: { readonly awakeable: string; readonly after: number },
@@ -78,7 +81,7 @@ export async function waitForFeed(
   else ctx.set('waiters', [...((await ctx.get<Waiter[]>('waiters')) ?? []), { awakeable, after }])
 }
 
-/** The rows behind a place, at most `limit` of them. */
+/** At most `limit` rows after a position. */
 export async function readFeed<Entry extends Sequenced>(
   ctx: SharedContext,
   { after, limit }: { readonly after: number; readonly limit: number },
@@ -92,12 +95,12 @@ export async function readFeed<Entry extends Sequenced>(
   return { watermark, droppedThrough, entries }
 }
 
-/** Where each consumer stands. */
+/** The cursor of each consumer. */
 export async function cursorsOf(ctx: SharedContext): Promise<Readonly<Record<string, number>>> {
   return (await ctx.get<Record<string, number>>('cursors')) ?? {}
 }
 
-/** Moves a consumer forward, never back; resolves with where it stands. */
+/** Moves a consumer forward, never back. Resolves with its cursor. */
 export async function advanceCursor(ctx: Context, consumer: string, cursor: number): Promise<number> {
   const cursors = await cursorsOf(ctx)
   const stood = Object.hasOwn(cursors, consumer) ? cursors[consumer] : undefined
@@ -106,12 +109,13 @@ export async function advanceCursor(ctx: Context, consumer: string, cursor: numb
   return advanced
 }
 
-/** How many places are dropped at a time: whoever else calls the object waits meanwhile. */
+/** How many rows are dropped at a time. Other calls to the object wait meanwhile. */
 const droppedAtOnce = 1000
 
 /**
- * Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. An id
- * that has a row of its own again keeps that one: `seqOf` says in which place of the feed a row has ended.
+ * Drops the oldest feed rows with the rows they report and everything that belongs to those. Resolves with the last
+ * dropped position. `seqOf` tells at which position a row ended, so that a row registered again under the same id is
+ * kept.
  */
 export async function dropFeed<Entry extends Sequenced, Row>(
   ctx: Context,
@@ -148,7 +152,7 @@ export async function dropFeed<Entry extends Sequenced, Row>(
 
 const watchersKey = (id: string): string => `watchers/${id}`
 
-/** Awakeables that are resolved once their rows have ended; of each row one. */
+/** Adds awakeables to be resolved when their rows have ended, one per row. */
 export async function watchRows(
   ctx: Context,
   watches: readonly { readonly id: string; readonly awakeable: string }[],
@@ -164,7 +168,7 @@ export async function watchRows(
     ctx.set(watchersKey(id), [...(watchers[index] ?? []), awakeable])
 }
 
-/** Tells whoever watches a row what has become of it. */
+/** Resolves the awakeables of a row with its output. */
 export function tellWatchers(ctx: Context, id: string, { watchers }: FeedTail, output: unknown): void {
   for (const awakeable of watchers) ctx.resolveAwakeable(awakeable, output)
   if (watchers.length > 0) ctx.clear(watchersKey(id))

@@ -6,55 +6,64 @@ import { takeName } from '../processes/scalars.js'
 import type { DurableContext, StepScope } from '../work/durable-context.js'
 import { isSchema, type InputOf, type OutputOf, type Schema } from '../work/values.js'
 
-/** How the operations of a definition run. */
+/** Options of an operation definition. */
 export interface OperationOptions<Input extends Schema | undefined, Output extends Schema | undefined> {
-  /** What is started with. */
+  /** Schema of the input. */
   readonly input?: Input
-  /** What it comes to. */
+  /** Schema of the result. */
   readonly output?: Output
   /**
-   * What may be done when the worker that runs it is lost; there is no default. `rerunnable`: another one runs it again, and is
-   * handed the steps that were done. `owner_bound`: it is begun once, and ends as terminated with its worker.
+   * What happens if the worker is lost. There is no default. `rerunnable`: another worker runs it again, and steps that
+   * have finished return their recorded results. `owner_bound`: it is started once, and ends as terminated together
+   * with its worker.
    */
   readonly disposition: 'rerunnable' | 'owner_bound'
-  /** How often a rerunnable one may be begun; any number unless told. */
+  /** How often a rerunnable operation may be started. Unlimited by default. */
   readonly maxAttempts?: number
 }
 
-/** What a step of an operation is given. */
+/** What a step of an operation receives. */
 export interface OperationStepScope extends StepScope {
-  /** Grows with every attempt: a store outside that refuses lower numbers takes no late write of a lost one. */
+  /** Grows with every attempt. An external store that refuses lower numbers rejects late writes of a lost attempt. */
   readonly fencingToken: number
-  /** Says how far it is; a fraction from 0 to 1, anything else is `invalid_input`. What comes too late is dropped, and so is what
-   * a later one overtakes while an earlier one is on its way. */
+  /**
+   * Reports progress. A fraction outside 0 to 1 is `invalid_input`. A report is dropped if it arrives too late, or if a
+   * newer one follows while an earlier one is being sent.
+   */
   readonly progress: (message: string, fraction?: number) => void
-  /** Adds to the tokens that the result will account for, once the step has come to its end. Throws `invalid_input` unless it is a whole number from 0. */
+  /**
+   * Adds to the tokens reported with the result. They count once the step has finished. Throws `invalid_input` unless
+   * it is a whole number from 0.
+   */
   readonly useTokens: (count: number) => void
 }
 
-/** What the work of an operation is given on the engine. Its functions may be taken out of it. */
+/** What the work of an operation on the engine receives. The functions may be destructured. */
 export interface OperationRunContext extends Pick<DurableContext, 'sleep' | 'sleepUntil' | 'waitFor' | 'call'> {
   readonly id: OperationId
-  /** The how manyth attempt this is, from 1. */
+  /** Which attempt this is, from 1. */
   readonly attempt: number
-  /** Aborts when it is told to stop: cancelled, terminated, past its deadline, or its worker closing. */
+  /** Aborts when the work must stop: it was cancelled or terminated, its deadline passed, or its worker is closing. */
   readonly signal: AbortSignal
-  /** Does something once, and hands out the same result in every later attempt; decide within it, never around it. */
+  /** Does something once. Later attempts get the recorded result. Make decisions inside steps, not around them. */
   readonly step: <Result>(
     name: string,
     work: (scope: OperationStepScope) => Result | PromiseLike<Result>,
   ) => Promise<Result>
 }
 
-/** The function of a definition: is given the input as its schema gives it back, and returns what its schema takes. */
+/**
+ * The function of a definition. It receives the input as parsed by its schema and returns a value that the output
+ * schema accepts.
+ */
 type OperationWork<Input, Returned> = (input: Input, context: OperationRunContext) => Returned | PromiseLike<Returned>
 
-/** Marks definitions, of other copies of the package too. */
+/** Marks definitions, including those made by another installed copy of the package. */
 const brand = Symbol.for('stateward.operation_definition')
 
 type AnyOptions = OperationOptions<Schema | undefined, Schema | undefined>
 
-/** The work of operations under a name, served by workers and started by clients. */
+/** Named work for operations, served by workers and started by clients. */
 export interface OperationDefinition<Input = unknown, Output = unknown> {
   readonly name: string
   readonly input?: Schema<Input, unknown>
@@ -72,8 +81,8 @@ const definitionSchema = optionsSchema<AnyOptions>({
 })
 
 /**
- * Defines work that operations on a Restate server run, by the name that workers and clients share. Schemas may be of any
- * library that speaks Standard Schema.
+ * Defines work for operations on a Restate server, under a name that workers and clients share. Any schema library that
+ * implements Standard Schema works.
  *
  *     const fetchDocs = defineOperation(
  *       'fetch_docs',
@@ -122,7 +131,7 @@ export function defineOperation(
   })
 }
 
-/** True for what {@link defineOperation} of any installed copy of the package has made. Never throws. */
+/** True for a value made by {@link defineOperation} of any installed copy of the package. Never throws. */
 export function isOperationDefinition(candidate: unknown): candidate is OperationDefinition {
   try {
     return typeof candidate === 'object' && candidate !== null && brand in candidate

@@ -9,12 +9,12 @@ import type { Schema } from '../work/values.js'
 import type { OperationRunContext, OperationStepScope } from './operation-definition.js'
 import { RunScope, type RunScopeOptions } from './run-scope.js'
 
-/** Sends a report of a step under way; that it comes too late is no failure of the step. */
+/** Sends a progress report. A report that arrives too late does not fail the step. */
 export type SendReport = (report: OperationProgress & { readonly fencingToken: number }) => Promise<void>
 
 type Report = Parameters<SendReport>[0]
 
-/** Sends the reports of a step: one at a time, and then the latest, so that who reports often holds up nobody. */
+/** Sends the reports of a step one at a time, always the latest, so that frequent reports delay nothing. */
 class Reports {
   readonly #send: SendReport
   #latest: Report | undefined
@@ -29,7 +29,7 @@ class Reports {
     this.#sending ??= this.#sendAll()
   }
 
-  /** Resolves once nothing is on its way; never rejects. */
+  /** Resolves once no report is being sent. Never rejects. */
   async sent(): Promise<void> {
     await this.#sending
   }
@@ -43,13 +43,13 @@ class Reports {
   }
 }
 
-/** What a step has returned, and what it has used. */
+/** The result of a step and the tokens it used. */
 interface Accounted<Result> {
   readonly result?: Result
   readonly tokensUsed: number
 }
 
-/** What one run of the work of an operation is given on the engine. */
+/** The context of one run of an operation's work on the engine. */
 export class OperationScope extends RunScope implements OperationRunContext {
   readonly id: OperationId
   readonly #report: SendReport
@@ -61,7 +61,7 @@ export class OperationScope extends RunScope implements OperationRunContext {
     this.#report = report
   }
 
-  /** Tokens that its steps have used, those of earlier attempts included. */
+  /** Tokens used by its steps, including those of earlier attempts. */
   get tokensUsed(): number {
     return this.#tokensUsed
   }

@@ -12,19 +12,19 @@ import type { SessionObject } from './session-object.js'
 import { operationRunSchema, type OperationAnswer, type OperationRunRequest } from './session-wire.js'
 import { door } from './wire.js'
 
-/** What the workflow of operations is built on. */
+/** Options of the workflow of operations. */
 export interface OperationWorkflowOptions extends WorkflowOptions {
-  /** The work that it does, by name. */
+  /** The definitions that it runs, by name. */
   readonly operations: ReadonlyMap<string, OperationDefinition>
-  /** Sends the report of a step to the row of its operation. */
+  /** Sends a step's progress report to the row of its operation. */
   readonly report: (place: RowPlace, id: OperationId, ...report: Parameters<SendReport>) => ReturnType<SendReport>
 }
 
 const session = { name: sessionService } as SessionObject
 
 /**
- * The work of one operation: a workflow under its id. Its end is in the feed first, and the workflow answers with what stands
- * there: so whoever waits for it hears what the feed says (R-8).
+ * The work of one operation, as a workflow under its id. The end is written to the feed first, and the workflow answers
+ * with the feed's version, so waiters get the same answer as the feed (R-8).
  */
 export function operationWorkflow(options: OperationWorkflowOptions) {
   const { definitions, operations, owner, claim, report, retryPolicy, retentionMs } = options

@@ -6,7 +6,7 @@ interface WithResolvers {
   }
 }
 
-/** Gives Node 20 what the library of the engine asks for, and Node has had since version 22. */
+/** Provides `Promise.withResolvers`, which the engine's library needs, on Node 20. Later versions have it built in. */
 export function providePromiseResolvers(): void {
   const { Promise: target } = globalThis as unknown as { readonly Promise: PromiseConstructor & WithResolvers }
   target.withResolvers ??= function withResolvers<Value>() {

@@ -15,28 +15,28 @@ import { inTurn } from './in-turn.js'
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
 
-/** One process: as every store holds it, and what the engine needs besides. */
+/** One process: the row that every store holds, with what the engine needs in addition. */
 export interface ProcessRow {
   readonly stored: StoredProcess
   /** The number of its last change. */
   readonly change: number
-  /** By this the engine knows its run; absent for one that is worked on elsewhere. */
+  /** Identifies its run on the engine. Absent if the process is executed elsewhere. */
   readonly invocationId?: string
-  /** True when its token was claimed by somebody who is not a run of it. */
+  /** True if its token was claimed by an outside worker, not by a run. */
   readonly isOutside?: true
   readonly progressCount: number
   readonly progress?: string
-  /** Its place in the feed, once it has ended. */
+  /** Its position in the feed, once it has ended. */
   readonly seq?: number
 }
 
-/** What remains of a pruned process, and the number of that change. */
+/** The tombstone of a pruned process, and the number of that change. */
 export interface TombstoneRow {
   readonly tombstone: Tombstone
   readonly change: number
 }
 
-/** What every decision about a process looks at. */
+/** The rows that a decision about a process reads. */
 interface Held {
   readonly row: ProcessRow | undefined
   readonly tombstone: TombstoneRow | undefined
@@ -53,11 +53,11 @@ const replayKey = (id: ProcessId, key: string): string => keyOf('replay', id, en
 const changesKey = 'changes'
 
 /**
- * The processes that one call is about. A call decides by the commands of the processes room, which are those of every store:
- * they are given the rows that were fetched here, and what they decide is written as the one change of the call.
+ * The processes that one call is about. Decisions are made by the commands of the processes room, like in every store:
+ * they get the rows fetched here, and their writes become the one change of the call.
  */
 export class ProcessBook {
-  /** The instant of this call, in epoch milliseconds. */
+  /** The time of this call, in epoch milliseconds. */
   readonly nowMs: number
   readonly #ctx: SharedContext
   readonly #held = new Map<ProcessId, Held>()
@@ -74,7 +74,7 @@ export class ProcessBook {
   readonly #newSequences: string[] = []
   readonly #ended: ProcessId[] = []
   readonly #context: DecisionContext
-  /** The number of the last change before this call, once it was asked for. */
+  /** The number of the last change before this call, once it was read. */
   #last: number | undefined
   #changes: number | undefined
 
@@ -84,28 +84,28 @@ export class ProcessBook {
     this.#context = { nowMs, newToken: () => ctx.rand.uuidv4() }
   }
 
-  /** The book of a call about one process. */
+  /** Opens the book for a call about one process. */
   static async open(ctx: SharedContext, now: () => PromiseLike<number>, id: ProcessId): Promise<ProcessBook> {
     const book = new ProcessBook(ctx, await now())
     book.#held.set(id, await readHeld(ctx, id))
     return book
   }
 
-  /** What is held of a process. */
+  /** Fetches the rows of a process. */
   async fetch(id: ProcessId): Promise<Held> {
     let held = this.#held.get(id)
     if (held === undefined) this.#held.set(id, (held = await readHeld(this.#ctx, id)))
     return held
   }
 
-  /** Who may address a process. */
+  /** The handle grants of a process. */
   async grantsOf(id: ProcessId): Promise<readonly HandleGrant[]> {
     let grants = this.#grants.get(id)
     if (grants === undefined) this.#grants.set(id, (grants = (await this.#ctx.get<HandleGrant[]>(grantsKey(id))) ?? []))
     return grants
   }
 
-  /** Sequences of the log of a process that were acknowledged. */
+  /** The acknowledged sequences of a process's log. */
   async acksOf(id: ProcessId): Promise<readonly number[]> {
     let acks = this.#acks.get(id)
     if (acks === undefined) this.#acks.set(id, (acks = (await this.#ctx.get<number[]>(acksKey(id))) ?? []))
@@ -119,7 +119,7 @@ export class ProcessBook {
     return { row, ...held }
   }
 
-  /** The events of a process behind a sequence, at most as many as are there. Raises `process.unknown`. */
+  /** The events of a process after a sequence. Raises `process.unknown`. */
   async logAfter(id: ProcessId, after: number): Promise<readonly LogEntry[]> {
     const { row } = await this.known(id)
     const { lastSequence } = row.stored.state
@@ -127,7 +127,7 @@ export class ProcessBook {
     return inTurn(...sequences.map((sequence) => () => this.#entry(id, sequence)))
   }
 
-  /** Has a command decide; what it decides is seen by those that follow. Raises its refusal; nothing has changed then. */
+  /** Runs a command. Later commands see its effects. Raises its refusal, and then nothing has changed. */
   async decide<Result>(command: ProcessCommand<Result>): Promise<Decided<Result>> {
     const { processId: id, key, scopeId } = command
     const held = await this.fetch(id)
@@ -143,19 +143,22 @@ export class ProcessBook {
     return decided
   }
 
-  /** Replaces what the engine needs of a row; no change that anybody follows. */
+  /** Replaces the engine's part of a row. This does not appear in the change feed. */
   replace(id: ProcessId, row: ProcessRow): void {
     this.#put(id, { row })
     this.#changed.add(id)
   }
 
-  /** Replaces what is stored of the leases of a process. */
+  /** Replaces the stored lease of a process. */
   lease(id: ProcessId, lease: StoredLease): void {
     this.#put(id, { lease })
     this.#leased.add(id)
   }
 
-  /** Writes all that was decided; `tail` may have been read before. Resolves with the runs of what has ended, to be told. */
+  /**
+   * Writes everything that was decided. `tail` may have been read before. Resolves with the runs of ended processes,
+   * which must be notified.
+   */
   async write(ctx: Context, tail?: FeedTail): Promise<readonly ProcessRow[]> {
     for (const id of this.#ended) {
       const { row } = await this.known(id)
@@ -190,7 +193,7 @@ export class ProcessBook {
     return this.#changes ?? this.#last
   }
 
-  /** Replaces the grants of a process, and where it wakes somebody. */
+  /** Removes a session's grants on a process, and its wake target if it is this session. */
   async detach(id: ProcessId, sessionId: string): Promise<void> {
     const { row } = await this.known(id)
     const grants = await this.grantsOf(id)
@@ -270,7 +273,7 @@ async function readHeld(ctx: SharedContext, id: ProcessId): Promise<Held> {
   return { row: row ?? undefined, tombstone: tombstone ?? undefined, lease: lease ?? undefined }
 }
 
-/** What a process is called by. */
+/** The kind of a process. */
 export function kindOf({ stored }: ProcessRow): string {
   return stored.registered.identity.kind
 }

@@ -56,12 +56,12 @@ type SharedContext = restate.ObjectSharedContext
 type Row = Awaited<ReturnType<ProcessBook['known']>>
 
 /**
- * The processes of one owner: the only writer of them and of their feed. The engine runs one handler at a time per owner, and
- * writes what a handler has changed in the same step as its answer: an end and its place in the feed are one change (R-1). What
- * is legal, and what is written in the log of a process, is decided by the commands of the processes room (R-15).
+ * The processes of one owner: the only writer of these processes and of their feed. The engine runs one handler at a
+ * time per owner, and writes the handler's changes together with its answer, so an end and its feed row are one change
+ * (R-1). The commands of the processes room decide what is legal and what is logged (R-15).
  *
- * Each row is a state key of its own and is fetched when it is asked for: a call costs the same whatever else
- * is held (R-7).
+ * Each row is a separate state key, fetched when needed, so the cost of a call does not depend on how many rows there
+ * are (R-7).
  */
 export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
   const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, () => nowOf(ctx, clock), id)
@@ -95,7 +95,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
   return restate.object({
     name: processesService,
     handlers: {
-      /** Registers a process and starts it; again under the same id it changes nothing. */
+      /** Registers a process and starts it. Repeating it under the same id changes nothing. */
       start: door(startSchema, 'start', async (ctx: Context, request) =>
         start(ctx, await open(ctx, request.id), request),
       ),
@@ -111,9 +111,9 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         await book.write(ctx)
         return { progressCount }
       }),
-      /** Ends a process from outside of its run, which is told. */
+      /** Ends a process from outside its run. The run is notified. */
       settle: door(settleSchema, 'end', (ctx: Context, request) => settle(ctx, request, false)),
-      /** What its own run has come to. */
+      /** Ends a process with the outcome of its own run. */
       end: door(settleSchema, 'end', (ctx: Context, request) => settle(ctx, request, true)),
       cancel: door(cancelSchema, 'cancel', (ctx: Context, { id, message = 'cancelled' }) =>
         settle(ctx, { id, output: { type: 'cancelled', message } }, false),
@@ -154,7 +154,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
   })
 }
 
-/** What the processes are called by. */
+/** The type of the process object. */
 export type ProcessObject = ReturnType<typeof processObject>
 
 function pictureOf(row: ProcessRow, fencingToken: number): RestateProcess {
@@ -212,7 +212,10 @@ async function start(
   return { invocationId }
 }
 
-/** A token for each attempt that comes to do something: the lease of the process, which no time takes away. */
+/**
+ * Claims a new fencing token for an attempt that starts to work. It is the lease of the process, and it does not expire
+ * (R-4).
+ */
 async function claim(ctx: Context, book: ProcessBook, request: ClaimRequest): Promise<Claim> {
   const { id, owner } = request
   const held = await book.known(id)
@@ -260,7 +263,7 @@ async function append(
   return result.event
 }
 
-/** Tells runs that their processes have ended: the end is durable first. */
+/** Notifies runs that their processes have ended. The ends are durable before. */
 function tell(ctx: Context, ended: readonly ProcessRow[]): void {
   for (const { invocationId } of ended)
     if (invocationId !== undefined) ctx.cancel(restate.InvocationIdParser.fromString(invocationId))

@@ -16,7 +16,7 @@ import { RunScope, type RunScopeOptions } from './run-scope.js'
 import { processesService } from './services.js'
 import { refusalIn } from './wire.js'
 
-/** What one run of a process is given on the engine. */
+/** The context of one run of a process on the engine. */
 export class ProcessScope extends RunScope implements ProcessRunContext {
   readonly processId: ProcessId
   readonly input: unknown
@@ -32,7 +32,7 @@ export class ProcessScope extends RunScope implements ProcessRunContext {
     this.input = input
   }
 
-  /** A worker that closes hands nothing over: what it has not answered is tried elsewhere. */
+  /** A closing worker hands nothing over: whatever it has not answered is retried elsewhere. */
   get retiring(): AbortSignal {
     return this.signal
   }

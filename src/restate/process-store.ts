@@ -43,10 +43,10 @@ import type { changingVerbs, readingVerbs, StoreAnswer, StoreCall } from './stor
 const answerSchema: v.GenericSchema<unknown, StoreAnswer> = v.object({ value: v.optional(v.unknown()) })
 
 /**
- * The processes of an owner on the engine as a {@link ProcessStore}: every verb is one call of their object, and is decided there
- * by the commands of every store. What workflows run is held in the same rows: its record, its log, and its lease, which no time
- * takes away. Lists and scans look at all that the owner has. A change whose answer is lost is `store.unavailable`, as in every
- * store: it may have been made.
+ * The processes of an owner on the engine, as a {@link ProcessStore}. Every method is one call to their object, which
+ * runs the same commands as every store. Processes run by workflows are in the same rows, with their record, log, and
+ * lease, which does not expire. Lists and scans read all processes of the owner. If the answer to a change is lost, it
+ * rejects with `store.unavailable`, as in every store: the change may have been made.
  */
 export class RestateProcessStore implements ProcessStore {
   readonly name = 'restate'
@@ -273,7 +273,9 @@ export class RestateProcessStore implements ProcessStore {
   }
 }
 
-/** As JSON carries it; nothing at all is `null` there. Raises `invalid_input` naming the field that it would change. */
+/**
+ * The argument as JSON, where `undefined` becomes `null`. Raises `invalid_input` naming a field that JSON would change.
+ */
 function crossing(arg: unknown, verb: string): unknown {
   if (arg === undefined) return null
   if (arg instanceof Set) return Array.from(arg as ReadonlySet<unknown>)

@@ -11,22 +11,22 @@ import type { ClaimStep } from './run-scope.js'
 import { processesService, processService } from './services.js'
 import { door, runSchema, type RunRequest } from './wire.js'
 
-/** What the workflows of a worker are built on. */
+/** Options shared by the workflows of a worker. */
 export interface WorkflowOptions {
-  /** The processes that it runs, by kind. */
+  /** The definitions of processes that it runs, by kind. */
   readonly definitions: ReadonlyMap<string, ProcessDefinition>
   readonly owner: LeaseOwner
   readonly claim: ClaimStep
   readonly retryPolicy: RetryPolicy
-  /** How long the engine remembers what a run has come to, in milliseconds. */
+  /** How long the engine keeps the result of a run, in milliseconds. */
   readonly retentionMs: number
 }
 
 const processes = { name: processesService } as ProcessObject
 
 /**
- * One process: a workflow under its id, whose result is what it has come to. The end is in the feed first, and the workflow
- * answers with what stands there: so whoever waits for it hears what the feed says (R-8).
+ * One process, as a workflow under its id whose result is the output of the process. The end is written to the feed
+ * first, and the workflow answers with the feed's version, so waiters get the same answer as the feed (R-8).
  */
 export function processWorkflow({ definitions, owner, claim, retryPolicy, retentionMs }: WorkflowOptions) {
   return restate.workflow({

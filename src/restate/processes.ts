@@ -33,20 +33,23 @@ import {
   type Settled,
 } from './wire.js'
 
-/** A process on the engine, for who has started it. */
+/** A handle on a process on the engine, for its starter. */
 export interface RestateHandle<Output> {
   readonly id: ProcessId
-  /** By this the engine knows it. */
+  /** Identifies its run on the engine. */
   readonly invocationId: string
-  /** Its result; rejects with `process.failed`, `process.cancelled`, `process.abandoned`, and like a wait does. */
+  /**
+   * Resolves with the result. Rejects with `process.failed`, `process.cancelled`, `process.abandoned`, and with the
+   * errors of a wait.
+   */
   result(bounds?: AttachBounds): Promise<Output>
-  /** What it has come to, however it ended; rejects like a wait does. */
+  /** Resolves with how the process ended. Rejects with the errors of a wait. */
   output(bounds?: AttachBounds): Promise<AwaitOutput>
 }
 
-/** How a feed is followed. */
+/** Options of following a feed. */
 export interface FollowFeedOptions {
-  /** The last place that is known; default 0, from the beginning. */
+  /** Start after this position. Default 0, the beginning. */
   readonly after?: number
   /** Ends the loop with its reason. */
   readonly signal?: AbortSignal
@@ -55,9 +58,9 @@ export interface FollowFeedOptions {
 const nothing = v.unknown()
 
 /**
- * The processes of one owner on the engine, a session for instance: what was started for it, and in which order that came to
- * its end. Every call rejects with `restate.unreachable` and `restate.call_failed`, with `invalid_input`, and with what its
- * rule refuses.
+ * The processes of one owner on the engine, for instance of a session: what was started for it, and the order in which
+ * it ended. Every call rejects with `restate.unreachable` and `restate.call_failed`, with `invalid_input`, and with
+ * refusals by their own codes.
  */
 export class RestateProcesses {
   readonly id: string
@@ -69,8 +72,9 @@ export class RestateProcesses {
   }
 
   /**
-   * Starts a process of a definition, once: again under the same id it finds what is there. Ids are unique on the engine, not
-   * only below their owner. Rejects with `process.registration_conflict` for another process of the id.
+   * Starts a process of a definition, once: repeating it under the same id finds the existing process. Ids are unique
+   * on the whole engine, not per owner. Rejects with `process.registration_conflict` if the id belongs to a different
+   * process.
    */
   async start<Input, Output>(
     definition: ProcessDefinition<Input, Output, never, never> | ProcessDefinition<Input, Output>,
@@ -102,14 +106,15 @@ export class RestateProcesses {
     }
   }
 
-  /** What is known of a process; `undefined` when there is none of this id. */
+  /** The state of a process. `undefined` if there is none with this id. */
   read(id: ProcessId): Promise<RestateProcess | undefined> {
     return this.#row(id)
   }
 
   /**
-   * What a process has come to, or comes to: of one that has ended for as long as its row is there, whoever has
-   * started it. Rejects like a wait does, and with `process.unknown` at once when there is none of this id.
+   * Resolves with how a process ended, now or later, whoever started it. An ended process can be read as long as its
+   * row is kept. Rejects with the errors of a wait, and with `process.unknown` immediately if there is no process with
+   * this id.
    */
   async output(id: ProcessId, bounds: AttachBounds = {}): Promise<AwaitOutput> {
     const row = await this.#row(id, bounds.signal)
@@ -118,22 +123,25 @@ export class RestateProcesses {
   }
 
   /**
-   * Gives a process to somebody who does its work outside; of a lower token nothing more is taken, the end of its run
-   * included, which then waits for who has claimed it.
+   * Claims a process for work outside the engine. From then on, writes under a lower fencing token are refused. This
+   * includes the end of its run, which then waits for the claimant.
    */
   claim(id: ProcessId, owner: LeaseOwner, step: string): Promise<Claim> {
     const atMs = Math.trunc(this.#connection.clock.wallNow())
     return this.#call('claim', { id, owner, step, atMs, isOutside: true }, claimedSchema)
   }
 
-  /** Reports progress under the fencing token of a claim. Rejects with `process.lease_superseded` for a late one. */
+  /**
+   * Reports progress under the fencing token of a claim. Rejects with `process.lease_superseded` if a newer claim
+   * exists.
+   */
   async progress(id: ProcessId, fencingToken: number, message?: string): Promise<void> {
     await this.#call('progress', { id, fencingToken, ...(message !== undefined && { message }) }, nothing)
   }
 
   /**
-   * Ends a process, and its code is told to stop; one that has ended stays as it is, and says so. Rejects with
-   * `process.lease_superseded`.
+   * Ends a process and tells its code to stop. If it has already ended, the result says so and nothing changes. Rejects
+   * with `process.lease_superseded`.
    */
   async settle(request: SettleRequest): Promise<Settled> {
     const { output } = decode(settleSchema, request, 'end')
@@ -141,14 +149,14 @@ export class RestateProcesses {
     return this.#call('settle', request, settledSchema)
   }
 
-  /** Cancels a process: its end is in the feed when this resolves, and its code is told to stop. */
+  /** Cancels a process. When this resolves, the end is in the feed and its code is told to stop. */
   cancel(id: ProcessId, message?: string): Promise<Settled> {
     return this.#call('cancel', { id, ...(message !== undefined && { message }) }, settledSchema)
   }
 
   /**
-   * Sends a signal to a process, which waits for it now or later; again under the same `key`, for the same process and name, it
-   * is the same signal for as long as the engine remembers keys: a day.
+   * Sends a signal to a process, which waits for it now or later. Under the same `key`, for the same process and name,
+   * a repetition is the same signal for as long as the engine remembers keys: one day.
    */
   async signal(id: ProcessId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
     const encoded = encodeValue(payload, `signal ${name}`)
@@ -161,38 +169,38 @@ export class RestateProcesses {
     await this.#call('signal', request, nothing, { idempotencyKey })
   }
 
-  /** The ends behind a place in the feed, at most `limit` of them, 100 unless told. */
+  /** At most `limit` ends after a position of the feed. Default 100. */
   since(after: number, limit = 100): Promise<FeedPage> {
     return this.#call('since', { after, limit }, pageSchema)
   }
 
-  /** Follows the feed: every end once, in order, over outages of workers and engine shorter than `outageMs`. */
+  /** Follows the feed: every end once, in order, across outages of workers and engine shorter than `outageMs`. */
   async *follow({ after = 0, signal = neverAborted }: FollowFeedOptions = {}): AsyncGenerator<ProcessEnd, void, void> {
     const feed = { service: processesService, key: this.id, page: pageSchema } as const
     for await (const { entries } of followFeed(this.#connection, feed, after, signal)) yield* entries
   }
 
   /**
-   * Forgets ends up to a place of the feed, and their processes with them; at most 1000 at a time, and none that a consumer with
-   * a cursor has not passed. Resolves with the place up to which all is forgotten. The ids must not be used again.
+   * Deletes ends up to a position of the feed together with their processes, at most 1,000 at a time, and none that a
+   * consumer with a cursor has not passed. Resolves with the last deleted position. The ids must not be used again.
    */
   forget(through: number): Promise<number> {
     return this.#call('forget', { through }, v.number())
   }
 
-  /** Where each consumer of the feed stands. */
+  /** The cursor of each consumer of the feed. */
   cursors(): Promise<Readonly<Record<string, number>>> {
     return this.#call('cursors', undefined, cursorsSchema)
   }
 
-  /** Moves a consumer forward, never back and never beyond the feed; resolves with where it stands. */
+  /** Moves a consumer forward, never back and never beyond the feed. Resolves with its cursor. */
   advanceCursor(consumer: string, cursor: number): Promise<number> {
     return this.#call('advanceCursor', { consumer, cursor }, v.number())
   }
 
   /**
-   * The same processes as a store of processes, for whatever takes one. `isHolderDead` says what is known of the holders of
-   * leases; default nothing.
+   * The same processes as a process store. `isHolderDead` tells which lease holders are known to be dead. By default,
+   * none is.
    */
   store({ isHolderDead }: { readonly isHolderDead?: LivenessCheck } = {}): RestateProcessStore {
     return new RestateProcessStore(this.id, this.#connection.ingress, isHolderDead)

@@ -1,4 +1,4 @@
-/** How the engine tries again what a worker has not answered; see {@link takeoverPolicy}. */
+/** How the engine retries what a worker has not answered; see {@link takeoverPolicy}. */
 export interface RetryPolicy {
   readonly initialInterval: number
   readonly exponentiationFactor: number
@@ -8,8 +8,9 @@ export interface RetryPolicy {
 }
 
 /**
- * Tries again so soon that another worker takes over within two seconds: left to itself the engine waits for five to seven.
- * Once so many attempts have failed the invocation is paused, which a wait for it reports as `restate.paused` (R-5).
+ * Retries quickly enough for another worker to take over within two seconds. By default the engine would wait five to
+ * seven seconds. After this many failed attempts the invocation is paused, and waits for it reject with
+ * `restate.paused` (R-5).
  */
 export function takeoverPolicy(maxAttempts: number): RetryPolicy {
   return {

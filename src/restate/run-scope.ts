@@ -14,16 +14,16 @@ import { processesService } from './services.js'
 import { startRequestOf } from './start.js'
 import { refusalIn, type Answer, type Claim, type ClaimRequest } from './wire.js'
 
-/** The object that holds the row of a run: the service that serves it, and its key there. */
+/** The object that holds the row of a run: its service and key. */
 export interface RowPlace {
   readonly service: string
   readonly key: string
 }
 
-/** Asks for the right to do a step; from inside the step, so that every attempt asks. */
+/** Claims the right to do a step. Called inside the step, so that every attempt asks. */
 export type ClaimStep = (place: RowPlace, request: ClaimRequest) => Promise<Claim>
 
-/** What a {@link RunScope} is built on. */
+/** Options of a {@link RunScope}. */
 export interface RunScopeOptions {
   readonly ctx: restate.WorkflowContext
   readonly id: string
@@ -36,29 +36,29 @@ export interface RunScopeOptions {
   readonly claim: ClaimStep
 }
 
-/** How a step went, as the journal of the engine holds it. */
+/** The result of a step, as recorded in the engine's journal. */
 type StepRecord =
   | { readonly type: 'done'; readonly claim: Claim; readonly output?: JsonValue }
   | { readonly type: 'threw'; readonly claim: Claim; readonly error: ErrorDetails; readonly data?: JsonValue }
   | { readonly type: 'refused'; readonly refusal: string }
 
 /**
- * What every run on the engine is given: the durable context of every room, whose steps are recorded by `ctx.run`, whose
- * questions and calls are awakeables, and whose times are timers of the engine (R-10).
+ * The base of every run on the engine: the durable context of all rooms, with steps recorded by `ctx.run`, questions
+ * and calls as awakeables, and timers of the engine (R-10).
  *
- * What is decided is decided inside of a step and recorded with it, what it threw included: the code around it sees the same
- * in every attempt, so that the journal fits (R-3).
+ * Decisions are made inside steps and recorded with them, including thrown errors. The code around a step sees the same
+ * values in every attempt, so the journal matches (R-3).
  */
 export class RunScope implements DurableLog {
   readonly #options: RunScopeOptions
-  /** What its code is given; steps go through {@link RunScope.doStep}. */
+  /** The durable context for its code. Steps go through {@link RunScope.doStep}. */
   protected readonly durable: DurableContext
   readonly #waits = new Map<string, () => Promise<DurableAnswer>>()
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
-  /** The claim of the last step that is known. */
+  /** The claim of the last finished step. */
   #claim: Claim | undefined
-  /** That of this attempt, which its steps share. */
+  /** The claim of this attempt, shared by its steps. */
   #claiming: Promise<Claim> | undefined
   #refusal: StatewardError | undefined
   #stepKeys = new Map<string, number>()
@@ -77,12 +77,12 @@ export class RunScope implements DurableLog {
     this.durable = new DurableContext({ job, log: this, clock: systemClock })
   }
 
-  /** The how manyth start this is; 1 before anything was done. */
+  /** Which start this is. 1 before anything was done. */
   get attempt(): number {
     return this.#claim?.attempt ?? 1
   }
 
-  /** That of the step under way, or of the last one; 0 before anything was done. */
+  /** The token of the step in progress, or of the last one. 0 before anything was done. */
   get fencingToken(): number {
     return this.#claim?.fencingToken ?? 0
   }
@@ -91,12 +91,12 @@ export class RunScope implements DurableLog {
     return this.#signal
   }
 
-  /** Why it may not go on, whatever its code makes of that. */
+  /** The refusal to continue, even if its code caught it. */
   get refusal(): StatewardError | undefined {
     return this.#refusal
   }
 
-  /** Aborts the signal, for the steps under way. */
+  /** Aborts the signal of steps in progress. */
   stop(reason: unknown): void {
     this.#stop.abort(reason)
   }
@@ -112,7 +112,7 @@ export class RunScope implements DurableLog {
     return this.durable.step(name, (scope) => this.#run(name, work, scope), options)
   }
 
-  /** The engine hands out what is recorded; here everything is asked for anew. */
+  /** Always `undefined`: the engine itself returns recorded steps. */
   stepOf(): undefined {
     return undefined
   }
@@ -121,17 +121,17 @@ export class RunScope implements DurableLog {
     return this.#waits.has(key) ? {} : undefined
   }
 
-  /** What is recorded and not asked for is no longer the same code: the engine notices by itself. */
+  /** Always empty: the engine itself detects steps that are recorded but no longer requested. */
   keys(): readonly string[] {
     return []
   }
 
-  /** It was recorded when it was run. */
+  /** Does nothing: `ctx.run` has recorded the step. */
   recordStep(): Promise<void> {
     return Promise.resolve()
   }
 
-  /** Begins a wait without waiting for anything: what the journal holds must not hang on what comes first. */
+  /** Starts a wait without awaiting anything: the order of the journal must not depend on what happens first. */
   recordWait(key: string, wait: DurableWait): Promise<void> {
     this.#waits.set(key, this.#begin(key, wait))
     return Promise.resolve()
@@ -180,7 +180,7 @@ export class RunScope implements DurableLog {
     return async () => answerOfOutput((await promise) as ChildOutput)
   }
 
-  /** Does one step, or hears what an earlier attempt has recorded of it. */
+  /** Runs one step, or returns what an earlier attempt recorded. */
   async #run<Output>(
     name: string,
     work: (scope: StepScope) => Output | PromiseLike<Output>,
@@ -246,7 +246,7 @@ type ChildOutput = {
   readonly message?: string
 }
 
-/** What a process came to, as the answer to who called it. */
+/** The output of a called process, as an answer. */
 function answerOfOutput({ type, value, code, message }: ChildOutput): DurableAnswer {
   if (type === 'success') return { type: 'answered', value }
   return { type: 'failed', reason: code ?? type, message: message ?? `it is ${type}` }

@@ -10,29 +10,29 @@ import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
 import { refusalIn } from './wire.js'
 
-/** What is run: code, and what it takes and gives back. */
+/** Code to run, with its schemas. */
 export interface Runnable<Scope> {
-  /** For messages: what it is called. */
+  /** Its name in messages. */
   readonly name: string
   readonly input?: Schema
   readonly output?: Schema
   readonly run: (input: unknown, scope: Scope) => unknown
-  /** Why its signal aborts once it is over. */
+  /** The reason of its signal after it has ended. */
   readonly over: StatewardError
 }
 
-/** What one run has come to; each says under which token, 0 where nothing was done. */
+/** How a run ended, and under which fencing token. 0 if nothing was done. */
 export type Ran = { readonly fencingToken: number } & (
   | { readonly type: 'returned'; readonly value: JsonValue | undefined }
   | { readonly type: 'threw'; readonly thrown: unknown }
   | { readonly type: 'input_refused' | 'output_refused'; readonly refusal: InvalidInputError }
   /** It was told to stop. */
   | { readonly type: 'cancelled' }
-  /** It was refused the right to go on, whatever its code has made of the refusal. */
+  /** It was refused the right to continue, whatever its code made of the refusal. */
   | { readonly type: 'refused'; readonly refusal: StatewardError }
 )
 
-/** Runs code in its scope. Rejects with what the engine has to hear: that this attempt is over, for instance. */
+/** Runs code in its scope. Rejects with errors that the engine must see, for instance that this attempt is over. */
 export async function runIn<Scope extends RunScope>(
   { name, input: inputSchema, output: outputSchema, run, over }: Runnable<Scope>,
   given: JsonValue | undefined,
@@ -76,12 +76,12 @@ export async function runIn<Scope extends RunScope>(
   }
 }
 
-/** For how long the engine is listened to, in milliseconds: what it has to say comes with the attempt. */
+/** How long to wait for a cancel, in milliseconds. The engine delivers it together with the attempt. */
 const heardMs = 20
 
 /**
- * What becomes of a run whose code is not here. Rejects, which is no refusal: a worker that has it may be asked next. But a
- * cancel is heard by whoever has the run, for nobody may ever have its code.
+ * Ends a run whose code is not on this worker. Rejects with a plain error rather than a refusal, so that the engine may
+ * try a worker that has the code. A cancel is answered all the same, because no worker may ever have the code.
  */
 export async function runAbsent(ctx: restate.WorkflowContext, missing: string): Promise<Ran> {
   // Resolved by nobody; an awakeable leaves nothing in the journal that other code would stumble over.
@@ -94,7 +94,7 @@ export async function runAbsent(ctx: restate.WorkflowContext, missing: string): 
   throw new Error(missing)
 }
 
-/** Writes the end of a run, and hears the one that stands. */
+/** Writes the end of a run. Resolves with the end that counts, which may be an earlier one. */
 export async function writeEnd<Ended>(
   ctx: restate.WorkflowContext,
   write: () => PromiseLike<Ended>,
@@ -117,7 +117,7 @@ export async function writeEnd<Ended>(
   }
 }
 
-/** How the workflow of a run is served. */
+/** Engine options for the workflow of a run. */
 export function workflowOptions(retryPolicy: RetryPolicy, retentionMs: number) {
   return {
     workflowRetention: retentionMs,

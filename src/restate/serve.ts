@@ -24,30 +24,36 @@ import { sessionObject } from './session-object.js'
 import { waits } from './wait-service.js'
 import { addressSchema, claimedSchema, type ClaimRequest } from './wire.js'
 
-/** How a worker serves processes and operations. */
+/** Options of a worker that serves processes and operations. */
 export interface ServeRestateOptions {
   /**
-   * The processes and the operations that it runs (`defineProcess`, `defineOperation`); the processes are those that both may
-   * call. Workers behind one address have the same ones.
+   * The definitions of processes and operations that it runs (`defineProcess`, `defineOperation`). Both may call the
+   * processes among them. Workers behind one address must have the same definitions.
    */
   readonly definitions: readonly (ProcessDefinition | OperationDefinition)[]
-  /** Where the engine takes calls, such as `http://127.0.0.1:8080`: a step asks there for its right to be done. */
+  /** The engine's address for calls, for instance `http://127.0.0.1:8080`. Steps claim their right to run there. */
   readonly ingress: string
-  /** Default 0: one that is free. */
+  /** Default 0: any free port. */
   readonly port?: number
-  /** The interface that it listens at. Default 127.0.0.1. */
+  /** The interface to listen on. Default 127.0.0.1. */
   readonly host?: string
-  /** A name for this worker in what is recorded; each start of it is an incarnation of its own. Default `worker`. */
+  /** The name of this worker in records. Each of its starts is a separate incarnation. Default `worker`. */
   readonly owner?: string
-  /** How often an attempt may fail, a lost worker included, before the process or operation is paused. Default 1000, some eight minutes. */
+  /**
+   * How many attempts may fail, lost workers included, before the process or operation is paused. Default 1,000, about
+   * eight minutes.
+   */
   readonly maxAttempts?: number
-  /** Milliseconds for which the engine keeps what a run has come to, for who waits for it. Default a day. */
+  /** Milliseconds for which the engine keeps the result of a run for later waits. Default: one day. */
   readonly retentionMs?: number
-  /** Rows of the feed of a session that are kept at least, with the operations that they tell of. Default 1024. */
+  /** The minimum number of feed rows that a session keeps, together with the operations they report. Default 1,024. */
   readonly completionsKept?: number
-  /** Hears what the engine's library warns of. Default: nobody. */
+  /** Logs warnings of the engine's library. Default: no logging. */
   readonly logger?: Logger
-  /** By what rows are dated and leases of stores expire; the engine's own times are its own. Default the clock of the process. */
+  /**
+   * The clock for the times in rows and the expiry of store leases. The engine's timers use its own clock. Default: the
+   * system clock.
+   */
   readonly clock?: Clock
 }
 
@@ -72,20 +78,20 @@ const serveSchema = optionsSchema<ServeRestateOptions>({
 /** A worker that serves the engine. */
 export interface RestateWorker extends AsyncDisposable {
   readonly port: number
-  /** Where the engine reaches it; what is registered there, unless there are several workers behind another address. */
+  /** The address at which the engine reaches it. Register it, unless several workers share another address. */
   readonly uri: string
-  /** Stops listening and drops the connections: what was under way is tried by another worker. */
+  /** Stops listening and drops the connections. Other workers retry what was in progress. */
   close(): Promise<void>
 }
 
 /**
- * Serves a Restate server: processes, sessions of operations, their feeds, and the definitions. Nothing is kept here; what a worker was
- * doing when it is lost is done by another one behind the same address.
+ * Serves a Restate server: processes, sessions of operations, their feeds, and the definitions. The worker stores
+ * nothing. If it is lost, another worker behind the same address continues its work.
  *
  *     const worker = await serveRestate({ definitions: [report], ingress: 'http://127.0.0.1:8080', port: 9080 })
  *     await registerRestate({ admin: 'http://127.0.0.1:9070', uri: worker.uri })
  *
- * Rejects with `invalid_input` naming the field, and with what listening fails with.
+ * Rejects with `invalid_input` naming the field, and with the error of listening.
  */
 export async function serveRestate(options: ServeRestateOptions): Promise<RestateWorker> {
   const taken = decode(serveSchema, options, 'options of serveRestate')

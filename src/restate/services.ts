@@ -1,4 +1,4 @@
-/** The names under which the engine knows what is served. */
+/** The names of the services on the engine. */
 
 /** One run of a process: a workflow under its id. */
 export const processService = 'stateward_process'
@@ -8,7 +8,7 @@ export const processesService = 'stateward_processes'
 export const operationService = 'stateward_operation'
 /** The operations of one session and their feed: an object under the session's name. */
 export const sessionService = 'stateward_session'
-/** Waits for feeds to grow, and for operations to end. */
+/** Waits for feeds to grow and for operations to end. */
 export const waitService = 'stateward_wait'
 
 /** The objects that hold rows and a feed. */

@@ -22,9 +22,9 @@ import { inTurn } from './in-turn.js'
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
 
-/** What is known of a session as a whole. */
+/** The state of a session as a whole. */
 export interface SessionHead {
-  /** Where the registry stands in its chart. */
+  /** The state of the registry in its chart. */
   readonly value: 'open' | 'draining' | 'retired'
   /** Operations that have not ended. */
   readonly active: number
@@ -33,15 +33,15 @@ export interface SessionHead {
 
 const registry = new ChartTable(operationRegistryMachine)
 
-/** Key of one row. */
+/** The key of a row. */
 export const operationKey = (id: string): string => `operation/${id}`
 const partsKey = (id: string): string => `parts/${id}`
 const headKey = 'session'
 
 /**
- * The operations that one call of a session is about, fetched before the chart of the registry is asked, with the facts that its
- * guards look at. What is legal is said by the charts, by the same ones and through the same questions as in one process;
- * this remembers what they order, and {@link SessionBook.write} makes it part of the call's one change.
+ * The operations that one call of a session is about. Their rows are fetched before the chart of the registry is asked,
+ * with the facts that its guards need. The charts decide what is legal, exactly as within a single Node process. This
+ * class remembers the resulting changes, and {@link SessionBook.write} makes them part of the call's one change.
  */
 export class SessionBook implements OperationBook, RefusalFacts {
   readonly tree = new OperationTree((id) => {
@@ -50,18 +50,18 @@ export class SessionBook implements OperationBook, RefusalFacts {
   })
   readonly order: RefusalFacts['order']
   readonly rows = new Map<OperationId, HeldOperation>()
-  /** Ends that were decided, in their order. */
+  /** The decided ends, in order. */
   readonly ended: EndEvent[] = []
   readonly #head: SessionHead
   readonly #fetched = new Set<OperationId>()
   readonly #parts = new Map<OperationId, readonly OperationId[]>()
   readonly #changed = new Set<OperationId>()
   readonly #changedParts = new Set<OperationId>()
-  /** The instant of this call, in epoch milliseconds. */
+  /** The time of this call, in epoch milliseconds. */
   readonly now: number
-  /** How many rows of the feed are kept at least, with the operations that they tell of. */
+  /** The minimum number of feed rows that are kept, together with the operations they report. */
   readonly kept: number
-  /** That of an operation that is about to be registered. */
+  /** The execution of an operation being registered. */
   #execution: Execution | undefined
   #next: SessionHead
 
@@ -74,8 +74,8 @@ export class SessionBook implements OperationBook, RefusalFacts {
   }
 
   /**
-   * Opens the book of a session at an instant, in epoch milliseconds, with one row if it is told which; others are fetched by
-   * {@link SessionBook.fetch}.
+   * Opens the book of a session at a time, in epoch milliseconds, optionally with one row. {@link SessionBook.fetch}
+   * fetches others.
    */
   static async open(
     ctx: SharedContext,
@@ -104,19 +104,19 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return book
   }
 
-  /** Fetches a row, if there is one, and those above it in its tree. */
+  /** Fetches a row, if it exists, and its ancestors. */
   async fetch(ctx: SharedContext, id: OperationId): Promise<HeldOperation | undefined> {
     if (!this.#fetched.has(id)) await this.#keep(ctx, id, await ctx.get<HeldOperation>(operationKey(id)))
     return this.rows.get(id)
   }
 
-  /** Fetches rows without those above them. */
+  /** Fetches rows without their ancestors. */
   async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
     const rows = await inTurn(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
     for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
   }
 
-  /** Fetches what is below an operation that is about to end, and lives. */
+  /** Fetches the live descendants of an operation that is about to end. */
   async fetchBelow(ctx: SharedContext, id: OperationId): Promise<void> {
     const tie = this.rows.get(id) && tieOf((this.rows.get(id) as HeldOperation).spec)
     if (tie !== undefined) await this.#fetchParts(ctx, tie)
@@ -131,7 +131,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
     }
   }
 
-  /** Fetches where an operation that is about to be registered will be entered as a part. */
+  /** Fetches the rows where a new operation will be entered as a child. */
   async fetchFor(ctx: SharedContext, { id, parentId, ...spec }: OperationSpec): Promise<void> {
     await this.fetch(ctx, id)
     if (parentId === undefined) return
@@ -139,12 +139,12 @@ export class SessionBook implements OperationBook, RefusalFacts {
     if (spec.outlivesParent !== true) await this.#fetchParts(ctx, parentId)
   }
 
-  /** True once the owner has gone: nothing changes any more. */
+  /** True once the owner is retired: nothing changes any more. */
   get isRetired(): boolean {
     return this.#next.value === 'retired'
   }
 
-  /** The last place of the feed of which nothing is kept. */
+  /** The last position of the feed whose row was dropped. */
   get droppedThrough(): number {
     return this.order.feed.droppedCount
   }
@@ -157,12 +157,12 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return this.#next.active
   }
 
-  /** Changes how many may run; those that run already are left alone. */
+  /** Changes how many operations may run. Those already running are not affected. */
   limitTo(maxConcurrent: number): void {
     this.#next = { ...this.#next, maxConcurrent }
   }
 
-  /** Decides an event and carries it out. Raises the refusal, by the code that it has in one process. */
+  /** Decides an event and applies it. Raises the refusal, with the same code as within a single Node process. */
   take(event: OperationRegistryEvent, execution?: Execution): void {
     const place = { value: this.#next.value, context: { book: this } } as const
     const selection = registry.select(place, event)
@@ -177,7 +177,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
     else this.#next = { ...this.#next, value: registry.follow(place, event, selection).value as SessionHead['value'] }
   }
 
-  /** Ends an operation, and all that is below it and lives, with it. Fetch what is below first. */
+  /** Ends an operation together with its live descendants. Fetch them first. */
   takeEnd(event: EndEvent): void {
     this.take(event)
     const below = this.tree.below(event.id, (part) => !this.isLive(part))
@@ -185,13 +185,13 @@ export class SessionBook implements OperationBook, RefusalFacts {
     for (const id of below) if (this.isLive(id)) this.take({ type: 'operation.cancel', id, outcome })
   }
 
-  /** Replaces a row by what was found out about it besides the chart. */
+  /** Replaces a row with facts that do not come from the chart. */
   replace(row: HeldOperation): void {
     this.rows.set(row.spec.id, row)
     this.#changed.add(row.spec.id)
   }
 
-  /** Writes what has changed. */
+  /** Writes all changes. */
   write(ctx: Context): void {
     for (const id of this.#changed) ctx.set(operationKey(id), this.rows.get(id) as HeldOperation)
     for (const id of this.#changedParts) {
@@ -202,7 +202,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
     if (this.#next !== this.#head) ctx.set(headKey, this.#next)
   }
 
-  /** Takes a row away that leaves no trace. */
+  /** Removes a row without a trace. */
   discard(ctx: Context, id: OperationId): void {
     this.#changed.delete(id)
     ctx.clear(operationKey(id))
@@ -212,7 +212,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return this.rows.has(id)
   }
 
-  /** A row is kept for as long as the feed tells of its end. */
+  /** A row is kept as long as the feed contains its end. */
   canBeAwaited(id: OperationId): boolean {
     return this.rows.has(id)
   }
@@ -268,7 +268,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return row !== undefined && !isTerminal(row.status)
   }
 
-  /** Waits are beside the session: each is a call of its own, and no turn waits here. */
+  /** Always false: every wait is a separate call, so no turn waits here. */
   isTurnWaiting(): boolean {
     return false
   }
@@ -346,7 +346,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
   }
 }
 
-/** What is known of a session as a whole. */
+/** Reads the state of a session as a whole. */
 export async function readHead(ctx: SharedContext): Promise<SessionHead> {
   return (await ctx.get<SessionHead>(headKey)) ?? { value: 'open', active: 0 }
 }

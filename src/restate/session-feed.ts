@@ -14,8 +14,8 @@ const readSchema = optionsSchema<FeedReadOptions>({
 const followed = { service: sessionService, page: completionPageSchema } as const
 
 /**
- * The completions of a session on the engine: rows numbered from 1 without gaps, of which the last 1024 at least are kept. What
- * a feed in one process answers at once is a promise here.
+ * The completions of a session on the engine: rows numbered from 1 without gaps, of which at least the last 1,024 are
+ * kept by default. It corresponds to the feed within a single Node process, but its reads return promises.
  */
 export class RestateFeed {
   readonly #key: string
@@ -26,22 +26,25 @@ export class RestateFeed {
     this.#connection = connection
   }
 
-  /** Sequence of the last row, 0 when there is none. */
+  /** The sequence of the last row. 0 if there is none. */
   async watermark(): Promise<number> {
     return (await this.since(0, 1)).watermark
   }
 
-  /** Rows with `seq > cursor`, ascending, at most `limit` of them, 100 unless told. */
+  /** At most `limit` rows with `seq > cursor`, ascending. Default 100. */
   since(cursor: number, limit = 100): Promise<FeedBatch<CompletionEntry>> {
     return this.#page(cursor, limit, neverAborted)
   }
 
-  /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
+  /** The gap that a consumer at `cursor` would face, if any. A cursor beyond the watermark counts as a gap. */
   async gapAfter(cursor: number): Promise<FeedGap | undefined> {
     return gapOf(cursor, await this.since(cursor, 1))
   }
 
-  /** Resolves with the watermark once it exceeds `cursor`, at once if it already does. Rejects with the signal's reason. */
+  /**
+   * Resolves with the watermark once it exceeds `cursor`, immediately if it already does. Rejects with the signal's
+   * reason.
+   */
   async waitForAdvance(cursor: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     const { signal = neverAborted } = decode(abortableSchema, options, 'wait options')
     // A question that was given up may have been answered since: what it says is of then.
@@ -51,7 +54,10 @@ export class RestateFeed {
     return cursor
   }
 
-  /** Every row after `after`, then every new one, over outages of workers and engine. Throws `feed_gap` instead of skipping. */
+  /**
+   * Every row after `after`, then every new one, across outages of workers and engine. Throws `feed_gap` instead of
+   * skipping rows.
+   */
   async *entries(options: FeedReadOptions = {}): AsyncGenerator<CompletionEntry, void, void> {
     const { after = 0, signal = neverAborted } = decode(readSchema, options, 'feed options')
     const gap = gapOf(after, await this.#page(after, 1, signal))

@@ -61,16 +61,16 @@ import { door, sinceSchema, waitingSchema, type Claim } from './wire.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
-/** Opens the book of a call, with one row if it is told which. */
+/** Opens the book of a call, optionally with one row. */
 type OpenBook = (ctx: Context, id?: OperationId) => Promise<SessionBook>
 
-/** For how long the answer to a call is kept for a caller that asks again, in milliseconds. */
+/** How long the answer to a call is kept for a repetition, in milliseconds. */
 const answersKeptMs = 600_000
 
 /**
- * One session: the only writer of its operations and of their feed. What is legal is decided by the charts of the registry and
- * of the operation, as in one process (R-14); an end, its place in the feed, the ends below it and the waking of whoever waits
- * are one change (R-1).
+ * One session: the only writer of its operations and of their feed. The charts of the registry and of the operation
+ * decide what is legal, as within a single Node process (R-14). An end, its feed row, the ends of descendants and the
+ * waking of waiters are one change (R-1).
  */
 export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
   const open: OpenBook = (ctx, id) => SessionBook.open(ctx, () => nowOf(ctx, clock), kept, id)
@@ -89,7 +89,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         book.replace({ ...rowOf(book, id), progress })
         book.write(ctx)
       }),
-      /** The moves that leave an operation live and carry nothing. */
+      /** The moves that leave an operation live and carry no data. */
       advance: door(advanceSchema, 'move', async (ctx: Context, { id, action }) => {
         const book = await open(ctx, id)
         book.take({ type: `operation.${action}`, id })
@@ -100,7 +100,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         const tail = await readTail(ctx, request.id)
         return end(ctx, book, tail, request)
       }),
-      /** The deadline of an operation has passed. */
+      /** Ends an operation whose deadline has passed. */
       expire: door(expireSchema, 'deadline', async (ctx: Context, { id, deadlineMs }) => {
         const book = await open(ctx, id)
         if (!book.isLive(id)) return
@@ -120,7 +120,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         book.write(ctx)
       }),
       close: door(closeSchema, 'close', async (ctx: Context, { reason }) => close(ctx, await open(ctx), reason)),
-      /** Tells each of these awakeables how its operation has ended, now or later. */
+      /** Resolves each awakeable with how its operation ended, now or later. */
       watch: door(watchSchema, 'wait', async (ctx: Context, { members }) => {
         const book = await open(ctx)
         const operationIds = members.map(({ id }) => id)
@@ -162,7 +162,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
   })
 }
 
-/** What the session is called by. */
+/** The type of the session object. */
 export type SessionObject = ReturnType<typeof sessionObject>
 
 async function register(
@@ -213,7 +213,10 @@ function send(
   return ctx.genericSend({ ...message, inputSerde: restate.serde.json as restate.Serde<unknown> }).invocationId
 }
 
-/** The first claim begins the operation; each says under which token its work may be done (R-4). */
+/**
+ * Claims an operation. The first claim starts it. Each returns the fencing token under which its work may be done
+ * (R-4).
+ */
 async function claim(ctx: Context, book: SessionBook, request: OperationClaimRequest): Promise<Claim> {
   const { id } = request
   // Nothing is begun of what has ended, and the chart says so.
@@ -228,7 +231,7 @@ async function claim(ctx: Context, book: SessionBook, request: OperationClaimReq
   return taken
 }
 
-/** Where the chart of executions leads, which is that of processes; raises what it refuses. */
+/** The next state in the chart of executions, which is that of processes. Raises its refusal. */
 function moveExecution({ spec }: HeldOperation, { place, owner }: Execution, event: ProcessMove): ProcessPlace {
   const selection = processChart.select(place, event)
   if (selection.isTaken) return processChart.follow(place, event, selection)
@@ -257,7 +260,7 @@ async function end(ctx: Context, book: SessionBook, tail: FeedTail, request: End
   return endIn(ctx, book, { id, action, outcome: told, isOwn }, tail)
 }
 
-/** How long the work took is known here alone. */
+/** Adds the duration of the work, which only this object knows. */
 function timed({ startedAtMs }: HeldOperation, outcome: OperationOutcome, nowMs: number): OperationOutcome {
   if (outcome.type !== 'completed') return outcome
   const durationMs = Math.max(0, nowMs - (startedAtMs ?? nowMs))
@@ -277,7 +280,7 @@ async function endIn(
   return { outcome, ...(seq !== undefined && { seq }), isFirst: true }
 }
 
-/** Makes ends that were decided part of this change: rows, feed and whoever waits; runs are told but for the one that ends. */
+/** Adds decided ends to this change: rows, feed and waiters. Runs are notified, except the one that ends. */
 async function publish(ctx: Context, book: SessionBook, own: OperationId | undefined, tail?: FeedTail): Promise<void> {
   let watermark = 0
   for (const { id, outcome } of book.ended) {
@@ -312,7 +315,7 @@ function cancel(ctx: Context, invocationId: string): void {
   ctx.cancel(restate.InvocationIdParser.fromString(invocationId))
 }
 
-/** Ends whatever lives and takes nothing new any more. */
+/** Ends all live operations and accepts no new ones. */
 async function close(ctx: Context, book: SessionBook, reason: string): Promise<void> {
   if (book.isRetired) return
   book.take({ type: 'owner.drain' })
@@ -327,7 +330,7 @@ async function close(ctx: Context, book: SessionBook, reason: string): Promise<v
   await publish(ctx, book, undefined)
 }
 
-/** Every row, by display name, ties in creation order: one look at all keys. */
+/** Every row, by display name, then by creation order. Reads all keys. */
 async function rowsOf(ctx: SharedContext): Promise<HeldOperation[]> {
   const prefix = operationKey('')
   const rows: HeldOperation[] = []
@@ -346,7 +349,7 @@ function rowOf(book: SessionBook, id: OperationId): HeldOperation {
   return row
 }
 
-/** Raises `lease_superseded` for a token that is not the one that counts; who says none is not asked. */
+/** Raises `lease_superseded` if a fencing token is given that is not the current one. */
 function checkFence(book: SessionBook, id: OperationId, fencingToken: number | undefined): void {
   const row = book.rows.get(id)
   if (row === undefined || fencingToken === undefined || fencingToken === row.execution.fencingToken) return

@@ -24,18 +24,18 @@ import { sessionService, waitService } from './services.js'
 import { outcomesSchema, type WorkRequest } from './session-wire.js'
 import { claimedSchema, cursorsSchema, type Claim } from './wire.js'
 
-/** Under which token somebody writes; who says none is the owner of the session. */
+/** The fencing token of a write. Without one, the caller writes as the owner of the session. */
 export interface UnderClaim {
-  /** That of a claim: a write under another one is refused with `lease_superseded`. */
+  /** The token of a claim. A write under an outdated one is refused with `lease_superseded`. */
   readonly fencingToken?: number
 }
 
 const nothing = v.unknown()
 
 /**
- * The registry of a session on the engine, for hosts that drive life cycles themselves: the verbs of the registry of one
- * process, and its refusals, with `claim` for whoever works outside. A call whose connection breaks is made again, as the same
- * one, until the engine was away for `outageMs`.
+ * The registry of a session on the engine, for hosts that drive life cycles themselves. It has the methods and refusals
+ * of the registry within a single Node process, and `claim` for workers outside the engine. If the connection breaks, a
+ * call is repeated with the same idempotency key until the engine was unreachable for `outageMs`.
  */
 export class RestateOperations {
   readonly #id: SessionId
@@ -47,9 +47,9 @@ export class RestateOperations {
   }
 
   /**
-   * Adds an operation in status `provisioning`, whose work is done outside: by whoever claims it, once. A `limit` wins over that
-   * of the session. Rejects with `invalid_input`, `already_registered`, `parent_not_found`, `parent_ended`, `tree_too_deep`,
-   * `max_concurrent_exceeded` and `owner_retired`.
+   * Adds an operation in status `provisioning` whose work is done outside, once, by its claimant. A `limit` overrides
+   * that of the session. Rejects with `invalid_input`, `already_registered`, `parent_not_found`, `parent_ended`,
+   * `tree_too_deep`, `max_concurrent_exceeded` and `owner_retired`.
    */
   async registerOperation(spec: OperationSpec, limit?: number): Promise<void> {
     const checked = checkSpec(spec)
@@ -57,7 +57,7 @@ export class RestateOperations {
     await this.#change('register', { spec: checked, ...(limit !== undefined && { limit }) })
   }
 
-  /** @internal Adds an operation whose work a worker does; resolves with the run of it. */
+  /** @internal Adds an operation whose work a worker does. Resolves with its run. */
   async start(spec: OperationSpec, work: WorkRequest, limit: number | undefined): Promise<string> {
     const request = { spec, work, ...(limit !== undefined && { limit }) }
     const { invocationId } = await this.#change('register', request, v.object({ invocationId: v.string() }))
@@ -65,9 +65,9 @@ export class RestateOperations {
   }
 
   /**
-   * Takes an operation to work on, and begins it when nobody has. Rejects with `already_claimed` for one that is bound to who has
-   * begun it, with `attempts_exhausted`, and with `invalid_transition` for one that has ended. Of what may run again, the token of
-   * whoever held it counts no more.
+   * Claims an operation to work on it, and starts it if it has not been started. Rejects with `already_claimed` if it
+   * is owner-bound and was already started, with `attempts_exhausted`, and with `invalid_transition` if it has ended.
+   * For a rerunnable operation, the token of the previous claimant becomes invalid.
    */
   claim(id: OperationId, owner: LeaseOwner, step = 'work'): Promise<Claim> {
     const atMs = Math.trunc(this.#connection.clock.wallNow())
@@ -79,22 +79,25 @@ export class RestateOperations {
     await this.#change('advance', { id, action: 'start' })
   }
 
-  /** `running` to `retiring`: it is asked to wind down. */
+  /** `running` to `retiring`: asks it to wind down. */
   async requestRetire(id: OperationId): Promise<void> {
     await this.#change('advance', { id, action: 'retire_requested' })
   }
 
-  /** Counts one report and keeps it until the next. Rejects with `invalid_input`, `invalid_transition`, `lease_superseded`. */
+  /**
+   * Counts a progress report and keeps it until the next. Rejects with `invalid_input`, `invalid_transition`,
+   * `lease_superseded`.
+   */
   async reportProgress(id: OperationId, progress: OperationProgress, claim: UnderClaim = {}): Promise<void> {
     await this.#change('progress', { id, ...checkProgress(progress), ...tokenOf(claim) })
   }
 
-  /** Ends an operation that could not be set up. */
+  /** Ends an operation that could not be provisioned. */
   provisioningFailed(id: OperationId, error: string): Promise<void> {
     return this.failOperation(id, error)
   }
 
-  /** Ends an operation that is still being set up. */
+  /** Ends an operation that is still being provisioned. */
   abortProvisioning(id: OperationId, reason: string | null = null): Promise<void> {
     return this.#end(id, 'abort', outcomes.aborted(reason))
   }
@@ -109,12 +112,12 @@ export class RestateOperations {
     return this.#end(id, 'fail', outcomes.failed(error, failure), claim)
   }
 
-  /** Ends an operation on request: that is in the feed when this resolves, and its work is told to stop. */
+  /** Cancels an operation. When this resolves, the end is in the feed and its work is told to stop. */
   cancelOperation(id: OperationId, reason: string | null = null): Promise<void> {
     return this.#end(id, 'cancel', outcomes.cancelled(reason))
   }
 
-  /** Ends an operation at once, whatever it is doing. */
+  /** Ends an operation immediately, whatever it is doing. */
   terminateOperation(id: OperationId, reason: string): Promise<void> {
     return this.#end(id, 'terminate', outcomes.terminated(reason))
   }
@@ -124,7 +127,9 @@ export class RestateOperations {
     return this.#end(id, 'retire_completed', outcomes.retired(), claim)
   }
 
-  /** Terminates what lives, then refuses every later change with `owner_retired`; reads and waits still work. */
+  /**
+   * Terminates all live operations, then refuses every later change with `owner_retired`. Reads and waits still work.
+   */
   async retireOwner(reason = 'owner retired'): Promise<void> {
     await this.#change('close', { reason })
   }
@@ -135,8 +140,9 @@ export class RestateOperations {
   }
 
   /**
-   * Waits until every named operation has ended; the outcomes come in request order. Rejects with `duplicate_wait_operation`,
-   * with `not_found` or `no_longer_retained` for an id that is not there, and with the signal's reason.
+   * Waits until all named operations have ended. Resolves with their outcomes in the order of the request. Rejects with
+   * `duplicate_wait_operation`, with `not_found` or `no_longer_retained` for a missing id, and with the signal's
+   * reason.
    */
   async waitAll(
     ids: readonly OperationId[],
@@ -154,13 +160,13 @@ export class RestateOperations {
     return ended.map((outcome, index) => ({ operationId: ids[index] as OperationId, outcome }))
   }
 
-  /** One operation as it is now; nothing for an id that is unknown. */
+  /** The current state of one operation. `undefined` for an unknown id. */
   async snapshot(id: OperationId): Promise<RestateOperation | undefined> {
     const row = await this.#read('read', id)
     return (row ?? undefined) as RestateOperation | undefined
   }
 
-  /** Every operation that is kept, or that lives, by display name; costs a look at all that the session holds. */
+  /** All operations that are kept, or only the live ones, by display name. Reads everything that the session holds. */
   async listOperations({ isLive = false }: { readonly isLive?: boolean } = {}): Promise<readonly RestateOperation[]> {
     return (await this.#read('list', { isLive })) as RestateOperation[]
   }
@@ -170,12 +176,12 @@ export class RestateOperations {
     return ((await this.#read('head', undefined)) as { readonly active: number }).active
   }
 
-  /** Where each consumer of the feed stands. */
+  /** The cursor of each consumer of the feed. */
   async completionCursors(): Promise<CompletionCursors> {
     return decode(cursorsSchema, await this.#read('cursors', undefined), 'cursors') as CompletionCursors
   }
 
-  /** Moves a consumer forwards and resolves with where it stands; a lower request changes nothing. */
+  /** Moves a consumer forward and resolves with its cursor. A lower position changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): Promise<number> {
     return this.#change('advanceCursor', { consumer, cursor }, v.number())
   }
@@ -203,7 +209,7 @@ export class RestateOperations {
     )
   }
 
-  /** Made again after a connection that broke, it is the same call. */
+  /** Repeats the call with the same idempotency key after a broken connection. */
   #change<Answered = unknown>(
     handler: string,
     request: unknown,
@@ -220,7 +226,7 @@ function tokenOf({ fencingToken }: UnderClaim): UnderClaim {
   return fencingToken === undefined ? {} : { fencingToken }
 }
 
-/** The engine knows keys of the object, and takes only what fits in a header. */
+/** The idempotency key of a signal. The engine keeps keys per object and accepts only what fits in a header. */
 function idempotencyKeyOf(id: string, name: string, key: string): string {
   return createHash('sha256')
     .update(JSON.stringify([id, name, key]))

@@ -14,10 +14,10 @@ import type { LeaseOwner } from '../processes/index.js'
 const operationId = uuid<OperationId>()
 const idField = { id: operationId }
 const token = v.exactOptional(positiveSchema)
-/** Judged by the code of the operations room, whose refusals name the field. */
+/** Checked by the operations room, whose refusals name the field. */
 const judged = v.unknown()
 
-/** Which code an operation runs, and how. */
+/** Which definition an operation runs, and how. */
 export interface WorkRequest {
   readonly name: string
   readonly disposition: 'rerunnable' | 'owner_bound'
@@ -38,7 +38,7 @@ export const registerSchema = strictSchema({
   work: v.exactOptional(workSchema),
 })
 
-/** What the workflow of an operation is given. */
+/** The input of an operation's workflow. */
 export interface OperationRunRequest {
   readonly id: OperationId
   readonly session: string
@@ -52,12 +52,12 @@ export const operationRunSchema: v.GenericSchema<unknown, OperationRunRequest> =
   input: v.exactOptional(jsonSchema),
 })
 
-/** What somebody asks who is about to work on an operation. */
+/** A request to claim an operation. */
 export interface OperationClaimRequest {
   readonly id: OperationId
   readonly owner: LeaseOwner
   readonly step: string
-  /** When it is asked, in epoch milliseconds by the clock of who asks. */
+  /** The time of the request, in epoch milliseconds by the claimant's clock. */
   readonly atMs: number
   readonly isOutside?: true
 }
@@ -83,7 +83,9 @@ export interface EndRequest {
   readonly action: (typeof endActions)[number]
   readonly outcome: OperationOutcome
   readonly fencingToken?: number
-  /** Said by its own run, whose end is heard in place of its refusal when it has ended before. */
+  /**
+   * True if sent by its own run. If the operation has already ended, the run then gets that end instead of a refusal.
+   */
   readonly isRun?: true
 }
 const endActions = ['complete', 'fail', 'abort', 'cancel', 'retire_completed', 'terminate'] as const
@@ -95,19 +97,19 @@ export const endSchema: v.GenericSchema<unknown, EndRequest> = strictSchema({
   isRun: v.exactOptional(v.literal(true)),
 }) as never
 
-/** The end of an operation that stands. */
+/** The end of an operation that counts. */
 export interface Ended {
   readonly outcome: OperationOutcome
-  /** Its place in the feed; absent where its kind has none. */
+  /** Its position in the feed. Absent if operations of its kind are not in the feed. */
   readonly seq?: number
-  /** False when it had ended before. */
+  /** False if it had already ended. */
   readonly isFirst: boolean
 }
 
-/** What the workflow of an operation has come to. */
+/** The result of an operation's workflow. */
 export interface OperationAnswer {
   readonly outcome: OperationOutcome
-  /** What its work has returned; absent where its end is not its own. */
+  /** What its work returned. Absent if the operation was not ended by its own work. */
   readonly returned?: { readonly value?: JsonValue }
 }
 export const answerSchema: v.GenericSchema<unknown, OperationAnswer> = v.object({

@@ -20,17 +20,17 @@ import { RestateOperations } from './session-operations.js'
 import { answerSchema, type OperationAnswer, type WorkRequest } from './session-wire.js'
 import { takePathId } from './wire.js'
 
-/** How an operation is run on the engine: as in one process, but for what only one process has. */
+/** Options of running an operation on the engine: those of a single Node process, without what only works there. */
 export interface RestateRunOptions
   extends Partial<RunRequest>,
     Pick<RunOptions, 'deadlineMs' | 'signal' | 'outlivesParent'> {
-  /** The operation that this one is a part of: with any end of it this one ends too. */
+  /** The parent operation. When it ends in any way, this one ends too. */
   readonly parent?: OperationId | { readonly id: OperationId }
-  /** How many may run beside it; wins over the limit of the session. */
+  /** How many operations may run at the same time, this one included. Overrides the limit of the session. */
   readonly limit?: number
 }
 
-/** The same for work that is named instead of being handed over as its definition. */
+/** Options for work given by name instead of by definition. */
 export type RestateNamedRunOptions = RestateRunOptions & Pick<WorkRequest, 'disposition' | 'maxAttempts'>
 
 const runFields = {
@@ -53,7 +53,7 @@ const namedRunSchema = optionsSchema<RestateNamedRunOptions>({
   maxAttempts: v.optional(wholeNumberSchema(1)),
 } as never)
 
-/** What is said of operations by who waits for them. */
+/** The target for waits for operations. */
 export const operationTarget: AttachTarget<OperationAnswer> = {
   service: operationService,
   output: answerSchema,
@@ -64,10 +64,12 @@ export const operationTarget: AttachTarget<OperationAnswer> = {
   timedOut: (id) => new OperationError('not_found', { id: id as OperationId }),
 }
 
-/** An operation on the engine, for who has started it. Ignoring it is harmless. */
+/**
+ * A handle on an operation on the engine, for its starter. You may ignore it: it never causes an unhandled rejection.
+ */
 export class RestateOperationHandle<Result = unknown> {
   readonly id: OperationId
-  /** By this the engine knows its run. */
+  /** Identifies its run on the engine. */
   readonly invocationId: string
   readonly #session: RestateSession
   readonly #connection: Connection
@@ -89,22 +91,24 @@ export class RestateOperationHandle<Result = unknown> {
   }
 
   /**
-   * How it ended, as the feed says it. Rejects with `restate.attach_failed`, `restate.answer_malformed`, `restate.paused` and
-   * `restate.unreachable`, which say nothing about the operation: ask again.
+   * Resolves with how it ended, as recorded in the feed. Rejects with `restate.attach_failed`,
+   * `restate.answer_malformed`, `restate.paused` and `restate.unreachable`. These say nothing about the operation, so
+   * ask again.
    */
   get outcome(): Promise<OperationOutcome> {
     return silence(this.#answer().then(({ outcome }) => outcome))
   }
 
   /**
-   * What the work has returned, as JSON says it, once the operation has completed. Rejects with {@link OperationFailed} when it
-   * has ended otherwise, with the signal's reason, and like {@link RestateOperationHandle.outcome}.
+   * Resolves with what the work returned, after a round trip through JSON, once the operation has completed. Rejects
+   * with {@link OperationFailed} if it ended in another way, with the signal's reason, and like
+   * {@link RestateOperationHandle.outcome}.
    */
   result(options: { readonly signal?: AbortSignal } = {}): Promise<Result> {
     return silence(this.#result(options))
   }
 
-  /** Ends the operation as cancelled: that is in the feed when this resolves, and its work is told to stop. */
+  /** Cancels the operation. When this resolves, the end is in the feed and its work is told to stop. */
   async cancel(reason: string | null = null): Promise<'cancelled' | 'already_ended'> {
     try {
       await this.#session.operations.cancelOperation(this.id, reason)
@@ -136,15 +140,15 @@ export class RestateOperationHandle<Result = unknown> {
 }
 
 /**
- * The operations of one owner on the engine, as a session in one process has them: what is running now, who waits for it, and
- * in which order it ended. Refusals have the codes that they have there; every call rejects with `restate.unreachable` and
- * `restate.call_failed` once the engine was away for `outageMs`, too.
+ * The operations of one owner on the engine, like a session within a single Node process: what is running, who waits
+ * for it, and the order in which it ended. Refusals have the same codes. In addition, every call rejects with
+ * `restate.unreachable` and `restate.call_failed` once the engine was unreachable for `outageMs`.
  */
 export class RestateSession {
   readonly id: SessionId
   /** For hosts that drive life cycles themselves. */
   readonly operations: RestateOperations
-  /** Completions in order, under cursors. */
+  /** Completions in order, with cursors. */
   readonly feed: RestateFeed
   readonly #connection: Connection
   readonly #ids: IdSource
@@ -158,10 +162,10 @@ export class RestateSession {
   }
 
   /**
-   * Starts an operation whose work is done by some worker: of a definition, or by the name of one. Its display name and its
-   * source label are the name of the work unless told. Rejects with `invalid_input`, `already_registered`,
-   * `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded` and `owner_retired`, and with the reason of
-   * a signal that has aborted; nothing has begun then.
+   * Starts an operation whose work is done by a worker: by its definition or the definition's name. Display name and
+   * source label default to the name of the work. Rejects with `invalid_input`, `already_registered`,
+   * `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded` and `owner_retired`, and with the
+   * reason of a signal that has already aborted. In these cases nothing has started.
    *
    *     const docs = await session.run(fetchDocs, { url }, { deadlineMs: 30_000 })
    *     const pages = await docs.result()
@@ -215,9 +219,9 @@ export class RestateSession {
   }
 
   /**
-   * Waits until all of these operations have ended and hands out what their work has returned, in the order of the handles.
-   * Rejects, once all have ended, with {@link OperationFailed} of the first that has no result; and with the signal's reason.
-   * The engine keeps the wait: one connection, however many they are, up to a thousand.
+   * Waits until all of these operations have ended and resolves with their results, in the order of the handles. Once
+   * all have ended, rejects with {@link OperationFailed} of the first without a result. Also rejects with the signal's
+   * reason. The engine does the waiting: it takes one connection for up to a thousand operations.
    */
   async all<const Handles extends readonly RestateOperationHandle[]>(
     handles: Handles,
@@ -231,8 +235,8 @@ export class RestateSession {
   }
 
   /**
-   * How an operation of the session has ended, or ends, whoever has started it. Rejects with `not_found` at once when the
-   * session has none of this id, with the signal's reason, and like the wait of a handle.
+   * Resolves with how an operation of the session ended, now or later, whoever started it. Rejects with `not_found`
+   * immediately if the session has no operation with this id, with the signal's reason, and like the wait of a handle.
    */
   async outcome(id: OperationId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
     const row = await this.operations.snapshot(id)
@@ -247,20 +251,20 @@ export class RestateSession {
   }
 
   /**
-   * Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one for
-   * ten minutes.
+   * Sends a signal to the work of an operation, which waits for it now or later. Under the same `key`, a repetition
+   * within ten minutes is the same signal.
    */
   signal(id: OperationId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
     return this.operations.signal(id, name, payload, key)
   }
 
-  /** Ends whatever lives as terminated, and takes nothing new any more; reads and waits still work. */
+  /** Terminates all live operations and accepts no new ones. Reads and waits still work. */
   close(reason = 'owner retired'): Promise<void> {
     return this.operations.retireOwner(reason)
   }
 }
 
-/** What the operations of these handles come to. */
+/** The results of the operations of these handles. */
 export type RestateResultsOf<Handles extends readonly RestateOperationHandle[]> = {
   -readonly [Index in keyof Handles]: Handles[Index] extends RestateOperationHandle<infer Result> ? Result : never
 }

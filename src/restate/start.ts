@@ -3,7 +3,10 @@ import type { ProcessDefinition, ProcessId } from '../processes/index.js'
 import { checkSize } from '../processes/scalars.js'
 import type { StartRequest } from './wire.js'
 
-/** What a process of a definition is started with; `input` is encoded. Raises `invalid_input` for one that is too large. */
+/**
+ * The start request for a process of a definition. `input` is encoded already. Raises `invalid_input` if it is too
+ * large.
+ */
 export function startRequestOf(
   { kind, envRef, options, eventTypes }: ProcessDefinition,
   id: ProcessId,

@@ -42,7 +42,7 @@ import { inTurn } from './in-turn.js'
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
 
-/** Verbs of a process store that change something. */
+/** The methods of a process store that change something. */
 export const changingVerbs = [
   'registerProcess',
   'setExternalRef',
@@ -70,7 +70,7 @@ export const changingVerbs = [
   'compactTombstones',
 ] as const satisfies readonly (keyof ProcessStore)[]
 
-/** Verbs that only read. */
+/** The methods of a process store that only read. */
 export const readingVerbs = [
   'listHandleGrants',
   'listLiveHandleGrants',
@@ -93,15 +93,15 @@ export const readingVerbs = [
   'getLease',
 ] as const satisfies readonly (keyof ProcessStore)[]
 
-/** A verb of a store with what it is given, as it crosses; what is not given is the end of the list. */
+/** A store method with its arguments as sent to the object. Omitted arguments end the list. */
 export interface StoreCall<Verb extends string = string> {
   readonly verb: Verb
   readonly args: readonly unknown[]
-  /** What the caller knows of the holder whose lease he wants: that he is dead for certain. */
+  /** True if the caller knows that the holder of the lease it wants is dead. */
   readonly isHolderDead?: true
 }
 
-/** What a verb answers; absent where that is nothing. */
+/** The answer of a method. Empty if it returns nothing. */
 export interface StoreAnswer {
   readonly value?: unknown
 }
@@ -114,7 +114,7 @@ const callSchema = <Verb extends string>(verbs: readonly Verb[]): v.GenericSchem
     isHolderDead: v.exactOptional(v.literal(true)),
   }) as never
 
-/** The handlers by which the processes of an owner are a store, as those of every other room are. */
+/** The handlers that make the processes of an owner available as a store. */
 export function storeHandlers(
   open: (ctx: SharedContext) => Promise<ProcessBook>,
   look: (ctx: SharedContext) => ProcessBook,
@@ -147,7 +147,7 @@ export function storeHandlers(
   }
 }
 
-/** As the verb is given them here: what is nothing, and what is a set. */
+/** The arguments as the method expects them: restores `undefined` and sets. */
 function argumentsOf(verb: string, args: readonly unknown[]): unknown[] {
   const given = args.map((arg) => arg ?? undefined)
   if (verb === 'listWork' && given[2] !== undefined) given[2] = new Set(given[2] as readonly unknown[])
@@ -155,13 +155,13 @@ function argumentsOf(verb: string, args: readonly unknown[]): unknown[] {
 }
 
 /**
- * The processes of an owner as a process store, within one call of their object. Point reads fetch what they ask for; lists,
- * scans and pruning look at all that the owner has.
+ * The processes of an owner as a process store, within one call to their object. Reads of one process fetch only what
+ * they need. Lists, scans and pruning read everything that the owner has.
  */
 class ObjectStore extends TransactingStore {
   readonly name = 'restate'
   readonly writers = 'many'
-  /** True when what was decided is to be written although the call is refused. */
+  /** True if the decision must be written although the call is refused. */
   isRefusalDurable = false
   readonly #ctx: SharedContext
   readonly #book: ProcessBook
@@ -403,7 +403,7 @@ class ObjectStore extends TransactingStore {
     return entries
   }
 
-  /** Events of a process that wake somebody, and were not acknowledged. */
+  /** Events of a process with unacknowledged wakes. */
   async #waking({ stored }: ProcessRow): Promise<readonly LogEntry[]> {
     const acks = await this.#book.acksOf(stored.registered.id)
     const entries = await this.#book.logAfter(stored.registered.id, 0)
@@ -428,7 +428,7 @@ class ObjectStore extends TransactingStore {
     return watermark.type === 'no_projector' ? Number.MAX_SAFE_INTEGER : this.#changeIn(watermark.cursor)
   }
 
-  /** The number of the change that a cursor stands behind. Raises `process.cursor_invalid`. */
+  /** The change number of a cursor. Raises `process.cursor_invalid`. */
   async #changeIn(cursor: unknown): Promise<number> {
     if (cursor === '') return 0
     const digits = typeof cursor === 'string' ? /^restate:(\d{1,16})$/.exec(cursor)?.[1] : undefined

@@ -10,12 +10,12 @@ import { door, nextSchema, refusalIn, type FeedPage } from './wire.js'
 
 const session = { name: sessionService } as SessionObject
 
-/** Waits that no row holds up: each is a call that is answered once what it waits for is there. */
+/** Waits that do not block any row: each is a separate call, answered once what it waits for exists. */
 export function waits(retryPolicy: RetryPolicy) {
   return restate.service({
     name: waitService,
     handlers: {
-      /** The rows of a feed behind a place, once there is one. */
+      /** The rows of a feed after a position, once there is one. */
       next: door(
         nextSchema,
         'page',
@@ -28,7 +28,7 @@ export function waits(retryPolicy: RetryPolicy) {
           return ctx.objectClient(rows, key).since({ after, limit })
         },
       ),
-      /** How these operations of a session have ended, once all have, in the order of the ids. */
+      /** How these operations of a session ended, once all have, in the order of the ids. */
       all: door(
         waitForAllSchema,
         'wait',

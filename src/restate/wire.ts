@@ -34,19 +34,19 @@ import { feedServices } from './services.js'
  * code and data, and is the same error again on the other side.
  */
 
-/** What a process is started with. */
+/** The request to start a process. */
 export interface StartRequest {
   readonly id: ProcessId
   /** The kind of its definition. */
   readonly kind: string
-  /** The state of the code that may run it: the content address of its definition. */
+  /** The content address of its definition. Only a worker with the same one may run it. */
   readonly envRef: string
   readonly input?: JsonValue
   readonly disposition: Exclude<RecoveryDisposition, 'externally_owned'>
   readonly maxAttempts?: number
-  /** What its log may hold beside the types of all processes; judged by the room. */
+  /** Event types of its log in addition to the built-in ones. Checked by the processes room. */
   readonly eventTypes: readonly ProcessEventType[]
-  /** An awakeable that is resolved with what the process comes to. */
+  /** An awakeable to resolve with the output of the process. */
   readonly notify?: string
 }
 
@@ -64,22 +64,24 @@ export const startSchema: v.GenericSchema<unknown, StartRequest> = strictSchema(
   notify: v.exactOptional(keySchema),
 })
 
-/** What the workflow of a process is given. */
+/** The input of a process's workflow. */
 export interface RunRequest extends Omit<StartRequest, 'notify' | 'eventTypes'> {
-  /** The owner under whom its row is. */
+  /** The owner that its row belongs to. */
   readonly owner: string
 }
 export const runSchema: v.GenericSchema<unknown, RunRequest> = strictSchema({ ...startFields, owner: idSchema })
 
-/** What one attempt asks before it does a step. */
+/** An attempt's request for the right to do a step. */
 export interface ClaimRequest {
   readonly id: ProcessId
   readonly owner: LeaseOwner
-  /** The step that is about to be done: of what is bound to its owner, each is begun once. */
+  /** The step to be done. In owner-bound work, each step is started only once. */
   readonly step: string
-  /** When it is asked, in epoch milliseconds by the clock of who asks: so the session need not record an instant of its own. */
+  /**
+   * The time of the request, in epoch milliseconds by the claimant's clock, so that the object need not record a time.
+   */
   readonly atMs: number
-  /** Asked by somebody who is not a run of the process. */
+  /** True if the claimant is an outside worker, not a run of the process. */
   readonly isOutside?: true
 }
 export const claimSchema: v.GenericSchema<unknown, ClaimRequest> = strictSchema({
@@ -107,7 +109,7 @@ export const progressSchema = strictSchema({ ...fenced, message: v.exactOptional
 export interface SettleRequest {
   readonly id: ProcessId
   readonly output: AwaitOutput
-  /** That of the attempt which ends it; absent where no attempt was begun. */
+  /** The token of the attempt that ends it. Absent if no attempt was started. */
   readonly fencingToken?: number
 }
 export const settleSchema: v.GenericSchema<unknown, SettleRequest> = strictSchema({
@@ -116,11 +118,11 @@ export const settleSchema: v.GenericSchema<unknown, SettleRequest> = strictSchem
   fencingToken: v.exactOptional(positiveSchema),
 })
 
-/** What an end was answered with: that of the first one, whoever asks. */
+/** The answer to an end: the first end, whichever caller asks. */
 export interface Settled {
   readonly seq: number
   readonly output: AwaitOutput
-  /** False when it had ended before. */
+  /** False if it had already ended. */
   readonly isFirst: boolean
 }
 export const settledSchema: v.GenericSchema<unknown, Settled> = v.object({
@@ -151,7 +153,7 @@ export const cursorSchema = strictSchema({ consumer: nameSchema, cursor: natural
 
 /** One end in the feed of processes. */
 export interface ProcessEnd {
-  /** Its place in the feed, from 1, without gaps. */
+  /** Its position in the feed, from 1, without gaps. */
   readonly seq: number
   readonly processId: ProcessId
   readonly kind: string
@@ -175,26 +177,29 @@ export const pageSchema: v.GenericSchema<unknown, FeedPage> = v.object({
   watermark: naturalSchema,
   droppedThrough: naturalSchema,
 })
-/** Not a record of the library, which drops names that every object has. */
+/** The shape of cursors. Not a record of the validation library, which drops names that every object has. */
 export const cursorsSchema = v.custom<Readonly<Record<string, number>>>(
   (input) =>
     typeof input === 'object' && input !== null && Object.values(input).every((one) => v.is(naturalSchema, one)),
   ({ input }) => `not places by consumer: ${textOf(input)}`,
 )
 
-/** What a waiting question is answered with; the value is a field, so that nothing at all can be said, too. */
+/** The answer to a waiting question. The value is a field, so that it can be absent. */
 export interface Answer {
   readonly value?: JsonValue
 }
 
-/** Takes an id that has a path of its own on the engine: "." and ".." mean other paths in every URL. Raises `invalid_input`. */
+/**
+ * Checks an id that becomes part of a URL path on the engine: "." and ".." would mean other paths. Raises
+ * `invalid_input`.
+ */
 export function takePathId(input: unknown, subject = 'process id'): string {
   const id = takeId(input, subject)
   if (id !== '.' && id !== '..') return id
   throw new InvalidInputError({ subject, field: '$', reason: `an id that is no place in a URL: "${id}"` })
 }
 
-/** Accepts an address that can be called. */
+/** Accepts an HTTP address. */
 export const addressSchema = v.custom<string>(
   (input) => typeof input === 'string' && /^https?:/i.test(input) && URL.canParse(input),
   ({ input }) => `not an address of http or https: ${textOf(input)}`,
@@ -202,7 +207,7 @@ export const addressSchema = v.custom<string>(
 
 const mark = 'stateward '
 
-/** A refusal as the engine carries it: final, never tried again. */
+/** A refusal as a terminal error of the engine, which is never retried. */
 export function terminal(refusal: StatewardError): restate.TerminalError {
   const { code, data } = refusal
   return new restate.TerminalError(mark + JSON.stringify({ code, data }), {
@@ -210,7 +215,7 @@ export function terminal(refusal: StatewardError): restate.TerminalError {
   })
 }
 
-/** The refusal that a text of the engine carries; `undefined` for any other text. */
+/** The refusal encoded in an error text of the engine. `undefined` for any other text. */
 export function refusalIn(text: string): StatewardError | undefined {
   const start = text.indexOf(mark + '{')
   if (start === -1) return undefined
@@ -225,7 +230,7 @@ export function refusalIn(text: string): StatewardError | undefined {
   }
 }
 
-/** Decodes at a door of the engine; what does not fit, or is refused, is final. */
+/** Decodes the request of a handler. Malformed or refused requests are terminal errors. */
 export function door<Context, Request, Answered>(
   schema: v.GenericSchema<unknown, Request>,
   subject: string,

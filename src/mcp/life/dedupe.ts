@@ -3,27 +3,27 @@ import * as v from 'valibot'
 import { StatewardError } from '../../base/errors.js'
 import type { Processes } from '../../processes/index.js'
 
-/** Bytes of an id, which becomes 32 visible characters: it fits a header as it is. */
+/** Bytes of an id. It is written as 32 visible characters, so it fits in a header unchanged. */
 export const idBytes = 24
 
-/** Where the secret of a directory is kept: in a process that nobody runs and that never ends. */
+/** The id of the process that stores the secret of a directory. It is never run and never ends. */
 const secretId = 'stateward/mcp'
 const secretSchema = v.object({ v: v.literal(1), secret: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)) })
 
-/** How many principals are remembered. */
+/** How many hashed principals are cached. */
 const mostPrincipals = 1000
 
-/** What makes ids and hashes of one directory unguessable, kept with it. */
+/** The secret that makes ids and hashes of one directory unguessable. It is stored in the directory. */
 export class DirectorySecret {
   readonly #secret: string
-  /** Principals as they are kept, by what they are. */
+  /** Cache of hashed principals, by principal. */
   readonly #principals = new Map<string, string>()
 
   private constructor(secret: string) {
     this.#secret = secret
   }
 
-  /** The secret of the directory, made when there is none. */
+  /** Reads the secret of the directory, or creates it. */
   static async open(processes: Processes, random: (size: number) => Uint8Array): Promise<DirectorySecret> {
     const found = await readSecret(processes)
     if (found !== undefined) return new DirectorySecret(found)
@@ -47,7 +47,7 @@ export class DirectorySecret {
     }
   }
 
-  /** A principal as it is kept: nobody reads from it who that is. */
+  /** The stored form of a principal: a hash that does not reveal who it is. */
   principal(principal: string): string {
     const known = this.#principals.get(principal)
     if (known !== undefined) return known
@@ -58,12 +58,14 @@ export class DirectorySecret {
     return kept
   }
 
-  /** The key of a call as tasks hold it: the same for the same caller, and nobody reads from it what it was. */
+  /**
+   * The stored form of a deduplication key: the same for the same caller, and a hash that does not reveal the original.
+   */
   keyOf(principal: string, tool: string, key: string): string {
     return this.#digest(['key', principal, tool, key]).toString('base64url')
   }
 
-  /** The id of a task under a key, which is not to be guessed and does not come again. */
+  /** The id of a task under a key. Unguessable and not repeated. */
   taskId(key: string, random: Uint8Array): string {
     const parts = ['task', key, Buffer.from(random).toString('base64url')]
     return this.#digest(parts).subarray(0, idBytes).toString('base64url')

@@ -41,11 +41,11 @@ const messages = {
   mcp_task_failed: ({ message }: { readonly message: string }) => message,
 }
 
-/** Data of the errors of this door, by code. */
+/** Data of this door's errors, by code. */
 export type McpErrorData = ErrorDataOf<typeof messages>
 
-/** The stable codes of the errors of this door. */
+/** The stable codes of this door's errors. */
 export type McpErrorCode = keyof McpErrorData
 
-/** Raised by the door of the Model Context Protocol. */
+/** Thrown by the Model Context Protocol door. */
 export const McpError = defineErrors('McpError', messages)

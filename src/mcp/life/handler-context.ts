@@ -37,14 +37,14 @@ import { lostAttempts } from './recovery.js'
 import { endWith, resultOf, textForHosts, toolError } from './results.js'
 import type { DurableTool } from './tool.js'
 
-/** What runs of tasks are given. */
+/** Dependencies of the runs of tasks. */
 export interface TaskRunOptions {
   readonly eventsOf: (taskId: string) => Promise<readonly ProcessEvent[]>
-  /** Writes an event into the log of a task, once under its key. */
+  /** Writes an event to the log of a task, once under its key. */
   readonly append: (taskId: string, eventType: string, payload: unknown, key: string) => Promise<void>
-  /** Tells a text to those who look now. */
+  /** Sends a status text to current followers. */
   readonly say: (taskId: string, text: string) => void
-  /** What was thrown as an error of the protocol, if it is one. */
+  /** A thrown protocol error. `undefined` for anything else. */
   readonly protocolErrorOf: (thrown: unknown) => TaskFault | undefined
   readonly maxResultBytes: number
   readonly maxOpenQuestions: number
@@ -63,10 +63,13 @@ const signals = { [answerSignal]: answerSchema }
 
 type TaskContext = ProcessRunContext<unknown, typeof events, typeof signals>
 
-/** The longest text that says what a task does. */
+/** The longest status text. */
 const longestStatus = 1000
 
-/** How the processes of a tool are run: each tool is an environment of its own, so that a server without it leaves them alone. */
+/**
+ * The process definition of a tool. Each tool has its own environment, so a server without the tool leaves its tasks
+ * alone.
+ */
 export function definitionOf(tool: DurableTool, options: TaskRunOptions): ProcessDefinition {
   return defineProcess(
     mcpKind,
@@ -114,7 +117,7 @@ class TaskRun {
     return end
   }
 
-  /** What the function is run with, or the fault with which the task ends instead. */
+  /** The arguments to run the function with, or the fault with which the task ends instead. */
   async #begin(payload: unknown): Promise<{ readonly questions: Questions; readonly args: unknown } | TaskFault> {
     const { processId } = this.#context
     const begun = begunTask(processId, payload)
@@ -174,14 +177,16 @@ class TaskRun {
     return endWith(result, attempt, (type, payload, key) => emit(type, payload as never, { key }))
   }
 
-  /** The error stands in the log before the process ends with it. */
+  /** Records the error in the log before the process ends with it. */
   async #fail(fault: TaskFault): Promise<never> {
     const { attempt, emit } = this.#context
     await emit(faultType, keptFault(fault), { key: `fault:${attempt}` })
     throw new McpError('mcp_task_failed', { message: fault.message })
   }
 
-  /** A server that goes down says so: the attempt is not held against the work. */
+  /**
+   * Records that the server ended the attempt by shutting down, so that the attempt does not count against the work.
+   */
   async #setAside(reason: unknown): Promise<void> {
     if (!StatewardError.is(reason, 'process.run_stopped')) return
     if ((reason.data as { readonly cause?: unknown }).cause !== 'closing') return
@@ -193,10 +198,10 @@ class TaskRun {
   }
 }
 
-/** Units of JSON up to which the data of an error are kept. */
+/** The longest JSON text of an error's data that is kept, in UTF-16 units. */
 const longestData = 65_536
 
-/** An error as it can be kept: data that have no form in JSON, or are large, are left out. */
+/** An error as it is stored. Data that cannot be written as JSON or are too large are left out. */
 function keptFault({ code, message, data }: TaskFault): TaskFault {
   const base = { code: Number.isSafeInteger(code) ? code : errorCodes.internal, message }
   try {

@@ -21,7 +21,7 @@ import { Retention, type TtlAction } from './retention.js'
 import { TaskLog, type TaskListener } from './task-log.js'
 import type { DurableTool } from './tool.js'
 
-/** What the life of tasks is built on. */
+/** Options of {@link TaskLife}. */
 export interface TaskLifeOptions {
   readonly processes: Processes
   readonly clock: Clock
@@ -37,31 +37,31 @@ export interface TaskLifeOptions {
   readonly protocolErrorOf: TaskRunOptions['protocolErrorOf']
 }
 
-/** Who asks: what the service says of a request. */
+/** The caller of a request, as identified by the service. */
 export interface Caller {
   readonly principal: string
-  /** For people; kept as it is. */
+  /** Display name, stored unchanged. */
   readonly display?: string
 }
 
-/** A task that somebody wants. */
+/** A request for a new task. */
 export interface NewTask {
   readonly tool: DurableTool
   readonly args: JsonValue
   readonly caller: Caller
-  /** What the client may be asked for. */
+  /** The kinds of questions that the client supports. */
   readonly questions: readonly QuestionMethod[]
-  /** The key under which a repeat is the same task. */
+  /** Deduplication key: a repeated call under it returns the same task. */
   readonly key?: string
-  /** Milliseconds that its client asks for; never more than its tool gives. */
+  /** Validity in milliseconds requested by the client. The tool's own limit applies. */
   readonly ttlMs?: number
-  /** Awaited by its caller, and unknown to everybody else. */
+  /** True if the caller waits for the result. The task is hidden from everybody else. */
   readonly isInline?: boolean
 }
 
 /**
- * The life of tasks: they are processes of the runtime, and this is what makes, reads, answers, ends and forgets them. Knows nothing
- * of any package of the protocol.
+ * The life cycle of tasks. Tasks are processes of the runtime; this creates, reads, answers, ends and deletes them. It
+ * does not depend on any protocol package.
  */
 export class TaskLife {
   readonly #options: TaskLifeOptions
@@ -71,10 +71,10 @@ export class TaskLife {
   readonly #tools = new Map<string, DurableTool>()
   readonly #definitions = new Map<string, ProcessDefinition>()
   readonly #defined = new Set<string>()
-  /** Calls under a key that are under way. */
+  /** Calls in progress, by deduplication key. */
   readonly #creating = new Map<string, Promise<void>>()
   readonly #runOptions: TaskRunOptions
-  /** Tasks that live, by the keys under which a repeat is the same task. */
+  /** Live tasks, by deduplication key. */
   readonly #keyed = new Map<string, string>()
   readonly #closing = new AbortController()
   #secret: DirectorySecret | undefined
@@ -113,7 +113,7 @@ export class TaskLife {
     }
   }
 
-  /** Aborts when the door is closed, with the error for whoever waits. */
+  /** Aborts when the door is closed. Its reason is the error for waiting callers. */
   get closing(): AbortSignal {
     return this.#closing.signal
   }
@@ -132,7 +132,7 @@ export class TaskLife {
       silence(this.#recover().catch((failure: unknown) => this.#warn(failure, 'tasks of MCP could not be taken up')))
   }
 
-  /** Takes up what an earlier process has left; later calls share the first one. */
+  /** Resumes the tasks left by an earlier process. Repeated calls return the same promise. */
   start(): Promise<void> {
     this.#starting ??= this.#start().catch((failure: unknown) => {
       this.#starting = undefined
@@ -141,7 +141,7 @@ export class TaskLife {
     return this.#starting
   }
 
-  /** What every request does first. Rejects with `mcp_closed`. */
+  /** Waits until requests can be handled. Rejects with `mcp_closed`. */
   async ready(): Promise<void> {
     this.closing.throwIfAborted()
     if (this.#starting === undefined || !this.#isRecovering) {
@@ -150,14 +150,14 @@ export class TaskLife {
     } else await this.#starting
   }
 
-  /** A principal as tasks hold it. */
+  /** The stored form of a caller's principal. */
   principalOf({ principal }: Caller): string {
     return this.#secretNow.principal(principal)
   }
 
   /**
-   * Makes a task; it is durable then. Rejects with `mcp_limit_reached`, `mcp_too_large`, and `store.unavailable` when the journal
-   * refuses.
+   * Creates a task. It is durable when this resolves. Rejects with `mcp_limit_reached`, `mcp_too_large`, and
+   * `store.unavailable` if the journal fails.
    */
   async create(task: NewTask): Promise<TaskState> {
     const { tool, args, caller, key } = task
@@ -180,7 +180,10 @@ export class TaskLife {
     }
   }
 
-  /** A task of a principal. Rejects with `mcp_task_unknown`, for what is another's, what is over and what never was alike. */
+  /**
+   * Finds a task of the caller. Rejects with the same `mcp_task_unknown` whether it belongs to another principal, has
+   * expired or never existed.
+   */
   async find(taskId: string, caller: Caller): Promise<TaskState> {
     const principal = this.principalOf(caller)
     const state = await this.#log.read(taskId).catch(unknownOfBadId)
@@ -189,12 +192,12 @@ export class TaskLife {
     return state
   }
 
-  /** A task whoever it belongs to, for the service itself. */
+  /** Reads a task of any principal, for the service itself. */
   async read(taskId: string): Promise<TaskState | undefined> {
     return this.#log.read(taskId).catch(unknownOfBadId)
   }
 
-  /** Tasks of a principal, or all of them, the oldest first. */
+  /** Lists tasks of a principal, or all, oldest first. */
   async list(caller?: Caller): Promise<readonly TaskState[]> {
     const principal = caller === undefined ? undefined : this.principalOf(caller)
     const records = await this.#options.processes.list({ identityKind: mcpKind, status: 'any' })
@@ -205,20 +208,20 @@ export class TaskLife {
       .sort((one, other) => one.payload.createdAtMs - other.payload.createdAtMs)
   }
 
-  /** The latest text of what a task does, kept or not. */
+  /** The latest status text, stored or not. */
   textOf({ taskId, statusMessage }: TaskState): string | undefined {
     return this.#log.textOf(taskId) ?? statusMessage
   }
 
-  /** A task as hosts are told it. */
+  /** A task as hosts see it. */
   detailed(state: TaskState): DetailedTask {
     const { taskId } = state
     return detailedTask(state, { nowMs: this.#nowMs(), statusMessage: this.#log.textOf(taskId) })
   }
 
   /**
-   * Takes answers to questions that are open, durable when it resolves; others are left aside. Rejects with `mcp_too_large` and
-   * `mcp_answer_invalid`, and takes none of them then.
+   * Accepts answers to open questions. They are durable when this resolves. Other answers are ignored. Rejects with
+   * `mcp_too_large` and `mcp_answer_invalid`, and then accepts none.
    */
   async answer(state: TaskState, responses: Readonly<Record<string, unknown>>): Promise<void> {
     const { limits, processes } = this.#options
@@ -246,14 +249,14 @@ export class TaskLife {
     )
   }
 
-  /** Asks a task to end; durable when it resolves. One that has ended stays as it is. */
+  /** Asks a task to end. The request is durable when this resolves. An ended task does not change. */
   async cancel(state: TaskState): Promise<void> {
     if (!hasEnded(state)) await this.#cancel(state, 'client')
   }
 
   /**
-   * Says what an `external` tool has come to. Rejects with `mcp_task_unknown`, `mcp_task_ended` and, for what is run here,
-   * `mcp_task_not_external`.
+   * Completes a task of an `external` tool. Rejects with `mcp_task_unknown`, `mcp_task_ended` and, for a task that is
+   * run here, `mcp_task_not_external`.
    */
   async complete(taskId: string, result: ToolResult): Promise<void> {
     const state = await this.#external(taskId)
@@ -265,25 +268,26 @@ export class TaskLife {
     await this.#end(taskId, { type: 'success', value: encodeValue(end, 'result') as JsonValue })
   }
 
-  /** Says that an `external` tool has failed with an error of the protocol. Rejects like {@link TaskLife.complete}. */
+  /** Fails a task of an `external` tool with a protocol error. Rejects like {@link TaskLife.complete}. */
   async fail(taskId: string, fault: TaskFault): Promise<void> {
     await this.#external(taskId)
     await this.#append(taskId, faultType, fault, `fault:${this.#randomNumber()}`)
     await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: fault.message })
   }
 
-  /** Says what a task does, to those who look now; lost with the server. */
+  /** Sends a status text to current followers. It is lost when the server stops. */
   say(taskId: string, text: string): void {
     this.#log.say(taskId, text)
   }
 
-  /** Tells of every change of a task from this state on. */
+  /** Calls the listener for every change of a task after this state. */
   follow(state: TaskState, listener: TaskListener): Disposable {
     return this.#log.follow(state, listener)
   }
 
   /**
-   * The first state that the condition holds for; `undefined` after the time. Rejects with the signal's reason, and with `mcp_closed`.
+   * Resolves with the first state that meets the condition, or with `undefined` after the timeout. Rejects with the
+   * signal's reason, and with `mcp_closed`.
    */
   async until(
     state: TaskState,
@@ -309,7 +313,7 @@ export class TaskLife {
     }
   }
 
-  /** Whether nobody can ask for it any more. */
+  /** Whether the task's handle has expired. */
   isOver(state: TaskState): boolean {
     return this.#isOver(state)
   }
@@ -342,7 +346,7 @@ export class TaskLife {
     if (recoverOnStart) await this.#recover()
   }
 
-  /** Runs what is there to be run. */
+  /** Resumes everything that can be run. */
   async #recover(): Promise<void> {
     this.#isRecovering = true
     const fresh = [...this.#tools.values()].filter(({ name }) => !this.#defined.has(name))
@@ -421,7 +425,7 @@ export class TaskLife {
     return state
   }
 
-  /** Brings the work of an `external` tool about, and what it comes to into the task. */
+  /** Starts the work of an `external` tool and transfers its result to the task. */
   #begin(state: TaskState): void {
     const { taskId, payload } = state
     const tool = this.#tools.get(payload.tool)
@@ -470,7 +474,7 @@ export class TaskLife {
     return state
   }
 
-  /** Ends a process that nobody here runs. */
+  /** Ends a process that is not run here. */
   async #end(taskId: string, output: Parameters<Processes['store']['completeProcess']>[1]): Promise<void> {
     const { store } = this.#options.processes
     const record = await store.getProcess(taskId)
@@ -507,7 +511,7 @@ export class TaskLife {
     if (!this.closing.aborted) this.#options.logger.warn({ ...faultFields(failure) }, message)
   }
 
-  /** Tells what is written for one end from what was written for another that a crash has cut off. */
+  /** Distinguishes the parts written for one end from those of an earlier attempt cut off by a crash. */
   #randomNumber(): number {
     return Buffer.from(this.#options.random(6)).readUIntBE(0, 6)
   }
@@ -517,12 +521,12 @@ export class TaskLife {
   }
 }
 
-/** It has ended, or was answered, before: what comes now changes nothing. */
+/** Whether a refusal means that the task had already ended or was already answered, so that nothing changes. */
 function isSettled(refusal: unknown): boolean {
   return StatewardError.is(refusal, 'process.replay_conflict') || StatewardError.is(refusal, 'process.already_terminal')
 }
 
-/** An id that no process could have is one that is not there. */
+/** Treats an id that no process could have as missing. */
 function unknownOfBadId(refusal: unknown): undefined {
   if (StatewardError.is(refusal, 'invalid_input') || StatewardError.is(refusal, 'process.unknown')) return undefined
   throw refusal
@@ -532,7 +536,7 @@ function isOfClosing(thrown: unknown): boolean {
   return StatewardError.is(thrown, 'process.await_closed') || StatewardError.is(thrown, 'runtime_closed')
 }
 
-/** Resolves once it is known what has become of it. */
+/** Resolves once the promise has settled either way. */
 async function settled(promise: Promise<unknown>): Promise<void> {
   await Promise.allSettled([promise])
 }

@@ -3,35 +3,41 @@ import type { Clock } from '../../base/clock.js'
 import { optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import { McpError } from './errors.js'
 
-/** What the door holds at most; every field has a default. */
+/** Limits of the door. Every field has a default. */
 export interface McpLimits {
-  /** Tasks of one principal that have not ended. Default 100. */
+  /** Live tasks of one principal. Default 100. */
   readonly maxLivePerPrincipal?: number
-  /** Tasks of all that have not ended. Default 10,000. */
+  /** Live tasks in total. Default 10,000. */
   readonly maxLive?: number
-  /** Bytes of the JSON of a result. Default 4 MiB. */
+  /** Bytes of a result's JSON. Default 4 MiB. */
   readonly maxResultBytes?: number
-  /** Bytes of the JSON of arguments, at most what a process can be started with. Default that: 1 MiB without 16 KiB. */
+  /**
+   * Bytes of the arguments' JSON. The maximum and default is 1 MiB minus 16 KiB, because a process is started with
+   * them.
+   */
   readonly maxArgumentBytes?: number
-  /** Bytes of the JSON of the answers of one update. Default 256 KiB. */
+  /** Bytes of the JSON of the answers in one update. Default 256 KiB. */
   readonly maxAnswerBytes?: number
-  /** Questions of one task that are open. Default 32. */
+  /** Open questions of one task. Default 32. */
   readonly maxOpenQuestions?: number
-  /** Streams of one principal. Default 16. */
+  /** Notification streams of one principal. Default 16. */
   readonly maxStreamsPerPrincipal?: number
-  /** Messages that wait for a reader who is slow; beyond that only the latest state of each task is kept. Default 256. */
+  /** Messages queued for a slow reader. Beyond that, only the latest state of each task is kept. Default 256. */
   readonly maxQueuedNotifications?: number
-  /** Milliseconds that a client has to leave between two looks at a task, three in a row let pass. Default: as few as it likes. */
+  /**
+   * The shortest poll interval of a client for a task, in milliseconds. Up to three early polls in a row are tolerated.
+   * Default: no limit.
+   */
   readonly minPollMs?: number
 }
 
-/** The largest arguments: what a process is registered with has a limit, and the door needs some of it. */
+/** The largest arguments: the limit for starting a process, less what the door itself adds. */
 const mostArgumentBytes = 2 ** 20 - 2 ** 14
 
-/** Limits that are complete. */
+/** Limits with all defaults filled in. */
 export type TakenLimits = Required<Omit<McpLimits, 'minPollMs'>> & Pick<McpLimits, 'minPollMs'>
 
-/** What holds where nothing is said. */
+/** The default limits. */
 export const defaultLimits: TakenLimits = {
   maxLivePerPrincipal: 100,
   maxLive: 10_000,
@@ -56,12 +62,12 @@ export const limitsSchema = optionsSchema<McpLimits>({
   minPollMs: v.optional(wholeNumberSchema(1)),
 })
 
-/** Bytes of a value as JSON. */
+/** Bytes of a value's JSON. */
 export function bytesOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value) ?? '')
 }
 
-/** How many of something each principal holds, and all of them together. */
+/** Counts how many of something each principal has, and the total. */
 export class Quota {
   readonly #perPrincipal: { readonly limit: string; readonly most: number }
   readonly #all: { readonly limit: string; readonly most: number } | undefined
@@ -76,7 +82,7 @@ export class Quota {
     this.#all = all
   }
 
-  /** One more; raises `mcp_limit_reached` when there is no room for it. */
+  /** Adds one. Raises `mcp_limit_reached` if the limit is reached. */
   take(principal: string, retryAfterMs: number): void {
     const held = this.#counts.get(principal) ?? 0
     for (const [count, bound] of [
@@ -89,13 +95,13 @@ export class Quota {
     this.add(principal)
   }
 
-  /** One more that is there already, whatever the limit says. */
+  /** Adds one that already exists, regardless of the limit. */
   add(principal: string): void {
     this.#counts.set(principal, (this.#counts.get(principal) ?? 0) + 1)
     this.#total += 1
   }
 
-  /** One less. */
+  /** Removes one. */
   release(principal: string): void {
     const left = (this.#counts.get(principal) ?? 0) - 1
     if (left > 0) this.#counts.set(principal, left)
@@ -104,12 +110,12 @@ export class Quota {
   }
 }
 
-/** How often in a row somebody may ask too early. */
+/** How many early polls in a row are tolerated. */
 const toleratedBursts = 3
-/** Tasks whose last look is remembered. */
+/** How many tasks' last polls are remembered. */
 const mostRemembered = 10_000
 
-/** Holds those back who look at a task again and again. */
+/** Slows down clients that poll a task too often. */
 export class PollGate {
   readonly #minPollMs: number
   readonly #clock: Pick<Clock, 'monotonicNow'>
@@ -120,7 +126,7 @@ export class PollGate {
     this.#clock = clock
   }
 
-  /** Milliseconds to wait; 0 when the look is let pass. */
+  /** Milliseconds to wait. 0 if the poll is allowed. */
   delayOf(taskId: string): number {
     const nowMs = this.#clock.monotonicNow()
     const look = this.#looks.get(taskId)

@@ -8,20 +8,20 @@ import type { TaskState } from '../wire/detailed-task.js'
 import { fits, inputRequestSchema, type InputRequest } from '../wire/shapes.js'
 import { McpError } from './errors.js'
 
-/** What questions are asked through. */
+/** How questions are asked. */
 export interface QuestionPort {
   /** Resolves once the question is durable. */
   readonly ask: (key: string, request: InputRequest) => Promise<unknown>
-  /** The next answer that none before took; gives the slot of the run back meanwhile. */
+  /** The next answer not taken before. The run gives up its slot meanwhile. */
   readonly nextAnswer: () => Promise<{ readonly key: string; readonly response: unknown }>
 }
 
-/** Keys are parts of ids. */
+/** Keys become parts of ids. */
 const keyPattern = /^[\x21-\x7e]{1,128}$/
 
 /**
- * What one run of a task asks, and what it was answered. A key names one question for the whole life of the task; what an earlier
- * run has asked is not asked again, and what was answered is handed out at once.
+ * The questions of one run of a task, and their answers. A key identifies one question for the whole life of the task.
+ * A question already asked by an earlier run is not asked again, and an existing answer is returned at once.
  */
 export class Questions {
   readonly #port: QuestionPort
@@ -43,13 +43,13 @@ export class Questions {
     this.#place = place
   }
 
-  /** A fault of the program that the task must end with, whatever its function makes of it. */
+  /** A fault of the program that ends the task, even if its function catches it. */
   get fault(): Error | undefined {
     return this.#fault
   }
 
   /**
-   * Asks, and resolves with the answer of each key. Rejects before anything is written with `invalid_input`,
+   * Asks, and resolves with the answer to each key. Before anything is written, rejects with `invalid_input`,
    * `mcp_question_unsupported`, `mcp_limit_reached` and `mcp_question_reused`.
    */
   async input(given: Readonly<Record<string, InputRequest>>): Promise<Readonly<Record<string, unknown>>> {
@@ -86,7 +86,7 @@ export class Questions {
     return waiting.promise
   }
 
-  /** One wait at a time, because answers come in one order. */
+  /** Waits one at a time, because answers arrive in one order. */
   async #wait(): Promise<void> {
     if (this.#isWaiting) return
     this.#isWaiting = true

@@ -3,15 +3,15 @@ import { questionType, setAsideType } from '../wire/names.js'
 import { fits, setAsideSchema } from '../wire/shapes.js'
 import type { McpRecovery } from './tool.js'
 
-/** Who may go on with the work of a task, as its process says it. */
+/** The process disposition for a task's recovery option. */
 export function dispositionOf(recovery: McpRecovery): ProcessRegistration['disposition'] {
   if (recovery === 'report') return 'owner_bound'
   return recovery === 'external' ? 'externally_owned' : 'rerunnable'
 }
 
 /**
- * How many attempts have failed the task: those that were lost while they worked. One that waited for an answer, or that the server
- * has ended itself, is no fault of the work; without this a task that asks often would be used up by restarts.
+ * How many attempts have failed the task: those lost while they were working. An attempt that was waiting for an
+ * answer, or that the server itself ended, does not count. Otherwise restarts would use up a task that asks often.
  */
 export function lostAttempts(events: readonly ProcessEvent[]): number {
   let [lost, isAtWork, isSetAside] = [0, false, false]

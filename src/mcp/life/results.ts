@@ -6,17 +6,17 @@ import type { TaskEnd, ToolResult } from '../wire/shapes.js'
 import { bytesOf } from './limits.js'
 import type { DurableTool } from './tool.js'
 
-/** UTF-16 units of one part of a result that is too large for one value of a process: below its limit whatever they are. */
+/** The length of one part of a result too large for one process value, in UTF-16 units. Small enough for any text. */
 const partLength = 2 ** 18
-/** Bytes of JSON up to which a result is one value. */
+/** Bytes of JSON up to which a result is stored as one value. */
 const mostInOneValue = 900_000
 
-/** A result that says that the tool has failed, and why. */
+/** A result saying that the tool failed, and why. */
 export function toolError(text: string): ToolResult {
   return { content: [{ type: 'text', text }], isError: true }
 }
 
-/** Names of errors that tell of a fault of the program and not of what it was asked. */
+/** Names of errors that indicate a fault of the program rather than of the request. */
 const programFaults = new Set([
   'TypeError',
   'ReferenceError',
@@ -29,8 +29,8 @@ const neutralText = 'the tool failed'
 const pathPattern = /(^|[\s'"`(=])((?:\/|[A-Za-z]:\\|file:)[^\s'"`)]{2,})/g
 
 /**
- * What a host, and the model behind it, is told of an error: its text without paths. Of errors of the system and faults of the program
- * only that there was one, unless all is to be shown.
+ * The text that a host, and its model, receive for an error: the message without file paths. For errors of the system
+ * and faults of the program only that there was one, unless everything is to be shown.
  */
 export function textForHosts(thrown: unknown, isExposed: boolean): string {
   if (isExposed) return messageOf(thrown)
@@ -39,7 +39,7 @@ export function textForHosts(thrown: unknown, isExposed: boolean): string {
   return line.replace(pathPattern, '$1[path]').slice(0, 1000) || neutralText
 }
 
-/** What a tool has returned as the result that is kept: whatever does not fit is a result that says so. */
+/** What a tool returned, as the result to store. An invalid one becomes a result that says so. */
 export async function resultOf(
   returned: unknown,
   { outputSchema, name }: Pick<DurableTool, 'outputSchema' | 'name'>,
@@ -74,10 +74,10 @@ export async function resultOf(
 
 const contentSchema = v.array(v.looseObject({ type: v.string() }))
 
-/** Writes a part of a result into the log of its process. */
+/** Writes a part of a result to the log of its process. */
 export type WritePart = (type: typeof resultPartType, payload: unknown, key: string) => Promise<unknown>
 
-/** The end that a result is: itself, or its parts, which are durable then. */
+/** The process value for a result: the result itself, or a reference to its parts, which are then durable. */
 export async function endWith(result: ToolResult, attempt: number, write: WritePart): Promise<TaskEnd> {
   const text = JSON.stringify(result)
   if (Buffer.byteLength(text) <= mostInOneValue) return { result }

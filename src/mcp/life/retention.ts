@@ -5,10 +5,10 @@ import type { Processes } from '../../processes/index.js'
 import { noProjector } from '../../processes/index.js'
 import { hasEnded, ttlOf, type TaskState } from '../wire/detailed-task.js'
 
-/** What becomes of a task that still works when its time is over. */
+/** What happens to a running task when its handle expires. */
 export type TtlAction = 'cancel' | 'detach'
 
-/** What retention is built on. */
+/** Options of {@link Retention}. */
 export interface RetentionOptions {
   readonly processes: Processes
   readonly clock: Clock
@@ -21,16 +21,16 @@ export interface RetentionOptions {
   readonly onFault: (failure: unknown) => void
 }
 
-/** Milliseconds before something is tried again that the store refused. */
+/** Milliseconds before retrying what the store refused. */
 const retryMs = 60_000
-/** Milliseconds for which tasks are collected that are to be forgotten together. */
+/** Milliseconds for which tasks to be deleted are collected. */
 const gatherMs = 50
-/** How many are forgotten in one change. */
+/** How many tasks are deleted in one change. */
 const mostAtOnce = 1000
 
 /**
- * Ends tasks whose time is over, and forgets those that have ended: arguments, answers and results leave journal and snapshot with
- * them. One deadline for each task; when it is due the task is read, because its time may have grown.
+ * Ends expired tasks and deletes ended ones: their arguments, answers and results disappear from journal and snapshot.
+ * There is one deadline per task. When it passes the task is read again, because its time may have been extended.
  */
 export class Retention implements Disposable {
   readonly #options: RetentionOptions
@@ -43,7 +43,7 @@ export class Retention implements Disposable {
     this.#options = options
   }
 
-  /** Looks at the task when its time is over. */
+  /** Checks the task when its time is up. */
   keep(state: TaskState): void {
     const atMs = this.#dueAtMs(state)
     if (atMs !== undefined) this.#lookIn(state.taskId, atMs - this.#nowMs())
@@ -56,7 +56,7 @@ export class Retention implements Disposable {
     this.#deadlines.clear()
   }
 
-  /** When something is to be done about a task; `undefined`: never, or not before it ends. */
+  /** When to act on a task next, in epoch milliseconds. `undefined` means never, or not before it ends. */
   #dueAtMs(state: TaskState): number | undefined {
     const { payload, updatedAtMs } = state
     if (hasEnded(state) && payload.isInline === true) return updatedAtMs

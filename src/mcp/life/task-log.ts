@@ -2,22 +2,22 @@ import { silence } from '../../base/promises.js'
 import type { ProcessEvent, ProcessRecord, Processes } from '../../processes/index.js'
 import { advance, taskOf, type TaskState } from '../wire/detailed-task.js'
 
-/** How many tasks are remembered as they were read last. */
+/** How many recently read tasks are cached. */
 const mostRemembered = 512
 
-/** Told of each event that changes a task, in order, and of texts that are not kept. */
+/** Called for each event that changes a task, in order, and for status texts that are not stored. */
 export type TaskListener = (state: TaskState) => void
 
-/** Tasks as the logs of their processes tell them, and who follows which. */
+/** Reads tasks from the logs of their processes, and tracks their followers. */
 export class TaskLog implements Disposable {
   readonly #processes: Processes
   readonly #onFault: (failure: unknown) => void
   readonly #onEnd: (state: TaskState) => void
-  /** As they were read last, the oldest first. */
+  /** Cache of task states, oldest first. */
   readonly #read = new Map<string, TaskState>()
   readonly #followed = new Map<string, Follower>()
   readonly #texts = new Map<string, string>()
-  /** Tasks that have not ended, of which the end is of interest. */
+  /** Live tasks whose end must be noticed. */
   readonly #live = new Set<string>()
   readonly #changed = new Set<string>()
   readonly #changes: Disposable
@@ -29,12 +29,12 @@ export class TaskLog implements Disposable {
     this.#changes = processes.onChange((id) => this.#onChange(id))
   }
 
-  /** How many tasks somebody follows. */
+  /** The number of tasks being followed. */
   get followed(): number {
     return this.#followed.size
   }
 
-  /** The task as it stands; `undefined` for what is not there, or is none. */
+  /** The current state of a task. `undefined` if there is no process with this id or it is not a task. */
   async read(taskId: string): Promise<TaskState | undefined> {
     const { store } = this.#processes
     const record = await store.getProcess(taskId)
@@ -45,7 +45,7 @@ export class TaskLog implements Disposable {
     return this.readRecord(record)
   }
 
-  /** The task that a process is. */
+  /** The task of a process. */
   async readRecord(record: ProcessRecord): Promise<TaskState | undefined> {
     const { store } = this.#processes
     const { id, registrationHash, lastSequence } = record
@@ -59,23 +59,23 @@ export class TaskLog implements Disposable {
     return state
   }
 
-  /** The latest text of a task that was not kept. */
+  /** The latest status text that was not stored. */
   textOf(taskId: string): string | undefined {
     return this.#texts.get(taskId)
   }
 
-  /** Says what a task does, to those who look now. */
+  /** Sends a status text to current followers. */
   say(taskId: string, text: string): void {
     this.#texts.set(taskId, text)
     this.#followed.get(taskId)?.repeat()
   }
 
-  /** The end of this task is of interest. */
+  /** Starts watching for the end of this task. */
   expectEnd(taskId: string): void {
     this.#live.add(taskId)
   }
 
-  /** Tells of every event of a task that changes it, from the given state on. */
+  /** Calls the listener for every event that changes the task after the given state. */
   follow(state: TaskState, listener: TaskListener): Disposable {
     const { taskId } = state
     let follower = this.#followed.get(taskId)
@@ -91,7 +91,7 @@ export class TaskLog implements Disposable {
     }
   }
 
-  /** Nothing of it is there any more. */
+  /** Removes a deleted task from the cache. */
   forget(taskId: string): void {
     this.#read.delete(taskId)
     this.#texts.delete(taskId)
@@ -141,7 +141,7 @@ export class TaskLog implements Disposable {
   }
 }
 
-/** One task and those who follow it. */
+/** One task and its followers. */
 class Follower {
   readonly #listeners = new Set<TaskListener>()
   #state: TaskState
@@ -170,7 +170,7 @@ class Follower {
     for (const listener of this.#listeners) listener(this.#state)
   }
 
-  /** Reads what is new and tells of it, one reading at a time. */
+  /** Reads new events and reports them, one read at a time. */
   async advance(readNew: () => Promise<readonly ProcessEvent[]>): Promise<void> {
     this.#isDue = true
     if (this.#isReading) return

@@ -3,16 +3,17 @@ import type { Schema } from '../../work/values.js'
 import type { ToolResult } from '../wire/shapes.js'
 import type { McpTask } from './mcp-task.js'
 
-/** Whether a tool runs as a task for those who do not speak of tasks, too. */
+/** Whether hosts without task support can call a tool. */
 export type TaskSupport = 'optional' | 'required'
 
 /**
- * What may be done with a task whose server was lost. `rerun`: its function starts again, at most so often in all. `report`: it is
- * started once, and fails when it was lost. `external`: nothing is run here; somebody else says what has become of it.
+ * What happens to a task when its server is lost. `rerun`: its function starts again, up to this many starts in all.
+ * `report`: it starts once, and fails if it is lost. `external`: nothing is run here; the result is reported from
+ * outside.
  */
 export type McpRecovery = { readonly rerun: number } | 'report' | 'external'
 
-/** A tool whose calls are tasks, as the life of tasks needs it. */
+/** A tool whose calls are tasks, as {@link TaskLife} needs it. */
 export interface DurableTool {
   readonly name: string
   readonly taskSupport: TaskSupport
@@ -22,8 +23,8 @@ export interface DurableTool {
   readonly outputSchema?: Schema
   readonly run: (args: unknown, task: McpTask) => unknown
   /**
-   * For `external`: brings the work about, again after a restart; must do so once for each id. Is given the arguments as they came,
-   * as it checks them itself.
+   * For `external`: starts the work, again after a restart, so it must be idempotent per id. It receives the arguments
+   * unchecked and checks them itself.
    */
   readonly begin?: (args: JsonValue, taskId: string) => Promise<ToolResult>
   /** For `external`: asks the work to end. */

@@ -14,8 +14,8 @@ interface CallToolRequest {
 type CallHandler = (request: never, ctx: ServerContext) => unknown
 
 /**
- * Puts the durable tools and the methods of tasks on a server, before it is connected and before the first tool is registered on
- * it. What is attached refers to the door; the door does not refer to the server.
+ * Adds the durable tools and task methods to a server that is not connected and has no tools yet. The server refers to
+ * the door, the door does not refer to the server.
  */
 export function attach(
   mcp: McpServer,
@@ -50,7 +50,7 @@ export function attach(
   return mcp
 }
 
-/** Calls of durable tools come here; those of others go where the server sends them. */
+/** Routes calls of durable tools here, and all others to the server. */
 function routeCalls(
   server: McpServer['server'],
   door: DoorContext,
@@ -75,7 +75,7 @@ function routeCalls(
   server.setRequestHandler = routed
 }
 
-/** The SDK lists the tool; its calls never come to it. */
+/** The function of a listed tool. Never called, because calls are routed before they reach the SDK. */
 function unreachable(): never {
   throw new TypeError('calls of durable tools are answered by the door')
 }

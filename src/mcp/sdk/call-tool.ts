@@ -22,16 +22,16 @@ import {
 } from './request.js'
 import type { McpToolOptions } from './tool-definition.js'
 
-/** A durable tool as the SDK lists it and calls come for it. */
+/** A durable tool as listed by the SDK and as called. */
 export interface ListedTool {
   readonly tool: DurableTool
   readonly options: McpToolOptions
 }
 
-/** Whether a connection speaks the revision with tasks of this extension. */
+/** Whether a connection speaks the protocol revision with this extension's tasks. */
 export type Era = 'modern' | 'legacy'
 
-/** Answers `tools/call` of a durable tool: with a handle, or as any other tool where the host knows of no tasks. */
+/** Answers `tools/call` of a durable tool: with a handle, or like any other tool if the host does not support tasks. */
 export async function callTool(
   door: DoorContext,
   { tool, options }: ListedTool,
@@ -87,10 +87,13 @@ export async function callTool(
   return { ...createdTask(life.detailed(ended ?? state)), resultType: 'task' }
 }
 
-/** What an inline call may ask for: that it cannot is found out by the question itself. */
+/** The questions allowed in an inline call. Whether the client supports one shows only when it is asked. */
 const allQuestions = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 
-/** The same durable work for a host without tasks: awaited, and ended with its request. */
+/**
+ * Runs the same durable work for a host without task support: the request waits for the result, and the work ends with
+ * the request.
+ */
 async function inline(
   { life }: DoorContext,
   state: TaskState,
@@ -126,7 +129,7 @@ function asInlineAnswer({ status, result, error }: DetailedTask, era: Era): Reco
   throw protocolError(internalError('the call was cancelled'))
 }
 
-/** Connections of the older line take no result that says what kind of result it is. */
+/** The result as an answer. Clients of the older protocol line do not accept a result type. */
 export function asAnswer(result: ToolResult, era: Era): Record<string, unknown> {
   if (era === 'modern') return { ...result, resultType: 'complete' }
   const { resultType: _, ...plain } = result

@@ -5,7 +5,7 @@ import type { PollGate } from '../life/limits.js'
 import type { DetailedTask, ToolResult } from '../wire/shapes.js'
 import { taskAsked, wireErrorOf, type DoorContext } from './request.js'
 
-/** A plain tool over tasks. */
+/** A plain tool that gives access to tasks. */
 interface CompanionTool {
   readonly description: string
   readonly inputSchema: ReturnType<typeof fromJsonSchema>
@@ -21,7 +21,7 @@ interface CompanionTool {
 const taskId = { type: 'string', description: 'The id that the call has named' } as const
 const answersSchema = v.looseObject({ answers: v.record(v.string(), v.unknown()) })
 
-/** Plain tools that are for a host without the extension what the methods of tasks are for others, by their names. */
+/** Plain tools, by name, that replace the task methods for hosts without the extension. */
 export const companionTools: ReadonlyMap<string, CompanionTool> = new Map<string, CompanionTool>([
   [
     'task_status',
@@ -75,7 +75,10 @@ export const companionTools: ReadonlyMap<string, CompanionTool> = new Map<string
   ],
 ])
 
-/** Answers a call of a companion tool. What goes wrong is a result too: a model reads it, and an id tells no more than elsewhere. */
+/**
+ * Answers a call of a companion tool. Errors are results too, so that a model can read them. They reveal no more about
+ * an id than the task methods do.
+ */
 export async function callCompanion(
   door: DoorContext,
   companion: CompanionTool,
@@ -90,13 +93,13 @@ export async function callCompanion(
   }
 }
 
-/** Lists the companion tools on a server; their calls are answered by the door. */
+/** Lists the companion tools on a server. The door answers their calls. */
 export function registerCompanions(mcp: McpServer, unreachable: () => never): void {
   for (const [name, { description, inputSchema, isReadOnly }] of companionTools)
     mcp.registerTool(name, { description, inputSchema, annotations: { readOnlyHint: isReadOnly } }, unreachable)
 }
 
-/** A task as a host without the extension is told it: its result, or in words what it does and what to do about it. */
+/** A task in words for a host without the extension: its result, or what it is doing and how to proceed. */
 export function statusOf({
   taskId: id,
   status,

@@ -5,7 +5,7 @@ import { isSchema } from '../../work/values.js'
 import type { InputRequest } from '../wire/shapes.js'
 import { jsonSchemaOf, listingFault } from './tool-definition.js'
 
-/** The form that a person is asked to fill in, as JSON schema: an object of plain fields. */
+/** The form for a person to fill in, as JSON Schema: an object with flat fields. */
 export interface RequestedForm {
   readonly type: 'object'
   readonly properties: Readonly<Record<string, object>>
@@ -13,8 +13,8 @@ export interface RequestedForm {
 }
 
 /**
- * A question for a person, for `task.input`: a message and a form, as JSON schema or as a schema that has one. The answer is checked for
- * its shape alone, so check its `content`. Raises `invalid_input`.
+ * Makes a question to a person for `task.input`: a message and a form, given as JSON Schema or as a schema that
+ * provides it. Only the shape of the answer is checked, so check its `content`. Raises `invalid_input`.
  */
 export function elicit(message: string, form: RequestedForm | StandardSchemaWithJSON): InputRequest {
   const refuse = (field: string, reason: string): never => {

@@ -3,20 +3,20 @@ import type { ServerContext } from '@modelcontextprotocol/server'
 import type { SerializedResults } from '../wire/serialized-results.js'
 import type { DetailedTask } from '../wire/shapes.js'
 
-/** What an answer over HTTP is to be beside what the SDK writes. */
+/** What to change in an HTTP answer written by the SDK. */
 interface Note {
-  /** The client polls too fast, and may come back after so many milliseconds. */
+  /** Set if the client polls too fast: milliseconds after which it may try again. */
   retryAfterMs?: number
-  /** Bytes that belong where the mark stands as a JSON text. */
+  /** Bytes to insert in place of the JSON text `mark`. */
   insert?: { readonly mark: string; readonly bytes: Uint8Array<ArrayBuffer> }
 }
 
-/** Results below this many bytes are left to the SDK: there is nothing to gain. */
+/** Smaller results are left to the SDK: nothing would be gained. */
 const fewestBytes = 16_384
 
 /**
- * What methods say of their answers to the front that sends them: by requests that came through it, and are under way. The SDK
- * passes requests on as they are.
+ * Passes notes from methods to the HTTP front that sends their answers, by request in progress. This works because the
+ * SDK passes on the request object unchanged.
  */
 export class HttpNotes {
   readonly #results: SerializedResults
@@ -26,7 +26,7 @@ export class HttpNotes {
     this.#results = results
   }
 
-  /** Answers by a handler, with what its methods have noted. */
+  /** Answers with a handler and applies the notes of its methods. */
   async answer(request: Request, handle: () => Promise<Response>): Promise<Response> {
     const note: Note = {}
     this.#notes.set(request, note)
@@ -46,13 +46,16 @@ export class HttpNotes {
     return new Response(body, { status: response.status, headers })
   }
 
-  /** The request is refused because it came too early; over other transports nothing comes of it. */
+  /** Notes that the request is refused because it came too early. No effect on other transports. */
   noteDelay(ctx: ServerContext, retryAfterMs: number): void {
     const note = this.#noteOf(ctx)
     if (note !== undefined) note.retryAfterMs = retryAfterMs
   }
 
-  /** The task as the SDK is to send it: a large result is put in as the bytes that it was serialized to once. */
+  /**
+   * The task for the SDK to send. A large result is replaced by a mark, for which its bytes, serialized only once, are
+   * inserted later.
+   */
   withoutResult(ctx: ServerContext, task: DetailedTask): Record<string, unknown> {
     const note = task.result === undefined ? undefined : this.#noteOf(ctx)
     // One mark for each request: whatever else it asks for is left to the SDK.

@@ -14,16 +14,16 @@ import {
 } from './listen.js'
 import type { DoorContext } from './request.js'
 
-/** The face of a handler that serves HTTP. */
+/** The Fetch function of an HTTP handler. */
 export type FetchFace = McpHttpHandler['fetch']
 
-/** Milliseconds of silence after which a comment shows that a stream is alive. */
+/** Milliseconds of silence after which a comment is sent to keep a stream alive. */
 const heartbeatMs = 15_000
-/** The longest body that is looked into: that of the SDK, which refuses longer ones. */
+/** The longest body that is inspected. It is the limit of the SDK, which refuses longer ones. */
 const mostListenBytes = 4 * 2 ** 20
 const encoder = new TextEncoder()
 
-/** Answers requests to listen to tasks; everything else goes on to the handler as it is. */
+/** Answers requests to listen to tasks. All other requests go to the handler unchanged. */
 export function fetchFront(
   handler: Pick<McpHttpHandler, 'fetch' | 'bus'>,
   door: DoorContext,
@@ -49,7 +49,7 @@ export function fetchFront(
   }
 }
 
-/** The message of a request that asks to listen to tasks. Reads no body that the header says is something else. */
+/** The message of a request to listen to tasks. Does not read the body if the header indicates another method. */
 async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptions): Promise<WireRequest | undefined> {
   // Without the header, or with another one, the SDK refuses it.
   if (request.method !== 'POST' || request.headers.get('mcp-method') !== 'subscriptions/listen') return undefined
@@ -66,7 +66,7 @@ async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptio
   }
 }
 
-/** The body as text; `undefined` for one that is too long, or breaks off. */
+/** The body as text. `undefined` if it is too long or incomplete. */
 async function textOf({ body }: Request): Promise<string | undefined> {
   if (body === null) return undefined
   const decoder = new TextDecoder()
@@ -89,7 +89,10 @@ async function textOf({ body }: Request): Promise<string | undefined> {
   return undefined
 }
 
-/** What the SDK would tell of on the stream that it has opened, which is left then; `undefined` when it has opened none. */
+/**
+ * The other notifications that the SDK has acknowledged on its own stream, which is then dropped. `undefined` if it has
+ * opened none.
+ */
 async function acknowledgedIn({ body, headers }: Response): Promise<CoreFilter | undefined> {
   if (body === null || headers.get('content-type') !== 'text/event-stream') return undefined
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
@@ -108,7 +111,7 @@ async function acknowledgedIn({ body, headers }: Response): Promise<CoreFilter |
   return params?.notifications
 }
 
-/** A stream whose reader sets the pace. */
+/** A stream that is read at the reader's pace. */
 function streamed(
   stream: ListenStream,
   { deadlines }: ListenOptions,
@@ -158,7 +161,7 @@ function streamed(
 
 const heartbeatBytes = encoder.encode(': keepalive\n\n')
 
-/** Tells of a change that the filter names. */
+/** Forwards a change that the filter names. */
 function tellCore(stream: ListenStream, core: CoreFilter, event: ServerEvent): void {
   const { kind, params } = event
   switch (kind) {

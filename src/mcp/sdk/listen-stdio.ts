@@ -12,18 +12,18 @@ import {
 } from './listen.js'
 import type { DoorContext } from './request.js'
 
-/** A request to listen that is not over. */
+/** A request to listen that is still active. */
 interface Listening {
   readonly message: WireRequest
-  /** What the SDK has told on it before it was acknowledged. */
+  /** Messages from the SDK that arrived before the acknowledgement. */
   readonly held: JSONRPCMessage[]
-  /** The SDK has taken it. */
+  /** The SDK has accepted it. */
   isTaken: boolean
   isOpen: boolean
   stream?: ListenStream
 }
 
-/** What is looked at of messages in both directions. */
+/** The fields that are inspected in messages of both directions. */
 interface Looked {
   readonly id?: string | number
   readonly method?: string
@@ -31,8 +31,8 @@ interface Looked {
 }
 
 /**
- * The transport with notifications of tasks. The SDK is asked to listen to what a filter names beside tasks: whether it is served at
- * all is its word, and it tells of its own changes on the same subscription; tasks are told of here.
+ * A transport with task notifications. The SDK is asked to listen to everything else in the filter: it decides whether
+ * the request is served, and sends its own changes on the same subscription. Task changes are sent from here.
  */
 export function transportFront(wire: Transport, door: DoorContext, options: ListenOptions): Transport {
   const all = new Map<string | number, Listening>()
@@ -45,7 +45,7 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
   }
   const put = (message: object): Promise<void> => wire.send(message as JSONRPCMessage)
   const onFault = (failure: unknown): void => front.onerror?.(failure as Error)
-  /** The SDK has nothing more to tell on it. */
+  /** Ends the subscription at the SDK. */
   const releaseAtSdk = (id: string | number): void =>
     front.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } })
 
@@ -130,7 +130,7 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
   return front
 }
 
-/** On which subscription the SDK tells something, if it does. */
+/** The subscription that an SDK message belongs to, if any. */
 function subscriptionOf(params: Looked['params']): string | number | undefined {
   const { _meta } = (params ?? {}) as { readonly _meta?: Readonly<Record<string, unknown>> }
   return _meta?.[subscriptionIdKey] as string | number | undefined

@@ -13,7 +13,7 @@ import { listenParamsSchema } from '../wire/shapes.js'
 import { StatewardError } from '../../base/errors.js'
 import { callerOf, checkAuthorized, wireErrorOf, type DoorContext, type McpRequest } from './request.js'
 
-/** A request of JSON-RPC as it came in. */
+/** An incoming JSON-RPC request. */
 export interface WireRequest {
   readonly jsonrpc?: unknown
   readonly id?: string | number | null
@@ -21,10 +21,10 @@ export interface WireRequest {
   readonly params?: unknown
 }
 
-/** A message of JSON-RPC as it goes out. */
+/** An outgoing JSON-RPC message. */
 export type WireMessage = Readonly<Record<string, unknown>> & { readonly jsonrpc: '2.0' }
 
-/** What a stream stands on beside the door. */
+/** Options of a stream. */
 export interface ListenOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
@@ -32,10 +32,10 @@ export interface ListenOptions {
   readonly streams: Quota
 }
 
-/** Texts that are not kept are told at most so often. */
+/** The shortest time between two unstored status texts of a task, in milliseconds. */
 const statusPaceMs = 250
 
-/** Whether a message asks to listen to tasks; other listening is the SDK's. */
+/** Whether a message asks to listen to tasks. Other subscriptions are left to the SDK. */
 export function isTaskListen(message: unknown): message is WireRequest {
   const { method, params } = (message ?? {}) as WireRequest
   if (method !== 'subscriptions/listen') return false
@@ -43,17 +43,20 @@ export function isTaskListen(message: unknown): message is WireRequest {
   return notifications?.taskIds !== undefined
 }
 
-/** What a filter names beside tasks, as far as it is served. */
+/** The other notifications in a filter that are served. */
 export type CoreFilter = Readonly<Record<string, unknown>>
 
-/** The request as the SDK is asked whether it may be served, and what of it beside tasks. */
+/** The request without tasks, to let the SDK decide whether it is served and which other notifications are. */
 export function withoutTasks(message: WireRequest): WireRequest {
   const params = message.params as { readonly notifications: Readonly<Record<string, unknown>> }
   const { taskIds: _, ...notifications } = params.notifications
   return { ...message, params: { ...params, notifications } }
 }
 
-/** The error that a request to listen is answered with, or the stream that it opens; `core` is what is acknowledged beside tasks. */
+/**
+ * Resolves with the error that answers a request to listen, or with the opened stream. `core` contains the other
+ * notifications to acknowledge.
+ */
 export async function openListen(
   door: DoorContext,
   options: ListenOptions,
@@ -100,38 +103,39 @@ export async function openListen(
   }
 }
 
-/** A task that a stream tells of. */
+/** A task that a stream reports on. */
 interface ToldTask {
   following?: Disposable
-  /** What was told last, so that equal states are told once. */
+  /** The last reported state, so that equal states are reported once. */
   state?: TaskState
   text?: string | undefined
   atMs: number
-  /** When a text that came too soon is told. */
+  /** When a delayed text is reported. */
   paced?: Deadline | undefined
-  /** What waits for the reader. */
+  /** Its message in the queue. */
   queued?: Queued
 }
 
-/** What waits for the reader; a task is put in words when it is read. */
+/** A queued message. A task is formatted when it is read. */
 interface Queued {
   readonly state?: TaskState
   message?: Readonly<Record<string, unknown>>
-  /** Something later of the same task waits too. */
+  /** A later message of the same task is queued, too. */
   isOutdated?: boolean
   isRead?: boolean
 }
 
 /**
- * One stream of notifications: the acknowledgement, the present state of every task, then every change, in order per task. What is
- * not read is queued up to a limit; beyond it only the latest state of each task is kept, so that a slow reader holds nobody up.
+ * One notification stream: the acknowledgement, the current state of every task, then every change, in order per task.
+ * Unread messages are queued up to a limit. Beyond it only the latest state of each task is kept, so a slow reader
+ * delays nobody.
  */
 export class ListenStream implements Disposable {
   readonly id: string | number
   readonly #door: DoorContext
   readonly #options: ListenOptions
   readonly #tasks = new Map<string, ToldTask>()
-  /** Of each kind of change beside tasks one waits at most. */
+  /** At most one queued message for each kind of other notification. */
   readonly #core: Map<string, Queued> | undefined
   readonly #release: () => void
   readonly #forgetClosing: () => void
@@ -173,7 +177,7 @@ export class ListenStream implements Disposable {
     this.#endIfDone()
   }
 
-  /** The next message; `undefined` when the stream is over. One reader at a time. */
+  /** The next message. `undefined` at the end of the stream. Supports one reader at a time. */
   async next(): Promise<WireMessage | undefined> {
     for (;;) {
       const first = this.#queue.shift()
@@ -187,7 +191,7 @@ export class ListenStream implements Disposable {
     }
   }
 
-  /** Tells something that is no task: of what waits under the same name the latest. */
+  /** Queues another notification. Replaces a queued one of the same name. */
   tell(name: string, method: string, params: Readonly<Record<string, unknown>> = {}): void {
     const message = { method, params: { ...params, _meta: this.#meta } }
     const queued = this.#core?.get(name)
@@ -200,7 +204,7 @@ export class ListenStream implements Disposable {
     this.#push(fresh)
   }
 
-  /** Says that it is over, after what is queued. */
+  /** Ends the stream after the queued messages. */
   end(): void {
     if (this.#isEnding || this.#isClosed) return
     this.#push({ message: { id: this.id, result: { resultType: 'complete', _meta: this.#meta } } })
@@ -208,7 +212,7 @@ export class ListenStream implements Disposable {
     this.#letGo()
   }
 
-  /** The reader is gone. */
+  /** Ends the stream at once, because the reader is gone. */
   [Symbol.dispose](): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -256,7 +260,7 @@ export class ListenStream implements Disposable {
     if (this.#tasks.delete(state.taskId)) this.#endIfDone()
   }
 
-  /** A text that comes too soon is told a little later, unless another one comes first. */
+  /** Whether a text comes too soon. It is then sent a little later, unless another one replaces it. */
   #isTooSoon(told: ToldTask, state: TaskState): boolean {
     const { clock, deadlines } = this.#options
     const leftMs = told.atMs + statusPaceMs - clock.monotonicNow()
@@ -303,7 +307,7 @@ export class ListenStream implements Disposable {
   }
 }
 
-/** Whether hosts are told the same of both but for their texts. */
+/** Whether two states look the same to hosts, apart from their texts. */
 function isToldAlike(one: TaskState, other: TaskState): boolean {
   return one.updatedAtMs === other.updatedAtMs && one.place === other.place
 }

@@ -13,12 +13,12 @@ import {
   type McpAction,
 } from './request.js'
 
-/** Lets every params through: what is wrong with them is said after what the request declares (M-2). */
+/** Accepts any params, because errors in them are reported only after missing capabilities (M-2). */
 const anything = {
   '~standard': { version: 1 as const, vendor: 'stateward', validate: (value: unknown) => ({ value }) },
 }
 
-/** `tasks/get`, `tasks/update` and `tasks/cancel` on a server. */
+/** Serves `tasks/get`, `tasks/update` and `tasks/cancel` on a server. */
 export function serveMethods({ server }: McpServer, door: DoorContext, gate: PollGate | undefined): void {
   const { life, notes } = door
   const on = (
@@ -49,7 +49,7 @@ export function serveMethods({ server }: McpServer, door: DoorContext, gate: Pol
   })
 }
 
-/** The task that a request is about. First what it declares, then what all who ask for a task go through. */
+/** The task of a request. First checks the declared capabilities, then what is common to all requests for a task. */
 async function asked(door: DoorContext, action: McpAction, params: unknown, ctx: ServerContext): Promise<TaskState> {
   if (!declaresTasks(capabilitiesOf(ctx))) throw capabilityMissing()
   return taskAsked(door, action, params, ctx)

@@ -11,9 +11,9 @@ import { clientCapabilitiesKey } from '../wire/names.js'
 import { taskParamsSchema } from '../wire/shapes.js'
 import type { HttpNotes } from './http-notes.js'
 
-/** What is known of a request where a principal is asked for. */
+/** The request data from which the principal is determined. */
 export interface McpRequest {
-  /** Who is logged in, as the service has told the SDK. */
+  /** The login, as given to the SDK by the service. */
   readonly authInfo?: AuthInfo
   /** The tool or method. */
   readonly method: string
@@ -22,50 +22,53 @@ export interface McpRequest {
 /** What is done to a task. */
 export type McpAction = 'create' | 'read' | 'answer' | 'cancel' | 'listen'
 
-/** Who asks: text that is the same for the same person, and a name for people. */
+/** Identifies the caller: a text that is always the same for the same person, optionally with a display name. */
 export type Principal = string | { readonly principal: string; readonly display?: string }
 
-/** Who may see a task. What it throws, and what is no principal, refuses the request. */
+/** Determines the principal of a request. If it throws or returns something invalid, the request is refused. */
 export type PrincipalOf = (request: McpRequest) => Principal | Promise<Principal>
 
-/** Whether somebody may do something; `taskId` is absent for what is to be created. */
+/** Whether the caller may do something. `taskId` is absent when a task is created. */
 export type Authorize = (
   action: McpAction,
   task: { readonly taskId?: string; readonly tool: string },
   request: McpRequest,
 ) => boolean | Promise<boolean>
 
-/** What all answers of the SDK's side stand on. */
+/** What all handlers on the SDK's side share. */
 export interface DoorContext {
   readonly life: TaskLife
   readonly logger: Logger
   readonly principal: PrincipalOf
   readonly authorize: Authorize | undefined
   readonly notes: HttpNotes
-  /** Whether hosts that do not declare the extension have plain tools over tasks. */
+  /** Whether hosts that do not declare the extension get plain tools for tasks. */
   readonly companionTools: boolean
 }
 
-/** Without one, whoever is logged in with the same client, issuer and subject is the same; without a login everybody is. */
+/** The default: callers with the same client, issuer and subject are the same. Without a login, all callers are. */
 export const defaultPrincipal: PrincipalOf = ({ authInfo }) => {
   if (authInfo === undefined) return 'anonymous'
   const { clientId, extra = {} } = authInfo
   return JSON.stringify(['client', clientId, extra['iss'] ?? null, extra['sub'] ?? null])
 }
 
-/** What a request says of its client. */
+/** The client capabilities declared in a request. */
 export function capabilitiesOf(ctx: ServerContext): unknown {
   const envelope = ctx.mcpReq.envelope as Readonly<Record<string, unknown>> | undefined
   return envelope?.[clientCapabilitiesKey]
 }
 
-/** A request as principals are told from it. */
+/** The data of a request from which its principal is determined. */
 export function requestOf(ctx: ServerContext): McpRequest {
   const authInfo = ctx.http?.authInfo
   return { method: ctx.mcpReq.method, ...(authInfo !== undefined && { authInfo }) }
 }
 
-/** Who asks. A function that throws, or says nothing, refuses the request: nobody becomes anonymous by a fault. */
+/**
+ * The caller of a request. If the function throws or returns nothing, the request is refused, so that no fault makes a
+ * caller anonymous.
+ */
 export async function callerOf({ principal }: DoorContext, request: McpRequest): Promise<Caller> {
   let said: Principal
   try {
@@ -79,7 +82,7 @@ export async function callerOf({ principal }: DoorContext, request: McpRequest):
   return { principal: caller.principal, ...(typeof display === 'string' && { display: display.slice(0, 200) }) }
 }
 
-/** Raises `mcp_not_authorized`, or for what is there already the same as for what is not. */
+/** Raises `mcp_not_authorized`. For an existing task, the error is the same as for a missing one. */
 export async function checkAuthorized(
   { authorize }: DoorContext,
   action: McpAction,
@@ -92,7 +95,7 @@ export async function checkAuthorized(
     : new McpError('mcp_task_unknown', {})
 }
 
-/** The task that a request is about. First who asks, then the id. Rejects with `mcp_task_unknown`. */
+/** The task of a request. Determines the caller first, then checks the id. Rejects with `mcp_task_unknown`. */
 export async function taskAsked(
   door: DoorContext,
   action: McpAction,
@@ -108,17 +111,17 @@ export async function taskAsked(
   return state
 }
 
-/** An error of the wire as the SDK takes it. */
+/** A wire error as the SDK expects it. */
 export function protocolError({ code, message, data }: WireError): ProtocolError {
   return ProtocolError.fromError(code, message, data)
 }
 
-/** The error of a request that does not declare the extension. */
+/** The error for a request that does not declare the extension. */
 export function capabilityMissing(): ProtocolError {
   return protocolError(missingCapability)
 }
 
-/** What a host is told of what went wrong here. */
+/** The wire error that a host receives for a thrown error. */
 export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
   if (thrown instanceof ProtocolError)
     return { code: thrown.code, message: thrown.message, ...(thrown.data !== undefined && { data: thrown.data }) }
@@ -137,7 +140,7 @@ export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
   return internalError('Internal error')
 }
 
-/** Does what a request asks for; whatever goes wrong leaves as an error of the protocol. */
+/** Handles a request. Every error leaves as a protocol error. */
 export async function answering<Answer>({ logger }: DoorContext, work: () => Promise<Answer>): Promise<Answer> {
   try {
     return await work()

@@ -21,15 +21,15 @@ import type { McpTask } from '../life/mcp-task.js'
 import type { McpRecovery, TaskSupport } from '../life/tool.js'
 import type { McpRequest } from './request.js'
 
-/** Arguments as their schema gives them to the tool. */
+/** The arguments of a tool as parsed by its schema. */
 export type ArgumentsOf<Input> = Input extends StandardSchemaWithJSON
   ? StandardSchemaWithJSON.InferOutput<Input>
   : unknown
 
-/** What is asked before there is a task: a result, a question of the request itself, or nothing; see `before`. */
+/** What `before` may return: a result, a question within the request itself, or nothing. */
 export type BeforeTask = CallToolResult | InputRequiredResult | { readonly args: unknown } | undefined
 
-/** How a durable tool is listed and run. */
+/** Options of a durable tool. */
 export interface McpToolOptions<Input extends StandardSchemaWithJSON | undefined = StandardSchemaWithJSON | undefined> {
   readonly title?: string
   readonly description?: string
@@ -37,32 +37,35 @@ export interface McpToolOptions<Input extends StandardSchemaWithJSON | undefined
   readonly outputSchema?: StandardSchemaWithJSON
   readonly annotations?: ToolAnnotations
   readonly _meta?: Record<string, unknown>
-  /** `optional`, the default: hosts that do not declare the extension get the result itself. `required`: they are refused. */
+  /**
+   * `optional`, the default: hosts that do not declare the extension get the result itself. `required`: they are
+   * refused.
+   */
   readonly taskSupport?: TaskSupport
-  /** What may be done when the server is lost. Default `{ rerun: 3 }`. */
+  /** What happens to a task when the server is lost. Default `{ rerun: 3 }`. */
   readonly recovery?: McpRecovery
-  /** Milliseconds for which the handle is good; `null`: for ever. Default that of the door. */
+  /** Milliseconds for which a handle is valid. `null` means forever. Default: that of the door. */
   readonly ttlMs?: number | null
-  /** Milliseconds that hosts are told to leave between two looks. Default that of the door. */
+  /** The poll interval recommended to hosts, in milliseconds. Default: that of the door. */
   readonly pollIntervalMs?: number
-  /** Milliseconds that a call waits for its end before it is answered with a handle. Default 0. */
+  /** Milliseconds that a call waits for the result before it is answered with a handle. Default 0. */
   readonly inlineMs?: number
-  /** Under which key a repeat of a call is the same task while that lives; `undefined`: a call of its own. */
+  /** The key under which a repeated call returns the same task while that is live. `undefined`: a new task. */
   readonly dedupe?: (args: ArgumentsOf<Input>, request: McpRequest) => string | undefined | Promise<string | undefined>
   /**
-   * Runs before there is a task. Returns nothing to go on, `{ args }` to go on with others, the result itself, or what
-   * `inputRequired(...)` of the SDK makes, to ask first.
+   * Runs before a task is created. Return nothing to continue, `{ args }` to continue with other arguments, a final
+   * result, or the value of the SDK's `inputRequired(...)` to ask first.
    */
   readonly before?: (args: ArgumentsOf<Input>, ctx: ServerContext) => BeforeTask | Promise<BeforeTask>
 }
 
-/** The function of a durable tool. Returns a result; what it throws becomes a result that says so. */
+/** The function of a durable tool. It returns a result. A thrown error becomes an error result. */
 export type McpToolRun<Input extends StandardSchemaWithJSON | undefined> = (
   args: ArgumentsOf<Input>,
   task: McpTask,
 ) => CallToolResult | Promise<CallToolResult>
 
-/** A schema as JSON schema, for those who have one. */
+/** A schema as JSON Schema, if it supports that. */
 export function jsonSchemaOf(
   schema: StandardSchemaWithJSON,
   side: 'input' | 'output',
@@ -71,8 +74,8 @@ export function jsonSchemaOf(
 }
 
 /**
- * Why a schema cannot be listed to hosts, if it cannot: one such schema would take the list of all tools away. Those who are listed
- * nothing by the SDK itself, as zod before 4.2, are left to it.
+ * Why a schema cannot be listed to hosts, if so: a single such schema would break the list of all tools. Schemas that
+ * the SDK itself does not list, like those of zod before 4.2, are left to it.
  */
 export function listingFault(schema: StandardSchemaWithJSON, side: 'input' | 'output'): string | undefined {
   const { jsonSchema } = schema['~standard'] as Partial<StandardSchemaWithJSON['~standard']>
@@ -130,9 +133,9 @@ export const toolOptionsSchema = optionsSchema<McpToolOptions>({
   before: v.optional(functionSchema<NonNullable<McpToolOptions['before']>>()),
 })
 
-/** How a definition is exposed as a tool. */
+/** Options of a definition exposed as a tool. */
 export type DefinitionToolOptions = Omit<McpToolOptions, 'recovery' | 'before'> & {
-  /** Default the kind of the definition. */
+  /** Default: the kind of the definition. */
   readonly name?: string
 }
 

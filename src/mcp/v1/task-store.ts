@@ -12,15 +12,20 @@ import type { DurableTool } from '../life/tool.js'
 import { hasEnded, type TaskState } from '../wire/detailed-task.js'
 import type { DetailedTask, ToolResult } from '../wire/shapes.js'
 
-/** For whom a store keeps tasks. */
+/** Options of {@link createTaskStore}. */
 export interface TaskStoreOptions {
-  /** Who is logged in on this session, as the door would tell it. Session ids are of no use: they die with the process. */
+  /**
+   * The login of this session, as the door would identify it. Do not use session ids: they are lost with the process.
+   */
   readonly principal: string
 }
 
 const storeOptionsSchema = optionsSchema<TaskStoreOptions>({ principal: nameSchema })
 
-/** Tasks of tools that are not the door's: kept here, and worked on by whoever registered them. */
+/**
+ * Stands for tools that are not defined by the door: their tasks are stored here and executed by whoever registered the
+ * tool.
+ */
 const passiveTool: DurableTool = {
   name: 'stateward.v1-store',
   taskSupport: 'optional',
@@ -31,9 +36,9 @@ const passiveTool: DurableTool = {
 }
 
 /**
- * A durable store for servers of the 2025-11-25 line, one per session and principal: `taskStore` of a server of SDK 1.x. Tasks of
- * the door's tools are run by the runtime, also after a restart; those of others are kept until their owner stores what they have
- * come to. Raises `invalid_input`.
+ * A durable `taskStore` for servers of SDK 1.x (2025-11-25 line), one per session and principal. The runtime executes
+ * the tasks of the door's tools, also after a restart. Tasks of other tools are kept until their owner stores a result.
+ * Raises `invalid_input`.
  */
 export function createTaskStore(door: McpTasks, options: TaskStoreOptions): TaskStore {
   const { principal } = decode(storeOptionsSchema, options, 'options of a task store')
@@ -138,14 +143,14 @@ class DurableTaskStore implements TaskStore {
   }
 }
 
-/** What a client asks for as milliseconds that there are. */
+/** A requested validity as whole milliseconds within the allowed range. */
 function wholeMs(ttl: number): number {
   return Math.trunc(Math.min(Math.max(ttl, 0) || 0, Number.MAX_SAFE_INTEGER))
 }
 
 const pageSize = 100
 
-/** The older line calls a tool that has failed a task that has failed. */
+/** The status of a task. The older protocol line uses `failed` also for a tool result that is an error. */
 function statusOf({ status, result }: Pick<DetailedTask, 'status' | 'result'>): Task['status'] {
   return status === 'completed' && result?.isError === true ? 'failed' : status
 }

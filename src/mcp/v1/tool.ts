@@ -4,10 +4,10 @@ import type { McpTasks } from '../door.js'
 import { jsonSchemaOf, listingFault } from '../sdk/tool-definition.js'
 
 /**
- * Registers the durable tools of a door on a server of SDK 1.x, whose `taskStore` is that of {@link createTaskStore}: their tasks are
- * run by the runtime. Arguments are checked when the task is made. A tool that asks something ends with an error there: this
- * line of the protocol has no answers to tasks. Their arguments are listed to hosts when this comes before the first tool, on a server
- * whose options name no capability `tools`.
+ * Registers the durable tools of a door on a server of SDK 1.x whose `taskStore` was made by {@link createTaskStore}.
+ * The runtime executes their tasks. Arguments are checked when a task is created. A tool that asks a question fails,
+ * because this protocol line has no answers to tasks. For hosts to see the tools' arguments, call this before the first
+ * tool is registered, on a server whose options do not name the capability `tools`.
  */
 export function registerTools(server: McpServer, door: McpTasks): void {
   listArguments(server, door)
@@ -33,7 +33,7 @@ interface Listed {
   readonly tools: readonly { readonly name: string }[]
 }
 
-/** SDK 1.x lists schemas of zod alone: what it lists is given those of the door. */
+/** Makes SDK 1.x list the door's schemas, because it lists only schemas of zod. */
 function listArguments({ server }: McpServer, door: McpTasks): void {
   const original = server.setRequestHandler.bind(server) as (...given: readonly unknown[]) => void
   const listing = (...given: readonly unknown[]): void => {

@@ -1,6 +1,6 @@
 import { tasksExtension, type QuestionMethod } from './names.js'
 
-/** Whether a request declares the extension: said anew in each, and remembered from none (M-1). */
+/** Whether a request declares the extension. Every request declares it anew, and none is remembered (M-1). */
 export function declaresTasks(capabilities: unknown): boolean {
   return (
     isObject(capabilities) &&
@@ -9,14 +9,14 @@ export function declaresTasks(capabilities: unknown): boolean {
   )
 }
 
-/** The capability that a client needs so that it can be asked. */
+/** The capability that a client needs for each kind of question. */
 const needed: Readonly<Record<QuestionMethod, string>> = {
   'elicitation/create': 'elicitation',
   'sampling/createMessage': 'sampling',
   'roots/list': 'roots',
 }
 
-/** What a client may be asked for, of what it declares. */
+/** The kinds of questions that a client supports, from its capabilities. */
 export function questionsOf(capabilities: unknown): readonly QuestionMethod[] {
   if (!isObject(capabilities)) return []
   return (Object.keys(needed) as QuestionMethod[]).filter((method) => isObject(capabilities[needed[method]]))

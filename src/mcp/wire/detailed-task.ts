@@ -18,40 +18,40 @@ import {
   type TaskPayload,
 } from './shapes.js'
 
-/** A task as the log of its process tells it up to some event. Immutable: what follows from it is remembered with it. */
+/** A task as described by the log of its process up to some event. Immutable; values derived from it are cached. */
 export interface TaskState {
   readonly taskId: string
-  /** Tells it from another task that came under the same id; empty where nobody asks. */
+  /** Distinguishes it from an earlier task with the same id. Empty where that does not matter. */
   readonly registrationHash: string
   readonly payload: TaskPayload
   readonly place: McpTaskPlace
   /** Every question that was asked, by key. */
   readonly requests: ReadonlyMap<string, InputRequest>
-  /** The first answer to each. */
+  /** The first answer to each question. */
   readonly answers: ReadonlyMap<string, unknown>
-  /** A text that was kept. */
+  /** The stored status text. */
   readonly statusMessage: string | undefined
   readonly updatedAtMs: number
-  /** When something was asked or answered last; questions make a task stay. */
+  /** When a question was last asked or answered. Questions extend the life of a task. */
   readonly askedAtMs: number | undefined
   readonly parts: ReadonlyMap<string, string>
-  /** What it is about to end with. */
+  /** The error that it is about to end with. */
   readonly fault: TaskFault | undefined
   readonly end: TaskBody | undefined
-  /** Up to which event of the log it tells. */
+  /** The last event of the log that it includes. */
   readonly sequence: number
 }
 
 type TaskBody = Pick<DetailedTask, 'result' | 'error' | 'statusMessage'>
 
-/** What is known beside the log. */
+/** What is known in addition to the log. */
 export interface TaskSurroundings {
   readonly nowMs: number
-  /** The latest text of what the task does; lost with the server. */
+  /** The latest status text. It is lost when the server stops. */
   readonly statusMessage?: string | undefined
 }
 
-/** The task that a process is, or `undefined` for one that is none. */
+/** The task of a process. `undefined` if the process is not a task. */
 export function taskOf({ id, input, registrationHash }: ProcessRecord): TaskState | undefined {
   if (input.type !== 'engine' || input.kind !== mcpKind) return undefined
   return begunTask(id, decodeValue(input.payload), registrationHash)
@@ -59,7 +59,7 @@ export function taskOf({ id, input, registrationHash }: ProcessRecord): TaskStat
 
 const nothing = new Map<string, never>()
 
-/** The same from what the process was registered with. */
+/** The task at the start of its process, from the registered payload. */
 export function begunTask(id: string, payload: unknown, registrationHash = ''): TaskState | undefined {
   if (!fits(taskPayloadSchema, payload)) return undefined
   return {
@@ -79,7 +79,7 @@ export function begunTask(id: string, payload: unknown, registrationHash = ''): 
   }
 }
 
-/** The task after one more event of its process. What says nothing to hosts changes nothing but the sequence. */
+/** The task after one more event of its process. An event that hosts do not see changes only the sequence. */
 export function advance(state: TaskState, event: ProcessEvent): TaskState {
   const { sequence, eventType, occurredAt, semantics } = event
   const next = { ...state, sequence }
@@ -121,22 +121,22 @@ export function advance(state: TaskState, event: ProcessEvent): TaskState {
   }
 }
 
-/** Whether nothing leads on from there. */
+/** Whether the state is final. */
 export function hasEnded({ place: { value } }: TaskState): boolean {
   return value === 'completed' || value === 'failed' || value === 'cancelled'
 }
 
-/** Questions that are open, by key. */
+/** Open questions, by key. */
 export function openRequests({ place, requests }: TaskState): Readonly<Record<string, InputRequest>> {
   return Object.fromEntries(place.context.open.map((key) => [key, requests.get(key) as InputRequest]))
 }
 
-/** Steps in which the time grows for which an open question keeps its task: what is told changes only so often. */
+/** Granularity of the extension by open questions, in milliseconds, so that the reported time changes rarely. */
 const grainMs = 60_000
 
 /**
- * Milliseconds from its creation for which a task can be asked for. While a question is open that does not fall below now and the
- * time that people are given; once all are answered it stays what it was then (M-26).
+ * How long a task can be queried, in milliseconds from its creation. While a question is open, it lasts at least until
+ * the time for an answer, counted from now. When all are answered, it stays at the last value (M-26).
  */
 export function ttlOf(state: TaskState, nowMs: number): number | null {
   const { payload, askedAtMs, place } = state
@@ -146,10 +146,7 @@ export function ttlOf(state: TaskState, nowMs: number): number | null {
   return Math.max(ttlMs, Math.ceil((asOfMs - createdAtMs) / grainMs) * grainMs + inputGraceMs)
 }
 
-/**
- * A task as hosts are told it: the one function behind `tasks/get`, notifications, answers of inline calls and the command
- * line (M-9).
- */
+/** A task as hosts see it. Used by `tasks/get`, notifications, answers of inline calls and the command line (M-9). */
 export function detailedTask(state: TaskState, { nowMs, statusMessage }: TaskSurroundings): DetailedTask {
   const { taskId, payload, place, updatedAtMs, end } = state
   const text = end === undefined ? (statusMessage ?? state.statusMessage) : end.statusMessage
@@ -174,7 +171,7 @@ export function detailedTask(state: TaskState, { nowMs, statusMessage }: TaskSur
   }
 }
 
-/** The fields that stand in the answer to the call that became the task. */
+/** The fields in the answer to the call that created the task. */
 export function createdTask(task: DetailedTask): Omit<DetailedTask, 'inputRequests' | 'result' | 'error'> {
   const { inputRequests: _, result: _result, error: _error, ...base } = task
   return base
@@ -188,7 +185,7 @@ function partKey(attempt: number, part: number): string {
   return `${attempt}/${part}`
 }
 
-/** What a process has ended with; `undefined` when it was cancelled. */
+/** The final part of a task, from the output of its process. `undefined` if it was cancelled. */
 function bodyOf(output: AwaitOutput, { parts, fault }: TaskState): TaskBody | undefined {
   switch (output.type) {
     case 'cancelled':
@@ -210,7 +207,7 @@ function bodyOf(output: AwaitOutput, { parts, fault }: TaskState): TaskBody | un
   }
 }
 
-/** Clients of the extension refuse a result that does not say that it is complete. */
+/** A result marked as complete. Clients of the extension refuse it otherwise. */
 function resultOf(result: object): NonNullable<DetailedTask['result']> {
   return { ...result, resultType: 'complete' }
 }

@@ -1,17 +1,17 @@
 import type { ToolResult } from './shapes.js'
 
-/** Bytes that are kept at most, all results together. */
+/** The most bytes kept, for all results together. */
 const mostBytes = 64 * 2 ** 20
 
 /**
- * Results as the JSON that goes over the wire, serialized once for each version of a task: a remembered task holds the same result
- * object until its log goes on. What was asked for longest ago is let go first.
+ * Results serialized as wire JSON, once for each version of a task: a cached task holds the same result object until
+ * its log changes. The least recently used are evicted first.
  */
 export class SerializedResults {
   readonly #bytes = new Map<ToolResult, Uint8Array<ArrayBuffer>>()
   #total = 0
 
-  /** The UTF-8 of a result's JSON. Not to be written to. */
+  /** The result's JSON in UTF-8. Do not write to it. */
   bytesOf(result: ToolResult): Uint8Array<ArrayBuffer> {
     const known = this.#bytes.get(result)
     const bytes = known ?? new TextEncoder().encode(JSON.stringify(result))

@@ -3,13 +3,13 @@ import type { JsonValue } from '../../base/json.js'
 import type { McpTaskStatus } from '../../../machines/mcp-task.js'
 import { questionMethods, type QuestionMethod } from './names.js'
 
-/** A request that a task makes of its client, under a key of the task. */
+/** A question of a task to its client, under a key of the task. */
 export interface InputRequest {
   readonly method: QuestionMethod
   readonly params?: Readonly<Record<string, unknown>>
 }
 
-/** What a tool has come to, as `tools/call` answers it. */
+/** The result of a tool, as in the answer to `tools/call`. */
 export interface ToolResult {
   readonly content?: readonly unknown[]
   readonly structuredContent?: unknown
@@ -17,14 +17,14 @@ export interface ToolResult {
   readonly [field: string]: unknown
 }
 
-/** A task as `tasks/get` and notifications tell it. */
+/** A task as sent by `tasks/get` and notifications. */
 export interface DetailedTask {
   readonly taskId: string
   readonly status: McpTaskStatus
   readonly statusMessage?: string
   readonly createdAt: string
   readonly lastUpdatedAt: string
-  /** Milliseconds from `createdAt` for which it can be asked for; `null`: for ever. */
+  /** Milliseconds from `createdAt` for which it can be queried. `null` means forever. */
   readonly ttlMs: number | null
   readonly pollIntervalMs?: number
   readonly inputRequests?: Readonly<Record<string, InputRequest>>
@@ -40,51 +40,51 @@ export function fits<Value>(schema: v.GenericSchema<unknown, Value>, value: unkn
 const objectSchema = v.looseObject({})
 const taskIdSchema = v.pipe(v.string(), v.minLength(1), v.maxLength(256))
 
-/** Params of `tasks/get`, `tasks/cancel` and `tasks/update`; answers come beside them. */
+/** Params of `tasks/get`, `tasks/cancel` and `tasks/update`. Answers arrive separately. */
 export const taskParamsSchema = v.looseObject({ taskId: taskIdSchema })
 
-/** Params of `subscriptions/listen`, as far as they are about tasks. */
+/** The part of the params of `subscriptions/listen` that concerns tasks. */
 export const listenParamsSchema = v.looseObject({
   notifications: v.looseObject({ taskIds: v.pipe(v.array(v.string()), v.maxLength(10_000)) }),
   _meta: v.optional(objectSchema),
 })
 
-/** A question, of which nothing but its method is looked at. */
+/** A question. Only its method is checked. */
 export const inputRequestSchema: v.GenericSchema<unknown, InputRequest> = v.looseObject({
   method: v.picklist(questionMethods),
   params: v.exactOptional(v.record(v.string(), v.unknown())),
 })
 
-/** Answers by the method that they answer: their shape alone, because what is in them is the tool's affair (M-15). */
+/** Shapes of answers, by the method that they answer. Their content is checked by the tool (M-15). */
 const responseSchemas: Readonly<Record<QuestionMethod, v.GenericSchema>> = {
   'elicitation/create': v.looseObject({ action: v.picklist(['accept', 'decline', 'cancel']) }),
   'sampling/createMessage': v.looseObject({ role: v.string(), content: v.unknown(), model: v.string() }),
   'roots/list': v.looseObject({ roots: v.array(v.looseObject({ uri: v.string() })) }),
 }
 
-/** Whether an answer has the shape of one to a method. */
+/** Whether an answer has the shape required by a method. */
 export function fitsMethod(method: QuestionMethod, response: unknown): boolean {
   return v.is(responseSchemas[method], response)
 }
 
-/** What a process is registered with so that it is a task. */
+/** The payload of a process that is a task. */
 export interface TaskPayload {
   readonly v: 1
   readonly tool: string
   readonly args: JsonValue
-  /** What its client may be asked for. */
+  /** The kinds of questions that its client supports. */
   readonly questions: readonly QuestionMethod[]
   /** Who may see it, as a hash. */
   readonly principal: string
-  /** Under which a repeat of the call is the same task, as a hash. */
+  /** The deduplication key, as a hash. */
   readonly key?: string
-  /** A name of that for people. */
+  /** The display name of the principal. */
   readonly display?: string
   readonly ttlMs: number | null
   readonly pollIntervalMs: number
   readonly createdAtMs: number
   readonly inputGraceMs: number
-  /** No task of the extension: awaited by the call that made it. */
+  /** Not a task of the extension: the call that created it waits for the result. */
   readonly isInline?: true
 }
 
@@ -106,15 +106,15 @@ export const taskPayloadSchema: v.GenericSchema<unknown, TaskPayload> = v.strict
   isInline: v.exactOptional(v.literal(true)),
 })
 
-/** The shape of what a question's event holds. */
+/** The shape of a question event. */
 export const questionSchema: v.GenericSchema<unknown, { readonly key: string; readonly request: InputRequest }> =
   v.strictObject({ key: v.string(), request: inputRequestSchema })
 
-/** The shape of what an answer's signal holds. */
+/** The shape of an answer signal. */
 export const answerSchema: v.GenericSchema<unknown, { readonly key: string; readonly response: unknown }> =
   v.strictObject({ key: v.string(), response: v.unknown() })
 
-/** The shape of a status text that is kept. */
+/** The shape of a stored status text. */
 export const statusSchema: v.GenericSchema<unknown, { readonly message: string }> = v.strictObject({
   message: v.string(),
 })
@@ -125,7 +125,7 @@ export const resultPartSchema: v.GenericSchema<
   { readonly attempt: number; readonly part: number; readonly text: string }
 > = v.strictObject({ attempt: naturalSchema, part: naturalSchema, text: v.string() })
 
-/** An error of the protocol, as a task ends with it. */
+/** A protocol error, as the end of a task. */
 export interface TaskFault {
   readonly code: number
   readonly message: string
@@ -139,7 +139,7 @@ export const faultSchema: v.GenericSchema<unknown, TaskFault> = v.strictObject({
   data: v.exactOptional(v.unknown()),
 })
 
-/** What a process has completed with: the result itself, or how many parts of it stand in the log. */
+/** The output of a completed process: the result itself, or the number of its parts in the log. */
 export type TaskEnd = { readonly result: ToolResult } | { readonly parts: number; readonly attempt: number }
 
 /** The shape of a {@link TaskEnd}. */
@@ -148,7 +148,7 @@ export const taskEndSchema = v.union([
   v.strictObject({ parts: naturalSchema, attempt: naturalSchema }),
 ]) as v.GenericSchema<unknown, TaskEnd>
 
-/** The shape of the note that the server itself has ended an attempt. */
+/** The shape of the event that the server itself ended an attempt. */
 export const setAsideSchema: v.GenericSchema<unknown, { readonly attempt: number }> = v.strictObject({
   attempt: naturalSchema,
 })
