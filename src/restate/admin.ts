@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
-import type { OperationId } from '../../machines/index.js'
 import { RestateError, type Awaited } from './errors.js'
+import { placeOfRun } from './keys.js'
 import { operationService, processService } from './services.js'
 import { addressSchema } from './wire.js'
 
@@ -49,8 +49,8 @@ export class RestateAdmin {
   }
 
   /** Why a run is paused, or `undefined` if it is not. */
-  async faultOf(service: string, id: string, signal?: AbortSignal): Promise<RestateFault | undefined> {
-    const condition = ` and target_service_name = '${service}' and target_service_key = '${id.replaceAll("'", "''")}'`
+  async faultOf(service: string, key: string, signal?: AbortSignal): Promise<RestateFault | undefined> {
+    const condition = ` and target_service_name = '${service}' and target_service_key = '${key.replaceAll("'", "''")}'`
     const [fault] = await this.#faults(condition, signal)
     return fault
   }
@@ -67,7 +67,7 @@ export class RestateAdmin {
       rows.map(async ({ id, target_service_name, target_service_key, last_failure }) => ({
         ...(target_service_name === processService
           ? { processId: target_service_key }
-          : { operationId: target_service_key as OperationId }),
+          : placeOfRun(target_service_key)),
         invocationId: id,
         failure: last_failure ?? (await this.#lastEvent(id, signal)) ?? 'no reason is known',
       })),

@@ -27,8 +27,8 @@ export interface AttachTarget<Output> {
   /** The workflow whose result is awaited. */
   readonly service: string
   readonly output: v.GenericSchema<unknown, Output>
-  /** Names the id in messages, for instance `process id`. */
-  readonly subject: string
+  /** Checks the key of a run. Raises `invalid_input`. */
+  readonly checked: (told: string) => string
   readonly named: (id: string) => Awaited
   readonly unknown: (id: string) => StatewardError
   readonly timedOut: (id: string, timeoutMs: number) => StatewardError
@@ -38,7 +38,7 @@ export interface AttachTarget<Output> {
 export const processTarget: AttachTarget<AwaitOutput> = {
   service: processService,
   output: outputSchema,
-  subject: 'process id',
+  checked: (told) => takePathId(told),
   named: (processId) => ({ processId }),
   unknown: (processId) => new ProcessError('process.unknown', { processId }),
   timedOut: (processId, timeoutMs) => new ProcessError('process.await_timeout', { processId, timeoutMs }),
@@ -102,7 +102,7 @@ export class Attach<Output> {
    * `restate.paused`, `restate.unreachable`, and with the signal's reason.
    */
   async awaitTerminal(told: string, { signal, timeoutMs, isStarted = false }: AttachBounds = {}): Promise<Output> {
-    const id = takePathId(told, this.#target.subject)
+    const id = this.#target.checked(told)
     signal?.throwIfAborted()
     const { clock } = this.#options
     const waiter = createDeferred<Output>()

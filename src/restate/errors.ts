@@ -2,13 +2,16 @@ import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
 import type { StatewardError } from '../base/errors.js'
 import type { OperationId } from '../../machines/index.js'
 import type { ProcessId } from '../processes/index.js'
+import type { OperationPlace } from './keys.js'
 
 /** What a wait is for. */
-export type Awaited = { readonly processId: ProcessId } | { readonly operationId: OperationId }
+export type Awaited = { readonly processId: ProcessId } | OperationPlace
 
 /** Names what a wait is for, in messages. */
 export function named(awaited: Awaited): string {
-  return 'processId' in awaited ? `process \`${awaited.processId}\`` : `operation ${awaited.operationId}`
+  return 'processId' in awaited
+    ? `process \`${awaited.processId}\``
+    : `operation ${awaited.operationId} of session ${awaited.sessionId}`
 }
 
 const messages = {

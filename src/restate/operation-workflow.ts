@@ -23,7 +23,7 @@ export interface OperationWorkflowOptions extends WorkflowOptions {
 const session = { name: sessionService } as SessionObject
 
 /**
- * The work of one operation, as a workflow under its id. The end is written to the feed first, and the workflow answers
+ * The work of one operation, as a workflow under its session and id. The end is written to the feed first, and the workflow answers
  * with the feed's version, so waiters get the same answer as the feed (R-8).
  */
 export function operationWorkflow(options: OperationWorkflowOptions) {

@@ -4,7 +4,7 @@
 export const processService = 'stateward_process'
 /** The processes of one owner and their feed: an object under the owner's name. */
 export const processesService = 'stateward_processes'
-/** One run of the work of an operation: a workflow under its id. */
+/** One run of the work of an operation: a workflow under its session and id. */
 export const operationService = 'stateward_operation'
 /** The operations of one session and their feed: an object under the session's name. */
 export const sessionService = 'stateward_session'

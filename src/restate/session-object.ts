@@ -35,6 +35,7 @@ import {
   type FeedTail,
 } from './object-feed.js'
 import type { RetryPolicy } from './retry.js'
+import { runKeyOf } from './keys.js'
 import { operationService, sessionService } from './services.js'
 import { operationKey, readHead, SessionBook, type SessionHead } from './session-book.js'
 import {
@@ -188,7 +189,8 @@ async function register(
     return {}
   }
   const run: OperationRunRequest = { id, session: ctx.key, work, ...(input !== undefined && { input }) }
-  const invocationId = await send(ctx, { service: operationService, method: 'run', key: id, parameter: run })
+  const key = runKeyOf({ sessionId: ownerSessionId, operationId: id })
+  const invocationId = await send(ctx, { service: operationService, method: 'run', key, parameter: run })
   const held: HeldWork = { name: work.name, invocationId, ...(await deadlineOf(ctx, id, work)) }
   book.replace({ ...rowOf(book, id), work: held })
   book.write(ctx)

@@ -14,6 +14,7 @@ import { checkValue, decodeValue } from '../work/values.js'
 import type { AttachTarget } from './attach.js'
 import { neverAborted, type Connection } from './connection.js'
 import { isOperationDefinition, type OperationDefinition } from './operation-definition.js'
+import { placeOfRun, runKeyOf } from './keys.js'
 import { operationService } from './services.js'
 import { RestateFeed } from './session-feed.js'
 import { RestateOperations } from './session-operations.js'
@@ -57,11 +58,11 @@ const namedRunSchema = optionsSchema<RestateNamedRunOptions>({
 export const operationTarget: AttachTarget<OperationAnswer> = {
   service: operationService,
   output: answerSchema,
-  subject: 'operation id',
-  named: (id) => ({ operationId: id as OperationId }),
-  unknown: (id) => new OperationError('not_found', { id: id as OperationId }),
+  checked: (key) => key,
+  named: placeOfRun,
+  unknown: (key) => new OperationError('not_found', { id: placeOfRun(key).operationId }),
   // Nobody asks for a limit: operations are waited for under a signal.
-  timedOut: (id) => new OperationError('not_found', { id: id as OperationId }),
+  timedOut: (key) => new OperationError('not_found', { id: placeOfRun(key).operationId }),
 }
 
 /**
@@ -121,10 +122,13 @@ export class RestateOperationHandle<Result = unknown> {
   }
 
   #answer(signal?: AbortSignal): Promise<OperationAnswer> {
-    return this.#connection.operationAttach.awaitTerminal(this.id, {
-      isStarted: true,
-      ...(signal !== undefined && { signal }),
-    })
+    return this.#connection.operationAttach.awaitTerminal(
+      runKeyOf({ sessionId: this.#session.id, operationId: this.id }),
+      {
+        isStarted: true,
+        ...(signal !== undefined && { signal }),
+      },
+    )
   }
 
   async #result(options: { readonly signal?: AbortSignal }): Promise<Result> {
@@ -247,7 +251,9 @@ export class RestateSession {
       if (waited !== undefined) return waited.outcome
     }
     const bounds = { isStarted: true, ...(signal !== undefined && { signal }) }
-    return (await this.#connection.operationAttach.awaitTerminal(id, bounds)).outcome
+    return (
+      await this.#connection.operationAttach.awaitTerminal(runKeyOf({ sessionId: this.id, operationId: id }), bounds)
+    ).outcome
   }
 
   /**

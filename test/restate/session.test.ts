@@ -206,6 +206,21 @@ describe('an operation on the engine', () => {
     await expect(session.signal(newId(), 'answer')).rejects.toMatchObject({ code: 'not_found' })
   })
 
+  it('is known by its id within its session only: another session may use the same (R-17)', async () => {
+    const id = newId()
+    const sessions = [newSession(), newSession()] as const
+    const handles = await Promise.all(sessions.map((session) => session.run(durable, undefined, { id })))
+    const cancelled = await newSession().run(durable, undefined, { id })
+    expect(await cancelled.cancel('not needed')).toBe('cancelled')
+    await sessions[0].signal(id, 'answer', 3)
+    await sessions[1].signal(id, 'answer', 4)
+    expect(await Promise.all(handles.map((handle) => handle.result()))).toEqual([
+      { sum: 25, attempt: 1 },
+      { sum: 26, attempt: 1 },
+    ])
+    expect(await cancelled.outcome).toEqual({ type: 'cancelled', reason: 'not needed' })
+  })
+
   it('cancelled in the middle of a step, has ended in feed and wait before its work has stopped (R-8)', async () => {
     const session = newSession()
     const handle = await session.run(slow, undefined)
