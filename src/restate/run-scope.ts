@@ -3,7 +3,7 @@ import { systemClock } from '../base/clock.js'
 import { errorDetailsOf, errorOfDetails, type ErrorDetails } from '../base/error-details.js'
 import { InvalidInputError, StatewardError, type InvalidInput } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import { ProcessError, type LeaseOwner, type ProcessDefinition, type ProcessId } from '../processes/index.js'
+import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
 import { childIdOf } from '../processes/run-log.js'
 import { checkSize } from '../processes/scalars.js'
 import { DurableContext, type StepOptions, type StepScope } from '../work/durable-context.js'
@@ -174,7 +174,7 @@ export class RunScope implements DurableLog {
     const called = this.#options.definitions.get(kind)
     if (called === undefined) throw new ProcessError('process.kind_unknown', { kind })
     const { id: notify, promise } = ctx.awakeable<unknown>()
-    const start = { ...startRequestOf(called, childIdOf(ctx.key as ProcessId, key), input), notify }
+    const start = { ...startRequestOf(called, childIdOf(ctx.key, key), input), notify }
     // What is called is a process, beside whoever calls it.
     ctx.objectSendClient<ProcessObject>({ name: processesService }, place.key).start(start)
     return async () => answerOfOutput((await promise) as ChildOutput)
