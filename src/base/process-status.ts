@@ -58,6 +58,14 @@ export function hasVariable(pid: number, name: string, value: string): boolean {
   return environment !== undefined && environment.split('\0').includes(`${name}=${value}`)
 }
 
+/**
+ * True when a process shows no environment at all. It was started without one, or it is just replacing its program by
+ * another: until that is done, the system shows none.
+ */
+export function hasNoEnvironment(pid: number): boolean {
+  return readOrNothing(`/proc/${pid}/environ`) === ''
+}
+
 /** The file that the process reads as its standard input; `undefined` when it is not readable. */
 export function inputOf(pid: number): string | undefined {
   try {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.js'
 import {
+  hasNoEnvironment,
   hasVariable,
   inputOf,
   listProcesses,
@@ -46,6 +47,8 @@ export interface KilledProcesses {
 /** Milliseconds between checks whether killed processes are gone, and the number of checks. */
 const pollMs = 5
 const polls = 400
+/** The number of checks for which a process without an environment may be one that is just replacing its program. */
+const replacementPolls = 10
 
 /** The process with this pid; `undefined` if there is none or the system does not report it. */
 export function identify(pid: number): ProcessIdentity | undefined {
@@ -82,9 +85,14 @@ export function findProcesses({ mark, recorded, input }: ProcessTraces): Process
  */
 export async function killProcesses(traces: ProcessTraces, clock: Clock): Promise<KilledProcesses> {
   const killed = new Set<number>()
+  let replacements = 0
   for (let poll = 0; poll < polls; poll += 1) {
     const running = findProcesses(traces)
-    if (running.length === 0) return { killed: killed.size, leftPids: [] }
+    if (running.length === 0) {
+      // A process that is just replacing its program shows no mark until it has.
+      if (replacements === replacementPolls || !isAnyReplacing()) return { killed: killed.size, leftPids: [] }
+      replacements += 1
+    }
     for (const { pid } of running) {
       kill(pid)
       killed.add(pid)
@@ -93,6 +101,11 @@ export async function killProcesses(traces: ProcessTraces, clock: Clock): Promis
   }
   const leftPids = findProcesses(traces).map(({ pid }) => pid)
   return { killed: killed.size - leftPids.length, leftPids }
+}
+
+/** Whether a process may be replacing its program. Threads of the kernel, which have group 0, never do. */
+function isAnyReplacing(): boolean {
+  return listProcesses().some(({ pid, group }) => group !== 0 && hasNoEnvironment(pid))
 }
 
 function kill(pid: number): void {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { operationVariable, ProcessRecords } from '../../../src/work/children/process-records.js'
-import { systemClock } from '../../../src/base/clock.js'
-import { readBootId, readProcessStatus } from '../../../src/base/process-status.js'
+import { systemClock, type Clock } from '../../../src/base/clock.js'
+import { hasVariable, readBootId, readProcessStatus } from '../../../src/base/process-status.js'
 import { expectGone, isRunning } from '../../support/processes.js'
 
 const operationId = '019a0000-0000-7000-8000-000000000001'
@@ -78,6 +78,41 @@ describe('process records', () => {
     records.open(operationId)
     expect(await records.reap(systemClock)).toEqual([{ operationId, killed: 1, leftPids: [] }])
     await expectGone(pid)
+  })
+
+  it('let it find a process that shows no environment while it replaces its program', async () => {
+    const script = `echo ready; read go; exec env ${operationVariable}=${operationId} sleep 600`
+    const child = spawn('sh', ['-c', script], { detached: true, env: {}, stdio: ['pipe', 'pipe', 'ignore'] })
+    started.push(child)
+    await firstLine(child)
+    const records = new ProcessRecords(directory)
+    records.open(operationId)
+    const pid = child.pid ?? 0
+    let looks = 0
+    const clock: Clock = {
+      ...systemClock,
+      setTimeout: (callback, delayMs) => {
+        looks += 1
+        if (looks === 1) child.stdin.write('go\n')
+        // Looks again once the program has been replaced.
+        const isReplaced = (): boolean => hasVariable(pid, operationVariable, operationId)
+        const look = (): void => void systemClock.setTimeout(isReplaced() || looks > 1 ? callback : look, delayMs)
+        look()
+        return 0 as never
+      },
+    }
+    expect(await records.reap(clock)).toEqual([{ operationId, killed: 1, leftPids: [] }])
+    await expectGone(pid)
+  })
+
+  it('do not wait for long for a process that was started without an environment', async () => {
+    const child = spawn('sleep', ['600'], { detached: true, env: {}, stdio: 'ignore' })
+    started.push(child)
+    await once(child, 'spawn')
+    const records = new ProcessRecords(directory)
+    records.open(operationId)
+    expect(await records.reap(systemClock)).toEqual([{ operationId, killed: 0, leftPids: [] }])
+    expect(isRunning(child.pid ?? 0)).toBe(true)
   })
 
   it('never make it kill a stranger who got the pid later, or runs for another operation', async () => {
