@@ -98,7 +98,7 @@ describe('process records', () => {
         const isReplaced = (): boolean => hasVariable(pid, operationVariable, operationId)
         const look = (): void => void systemClock.setTimeout(isReplaced() || looks > 1 ? callback : look, delayMs)
         look()
-        return 0 as never
+        return 0
       },
     }
     expect(await records.reap(clock)).toEqual([{ operationId, killed: 1, leftPids: [] }])
