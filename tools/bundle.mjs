@@ -46,6 +46,10 @@ export async function bundle(compiled, output, more = []) {
     ),
     external: isInstalled,
     platform: 'node',
+    // Each module's code is headed by where it is compiled to; where its source is says as much in fewer words.
+    plugins: [
+      { name: 'headings', renderChunk: (code) => code.replaceAll(new RegExp(`^// ${compiled}/`, 'gm'), '// ') },
+    ],
     output: {
       dir: output,
       entryFileNames: '[name].js',
