@@ -180,6 +180,21 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.powerCutStep(),
     ],
   },
+  '[O-150] what was lost below one that runs again is owed an end too if the process dies with the end of that one': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      partOf(1, 2),
+      partOf(0, 3, true),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      ...started(0),
+      partOf(0, 4),
+      steps.settleStep('complete', steps.exactly(0), 'done'),
+      steps.lateSurvivorStep(),
+    ],
+  },
   'a sequence that a lost write took back is minted again, beside slots that ended meanwhile': {
     maxCompleted: 3,
     steps: [

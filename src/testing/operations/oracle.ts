@@ -256,9 +256,7 @@ export class OperationsOracle {
     const { watches, waits } = this
     this.watches = []
     this.waits = []
-    for (const { id } of this.#show()) {
-      for (const part of liveBelow(this, id)) this.#get(part).isOwedAnEnd = true
-    }
+    for (const { id } of this.#show()) this.#oweEndsBelow(id)
     this.persist()
     this.watches = watches
     this.waits = waits
@@ -384,6 +382,25 @@ export class OperationsOracle {
     const isBelow = ({ operation }: OracleLost): boolean => below.has(aboveOf(operation))
     for (const _ of this.lost) for (const one of this.lost) if (isBelow(one)) below.add(one.id)
     return this.lost.filter(isBelow)
+  }
+
+  /**
+   * The next process owes an end to everything below this one that has none, running and lost alike (O-150); what is
+   * lost was registered before anything that runs.
+   */
+  #oweEndsBelow(id: OperationId): void {
+    const lost = this.lost.map(({ operation }) => operation)
+    const below = new Set<OperationId | undefined>([id])
+    for (let known = 0; known < below.size; ) {
+      known = below.size
+      for (const part of [...lost, ...this.operations]) if (below.has(aboveOf(part))) below.add(part.id)
+    }
+    const owed = lost.filter((part) => below.has(part.id))
+    this.lost = this.lost.filter((one) => !below.has(one.id))
+    this.operations.unshift(...owed)
+    for (const part of this.operations) {
+      if (part.id !== id && below.has(part.id) && live.includes(part.status)) part.isOwedAnEnd = true
+    }
   }
 
   #cancelAll(ids: readonly OperationId[], reason: string): void {
