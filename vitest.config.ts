@@ -19,6 +19,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/search-seed.ts'],
     // They need what this suite does not: other versions of Node and of the compiler (`npm run test:supported`), a browser
     // (`npm run test:browser`), the official suite of MCP (`npm run test:mcp`), or a server (`npm run test:restate`).
     exclude: [...configDefaults.exclude, 'test/{supported,browser,restate}/**', 'test/mcp/conformance/**'],
