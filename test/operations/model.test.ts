@@ -195,6 +195,18 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.lateSurvivorStep(),
     ],
   },
+  '[O-150] an end that is owed below a capacity slot is offered again when the journal refuses it': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      steps.settleStep('abort', steps.exactly(0), ''),
+      steps.refusedWriteStep(),
+    ],
+  },
   'a sequence that a lost write took back is minted again, beside slots that ended meanwhile': {
     maxCompleted: 3,
     steps: [
