@@ -24,14 +24,15 @@ export class LoopShare {
 
   /** True when the owner has used up its share of this turn and should yield. */
   get isUsedUp(): boolean {
+    if (this.#waiting.length > 0) return true
     const now = this.#clock.monotonicNow()
-    return this.#waiting.length > 0 || now - (this.#since ?? this.#begin(now)) >= longestShareMs
+    return now - (this.#since ?? this.#begin(now)) >= longestShareMs
   }
 
   /** Calls back in a later turn, first come, first served. */
   nextTurn(goOn: () => void): void {
     this.#waiting.push(goOn)
-    this.#begin(this.#clock.monotonicNow())
+    if (this.#since === undefined) this.#begin(this.#clock.monotonicNow())
   }
 
   /** Resolves in a later turn, first come, first served. */
@@ -40,9 +41,9 @@ export class LoopShare {
   }
 
   #begin(now: number): number {
-    if (this.#since === undefined) setImmediate(this.#onTurn)
-    this.#since ??= now
-    return this.#since
+    setImmediate(this.#onTurn)
+    this.#since = now
+    return now
   }
 
   readonly #onTurn = (): void => {

@@ -132,7 +132,8 @@ export class OperationRegistry {
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
     if (this.#core.isRetired) throw new OperationError('owner_retired', {})
-    this.#noteAll(lostForgotten, this.#history.forgetLost(ids))
+    const forgotten = ids.filter((id) => this.#history.forgetLost(id))
+    this.#noteAll(lostForgotten, forgotten)
   }
 
   /**
@@ -177,7 +178,12 @@ export class OperationRegistry {
    * Like {@link registerOperation}, but throws a refusal at once, even if it depends on an end that is not durable yet.
    */
   admit(spec: OperationSpec, limit?: number): void {
-    this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
+    try {
+      this.#admit(spec, limit)
+    } catch (refusal) {
+      this.#core.showRefused({ type: 'register' }, refusal)
+      throw refusal
+    }
   }
 
   #admit(spec: OperationSpec, limit: number | undefined): void {
@@ -189,23 +195,17 @@ export class OperationRegistry {
     // An id in use is refused with `already_registered`, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
     this.#core.change(() => {
-      this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
-      const taken = this.#history.forgetLost([id])
+      this.#now(limit === undefined ? { type: 'register', spec: checked } : { type: 'register', spec: checked, limit })
+      const wasLost = this.#history.forgetLost(id)
       if (this.#isKept(kind)) this.#history.note((sequence) => operationRegistered.create(sequence, { spec: checked }))
-      else this.#noteAll(lostForgotten, taken)
+      else if (wasLost) this.#noteAll(lostForgotten, [id])
     })
     this.#observer.onChange(id)
   }
 
   /** Moves the operation from `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
-    const note = (): void => {
-      if (!this.#isKept(this.#kindOf(id))) return
-      const startedAtMs = this.#records.rows.get(id)?.startedAtMs
-      const started = { id, ...(startedAtMs !== undefined && { startedAtMs }) }
-      this.#history.note((sequence) => operationStarted.create(sequence, started))
-    }
-    return this.#advance({ type: 'operation.start', id }, undefined, note)
+    return this.#advance({ type: 'operation.start', id })
   }
 
   /**
@@ -537,7 +537,9 @@ export class OperationRegistry {
 
   /** A lost operation that ran again has ended, so its lost children that did not run again are ended too. */
   #endLostBelow(id: OperationId): void {
-    this.#history.state.unfinished.end(id)
+    const { unfinished } = this.#history.state
+    if (unfinished.size === 0) return
+    unfinished.end(id)
     this.finishTrees()
   }
 
@@ -556,21 +558,17 @@ export class OperationRegistry {
     return kindClasses[kind].durability === 'retain'
   }
 
-  #kindOf(id: OperationId): OperationKind {
-    return this.#records.rows.get(id)?.spec.kind ?? 'background_tool_capacity_slot'
-  }
-
   /** Decides and applies a change that needs no durable step of its own. */
   #now(event: OperationRegistryEvent): void {
     this.#core.take(event)
   }
 
-  #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
+  #advance(event: AdvanceEvent, followUp?: () => void): Promise<void> {
     try {
       checkId(event.id)
       this.#core.change(() => {
         this.#now(event)
-        note?.()
+        if (event.type === 'operation.start') this.#noteStart(event.id)
       })
     } catch (refusal) {
       return this.#refuse(event, refusal)
@@ -578,6 +576,16 @@ export class OperationRegistry {
     followUp?.()
     this.#observer.onChange(event.id)
     return done
+  }
+
+  /** Journals a start, in the background: no caller waits for it. */
+  #noteStart(id: OperationId): void {
+    const row = this.#records.rows.get(id)
+    if (row === undefined || !this.#isKept(row.spec.kind)) return
+    const { startedAtMs } = row
+    this.#history.note((sequence) =>
+      operationStarted.create(sequence, { id, ...(startedAtMs !== undefined && { startedAtMs }) }),
+    )
   }
 
   /**
