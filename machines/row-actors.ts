@@ -150,7 +150,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     this.id = id
     this.onSend = onSend
     this.#done = `xstate.done.actor.${id}`
-    const states = Object.values(machine.machine.root.states as AnyStateMachine['root']['states'])
+    const states = Object.values(machine.machine.root.states)
     this.#finals = new Set(states.filter(({ type }) => type === 'final').map(({ key }) => key))
     const system = (this.system = parent.system as unknown as System)
     this.#inspectors = rootOf(parent).options.inspect === undefined ? 0 : 1
