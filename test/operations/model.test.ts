@@ -207,6 +207,18 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.refusedWriteStep(),
     ],
   },
+  '[O-150] an end that is owed below a capacity slot is durable no sooner than others, however the slot ended': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      steps.flushStep(),
+      steps.terminateOwnerStep(),
+    ],
+  },
   'a sequence that a lost write took back is minted again, beside slots that ended meanwhile': {
     maxCompleted: 3,
     steps: [
