@@ -9,7 +9,7 @@ import { OperationsOracle } from '../../src/testing/operations/oracle.js'
 import * as calls from '../../src/testing/operations/steps.js'
 import * as journal from './support/model/journal-steps.js'
 import { JournalledOperations } from './support/model/journalled-operations.js'
-import { checkJournalledOperations } from './support/model/search.js'
+import { checkJournalledOperations, microtasks } from './support/model/search.js'
 
 const steps = { ...calls, ...journal }
 type Step = journal.JournalStep
@@ -257,6 +257,7 @@ describe('registry and oracle agree that', () => {
     const oracle = new OperationsOracle(limits)
     for (const step of [...history, steps.flushStep()]) {
       await step.run(oracle, system)
+      await microtasks()
       expect(await disagreement(step, system, oracle)).toBeUndefined()
     }
     await system.close()
