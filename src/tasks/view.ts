@@ -357,6 +357,11 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
+  /** All budgets, in the order in which they were allocated. */
+  budgets(): Iterable<Budget> {
+    return this.tables.budgets.rows()
+  }
+
   /** Budgets of this task, without those of its ancestors. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
