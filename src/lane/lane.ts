@@ -288,7 +288,10 @@ export class Lane {
       this.#repeatNotes(this.#journal)
     } catch (cause) {
       const lost = this.#notesToRepeat.length
-      this.#logger.warn({ lost, ...faultFields(cause) }, 'facts that nobody awaited did not reach the broken journal')
+      this.#logger.warn(
+        { lost, ...faultFields(cause) },
+        'facts that nobody awaited did not reach the journal, because it has failed',
+      )
     }
     await this.#journal.close()
   }
@@ -377,7 +380,7 @@ export class Lane {
   #compactWhenDue(): void {
     if (this.#compaction?.isDue !== true) return
     this.compact().catch((cause: unknown) => {
-      this.#logger.error({ ...faultFields(cause) }, 'the snapshot failed; the journal keeps every record')
+      this.#logger.error({ ...faultFields(cause) }, 'a snapshot failed; the journal keeps every record')
     })
   }
 

@@ -99,7 +99,7 @@ export class SinkFeeder {
     const timer = clock.setTimeout(() => late.resolve('late'), timeoutMs)
     if ((await Promise.race([settled, late.promise])) === 'settled') return clock.clearTimeout(timer)
     this.#stalled.add(processId)
-    logger.warn({ processId, timeoutMs }, 'the event sink is stalled: events of the process are left out')
+    logger.warn({ processId, timeoutMs }, 'the event sink is stalled, so events of the process are dropped')
     void settled.then(() => this.#stalled.delete(processId))
   }
 

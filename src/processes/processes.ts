@@ -458,8 +458,8 @@ export class Processes {
   async #drain(): Promise<void> {
     const { abandoned, deferred } = await this.#worker.drainOwnerBoundWork()
     const { logger } = this.#options
-    if (abandoned.length > 0) logger.info({ abandoned }, 'processes that were bound to this host were given up')
-    if (deferred.length > 0) logger.warn({ deferred }, 'processes that are bound to this host could not be given up')
+    if (abandoned.length > 0) logger.info({ abandoned }, 'processes bound to this host were abandoned')
+    if (deferred.length > 0) logger.warn({ deferred }, 'processes bound to this host could not be abandoned')
   }
 
   /** A wake handler that does not return delays closing no longer than a run may. */

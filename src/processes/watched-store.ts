@@ -247,10 +247,7 @@ class Watcher {
         if (isTransition(event)) await feeder.feed(event)
       }
     } catch (failure) {
-      this.#logger.warn(
-        { processId, ...faultFields(failure) },
-        'events could not be read for the sink, and are left out',
-      )
+      this.#logger.warn({ processId, ...faultFields(failure) }, 'events could not be read for the sink and are skipped')
     }
   }
 
