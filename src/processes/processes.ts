@@ -40,7 +40,7 @@ import type { SystemResult } from './system/outcome.js'
 import { systemKind, systemProcess, type SystemProcessOptions } from './system/system-process.js'
 import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
-import { watch } from './watched-store.js'
+import { watchStore } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
 import { Worker, type DriveReport } from './worker.js'
 
@@ -172,7 +172,7 @@ export class Processes {
     if (rest.facets !== undefined) checkDurability(rest.store.durabilityTier(), rest.facets)
     this.#spans = tracer === undefined ? undefined : new ProcessSpans(tracer, logger)
     const metrics = instruments === undefined ? undefined : new ProcessMetrics(instruments)
-    const { store, hub } = watch(rest.store, {
+    const { store, hub } = watchStore(rest.store, {
       clock,
       logger,
       onWake: () => this.#wakes.look(),
