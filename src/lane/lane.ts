@@ -223,7 +223,7 @@ export class Lane {
   refuse(refusal: Error): Promise<never> {
     const batch = this.#lastBatch
     if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled')
-      return this.#inTurn(() => rejected(refusal))
+      return this.#share.isUsedUp ? silence(this.#share.turn().then(() => rejected(refusal))) : rejected(refusal)
     const deferred = createDeferred<never>()
     batch.entries.push({ kind: 'refusal', reason: refusal, deferred })
     return deferred.promise
@@ -304,12 +304,9 @@ export class Lane {
       return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
-    return this.#inTurn(() => Promise.resolve(result))
-  }
-
-  /** Answers now, or in a later turn if callers have used up their share of this one. */
-  #inTurn<Result>(answer: () => Promise<Result>): Promise<Result> {
-    return this.#share.isUsedUp ? silence(this.#share.turn().then(answer)) : answer()
+    if (!this.#share.isUsedUp) return Promise.resolve(result)
+    const turn: Promise<unknown> = this.#share.turn()
+    return (result === undefined ? turn : turn.then(() => result)) as Promise<Result>
   }
 
   /** The change stands whatever its observers do. An exception of one is logged and affects nothing else. */
