@@ -74,13 +74,13 @@ const answersKeptMs = 600_000
  * waking of waiters are one change (R-1).
  */
 export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
-  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, () => nowOf(ctx, clock), kept, id)
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), kept, id)
   return restate.object({
     name: sessionService,
     handlers: {
       register: door(registerSchema, 'register', (ctx: Context, request) => register(ctx, open, request)),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await SessionBook.open(ctx, () => Promise.resolve(request.atMs), kept, request.id), request),
+        claim(ctx, await SessionBook.open(ctx, request.atMs, kept, request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
@@ -97,8 +97,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         book.write(ctx)
       }),
       end: door(endSchema, 'end', async (ctx: Context, request) => {
-        const book = await open(ctx, request.id)
-        const tail = await readTail(ctx, request.id)
+        const { book, tail } = await SessionBook.openForEnd(ctx, nowOf(ctx, clock), kept, request.id)
         return end(ctx, book, tail, request)
       }),
       /** Ends an operation whose deadline has passed. */
