@@ -17,6 +17,7 @@ import {
 import { kindClasses, OperationError, type CompletionCursors, type CompletionEntry } from '../operations/index.js'
 import { checkProgress, checkSource, checkSpec } from '../operations/admission.js'
 import { checkOutcome, outcomes } from '../operations/outcomes.js'
+import { checkOutcomeSize, checkProgressSize } from './bounds.js'
 import { claimExecution, unstarted, type Execution } from './claim.js'
 import { ClaimError } from './errors.js'
 import { nowOf } from './now.js'
@@ -84,6 +85,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
+        checkProgressSize(progress)
         const book = await open(ctx, id)
         checkFence(book, id, fencingToken)
         book.take({ type: 'operation.progress_reported', id })
@@ -248,6 +250,7 @@ async function end(ctx: Context, book: SessionBook, tail: FeedTail, request: End
   const outcome = checkOutcome(id, request.outcome)
   const row = book.rows.get(id)
   const isOwn = isRun === true
+  if (!isOwn) checkOutcomeSize(outcome)
   if (isOwn && row?.outcome) {
     const { completionSequence: seq } = row
     return { outcome: row.outcome, ...(seq !== undefined && { seq }), isFirst: false }
