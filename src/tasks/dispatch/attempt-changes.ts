@@ -12,6 +12,7 @@ import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { fillWindow, missingRuns } from './cron-window.js'
+import { mayLeaveOut } from './missed-occurrences.js'
 import { isCancelled, moveRun } from './runs.js'
 import {
   type AttemptSpending,
@@ -78,13 +79,14 @@ export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: A
 }
 
 /**
- * Claims a ready run and starts an attempt, all in one batch. `undefined` when the run is no longer ready. Raises
- * `budget_exceeded` when the attempt's reservations cannot be made.
+ * Claims a run that is ready, or scheduled and due (T-900), and starts an attempt, all in one batch. `undefined` when the run is
+ * in another state by now. Raises `budget_exceeded` when the attempt's reservations cannot be made.
  */
 export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): AttemptIdentity | undefined {
   const run = batch.view.run(runId)
-  if (run?.state !== 'ready' || run.lease !== undefined) return undefined
-  const { taskId } = run
+  if (run === undefined || run.lease !== undefined) return undefined
+  const { taskId, state } = run
+  if (state !== 'ready' && (state !== 'scheduled' || mayLeaveOut(batch.view.task(taskId)))) return undefined
   const { owner, expiresAtMs, attemptId, reserve, atMs } = claim
   const reservations = Array.from(reserve, ([dimension, { reservationId, amount }]) => ({
     reservationId,
@@ -95,6 +97,7 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
     type: 'attempt_begin',
     runId,
     attemptId,
+    ...(state === 'scheduled' && { previousState: state }),
     owner,
     expiresAtMs,
     ...(reservations.length > 0 && { reservations }),

@@ -155,10 +155,10 @@ export class Selection implements Disposable {
   }
 
   /**
-   * Puts a run in line whose promotion has been submitted. Its claim then follows in the same sync; if the promotion
-   * fails, the claim finds the run unchanged and is given up.
+   * Puts a run in line that is due, although it is not ready yet: its claim makes it ready, or follows its promotion in
+   * the same sync. If the promotion fails, the claim finds the run unchanged and is given up.
    */
-  onPromoting(run: Run): void {
+  onDue(run: Run): void {
     this.#candidates.add(run)
   }
 
