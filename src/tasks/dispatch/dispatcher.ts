@@ -307,7 +307,10 @@ export class Dispatcher {
   }
 
   #observe({ events, ended }: TaskCommit): void {
-    if (events.every(isBareStep)) return
+    if (events.every((event) => this.#isBare(event))) {
+      if (this.#promotion.hasMore) this.#schedulePump()
+      return
+    }
     const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const runId of ended.runs) {
@@ -345,7 +348,16 @@ export class Dispatcher {
       }
     }
     this.#line.look()
-    this.#schedulePump()
+    const [event] = events
+    // The end of an own attempt is followed by a pass as soon as its slot is free.
+    const isOwnEnd = events.length === 1 && event?.type === 'attempt_ended' && this.#attempts.isEnding(event.runId)
+    if (!isOwnEnd) this.#schedulePump()
+  }
+
+  /** True for an own attempt that has begun, and a step without cost: no run may start or has to stop because of it. */
+  #isBare(event: TaskEvent): boolean {
+    if (event.type === 'step_recorded') return !hasSpent(event)
+    return event.type === 'attempt_begun' && event.reservations === undefined && this.#attempts.has(event.runId)
   }
 
   #onRunChanged(run: Run): void {
@@ -496,11 +508,6 @@ function earliestAfter(wall: number, times: readonly (number | undefined)[]): nu
     if (time !== undefined && time > wall && (earliest === undefined || time < earliest)) earliest = time
   }
   return earliest
-}
-
-/** True for a completed step without cost: no run may start or has to stop because of it. */
-function isBareStep(event: TaskEvent): boolean {
-  return event.type === 'step_recorded' && !hasSpent(event)
 }
 
 /** True if the event records spending. */
