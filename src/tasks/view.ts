@@ -435,6 +435,11 @@ export class TaskProjection extends TaskView {
     return this.#subscriptionsFor(event)
   }
 
+  /** True if any event may trigger a subscription. */
+  get hasArmedSubscriptions(): boolean {
+    return this.#indexes.subscriptions.isAnyArmed
+  }
+
   /** Subscriptions with pending triggers that are not cancelled. */
   triggeredSubscriptions(): Iterable<Subscription> {
     return present(this.#indexes.subscriptions.triggered, (id) => this.subscription(id))
