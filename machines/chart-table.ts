@@ -124,7 +124,8 @@ export class ChartTable<Machine extends AnyStateMachine> {
   trySelect({ value, context }: Place<Machine>, event: EventFrom<Machine>): Selection | undefined {
     const configuration = this.#configuration(value)
     if (configuration === undefined) return refusal(undefined)
-    const level = this.#level(configuration, (event as AnyEventObject).type)
+    const { type } = event as AnyEventObject
+    const level = configuration.levels.get(type) ?? this.#level(configuration, type)
     if (level === undefined) return undefined
     try {
       return choose(level, { context, event }, askMachine)
@@ -239,9 +240,12 @@ export class ChartTable<Machine extends AnyStateMachine> {
         if (!isPlain) return undefined
         for (const { run, params } of actions) if (isAssign(run)) args.context = assigned(run, args, params)
       }
-      const next: Configuration | undefined = this.#after(at, taken)
+      const [step] = taken
+      const known = taken.length === 1 && step !== undefined ? at.after.get(step) : undefined
+      const next: Configuration | undefined = known ?? this.#after(at, taken)
       if (next?.always === undefined) return undefined
       at = next
+      if (next.always.length === 0) break
       taken = chooseEventless(next.always, args)
       if (at === before && args.context === context) break
     }
@@ -400,7 +404,8 @@ function choose(level: Level, args: GuardArguments, ask: AskGuard): Selection {
   }
   if (inner !== undefined) return inner
   for (const { condition, selection } of candidates) {
-    const refused = condition && refusedBy(condition, args, ask)
+    if (condition === undefined || (condition.type === 'answer' && condition.passes)) return selection
+    const refused = refusedBy(condition, args, ask)
     if (refused === undefined) return selection
     guard ??= refused
   }
@@ -408,7 +413,6 @@ function choose(level: Level, args: GuardArguments, ask: AskGuard): Selection {
 }
 
 function chooseEventless(always: NonNullable<Configuration['always']>, args: GuardArguments): readonly Step[] {
-  if (always.length === 0) return nothingTaken
   const taken: Step[] = []
   for (const chain of always) {
     for (const { condition, step } of chain) {

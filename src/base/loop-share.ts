@@ -3,6 +3,9 @@ import type { Clock } from './clock.js'
 /** Milliseconds that an owner may run within one turn of the event loop before it has to yield. */
 const longestShareMs = 10
 
+/** How often an owner may ask within one turn while its clock stands still, as a simulated one does. */
+const mostAsks = 1000
+
 /** How many waiting callers continue in one turn. */
 const perTurn = 64
 
@@ -16,6 +19,9 @@ export class LoopShare {
   readonly #clock: Pick<Clock, 'monotonicNow'>
   /** When the owner first asked in this turn, in monotonic milliseconds. */
   #since: number | undefined
+  #askedAt: number | undefined
+  /** How often the owner has asked at the same time. */
+  #asks = 0
   #waiting: (() => void)[] = []
 
   constructor(clock: Pick<Clock, 'monotonicNow'>) {
@@ -26,7 +32,10 @@ export class LoopShare {
   get isUsedUp(): boolean {
     if (this.#waiting.length > 0) return true
     const now = this.#clock.monotonicNow()
-    return now - (this.#since ?? this.#begin(now)) >= longestShareMs
+    const since = this.#since ?? this.#begin(now)
+    this.#asks = now === this.#askedAt ? this.#asks + 1 : 1
+    this.#askedAt = now
+    return now - since >= longestShareMs || this.#asks > mostAsks
   }
 
   /** Calls back in a later turn, first come, first served. */
@@ -48,6 +57,7 @@ export class LoopShare {
 
   readonly #onTurn = (): void => {
     this.#since = undefined
+    this.#asks = 0
     const first = this.#waiting.splice(0, perTurn)
     if (this.#waiting.length > 0) this.#begin(this.#clock.monotonicNow())
     for (const goOn of first) goOn()

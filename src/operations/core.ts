@@ -86,7 +86,7 @@ export class OperationsCore {
     })
     // Without an error observer XState would rethrow a fault from a timer and crash the process.
     this.actor.subscribe({
-      error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry broke'),
+      error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry has failed'),
     })
     this.actor.start()
     this.records.showUnder(this.actor, (id, event) => onSend?.(id, event))

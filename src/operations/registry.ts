@@ -366,7 +366,7 @@ export class OperationRegistry extends OperationReader {
     })
     if (after > this.#records.order.lastSequence) {
       const minted = this.#records.order.lastSequence
-      this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
+      this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of the last completion')
     }
     return after
   }

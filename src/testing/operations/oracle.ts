@@ -249,8 +249,7 @@ export class OperationsOracle {
 
   /** Ends in progress become durable: they become visible in order, and everything visible survives from now on. */
   commit(): void {
-    const ended = this.#show()
-    for (const end of ended) this.#endBelow(end)
+    this.#showAndEndBelow()
     // The ends that follow from them are written after them.
     if (this.staged.length > 0) this.commit()
   }
@@ -368,7 +367,7 @@ export class OperationsOracle {
     this.staged.push(...ends)
     const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
     this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
-    if (!this.isWriting) this.commit()
+    if (!this.isWriting) this.#showAndEndBelow()
   }
 
   /** Ends in progress become visible in order, and everything visible becomes durable. */
@@ -383,6 +382,10 @@ export class OperationsOracle {
     this.isWriting = false
     this.#hasNotes = false
     return ended
+  }
+
+  #showAndEndBelow(): void {
+    for (const end of this.#show()) this.#endBelow(end)
   }
 
   /** O-150. */
