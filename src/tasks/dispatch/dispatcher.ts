@@ -417,8 +417,7 @@ export class Dispatcher {
     this.#waitEnds.run(wall)
     if (state === 'running') {
       this.#promotion.run(wall)
-      this.#startReady()
-      this.#promotion.promoteRest()
+      if (this.#startReady() === 'done') this.#promotion.promoteRest()
     }
     this.#armWake(wall, state === 'running')
   }
@@ -431,14 +430,18 @@ export class Dispatcher {
     }
   }
 
-  #startReady(): void {
+  /** Starts what may start; `later` if there may be more after a turn of the event loop. */
+  #startReady(): 'done' | 'later' {
     while (this.#slots.taken < this.#resolved.concurrency) {
-      if (this.#share.isUsedUp) return this.#schedulePump()
-      const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
-      if (chosen === undefined) return
-      if (chosen === 'later') return this.#schedulePump()
+      const chosen = this.#share.isUsedUp ? 'later' : this.#selection?.takeNext(() => this.#share.isUsedUp)
+      if (chosen === undefined) return 'done'
+      if (chosen === 'later') {
+        this.#schedulePump()
+        return 'later'
+      }
       this.#attempts.start(chosen.run, chosen.registered, chosen.slot)
     }
+    return 'done'
   }
 
   async #recover(runId: RunId): Promise<void> {
