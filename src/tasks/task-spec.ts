@@ -242,10 +242,7 @@ const taskSpecEntries = {
 /** The shape of a {@link TaskSpec}; {@link checkTaskSpec} checks its rules. */
 export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema(taskSpecEntries)
 
-const partsSchema = strictSchema({
-  constraints: constraintsSchema,
-  metadata: metadataSchema as v.GenericSchema<unknown, TaskMetadata>,
-})
+const partsSchema = strictSchema({ constraints: constraintsSchema, metadata: metadataSchema })
 
 const once: RunPolicy = deepFreeze({ type: 'once' })
 const noPayload: TaskPayload = deepFreeze({ bytes: encodeBytes(new Uint8Array()) })
