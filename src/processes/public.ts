@@ -133,6 +133,7 @@ export type {
   CompletionOutcome,
   DurabilityTier,
   PendingWake,
+  ProcessAnnouncements,
   ProcessStore,
   StartRequest,
   StepResult,
