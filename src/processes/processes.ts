@@ -42,7 +42,8 @@ import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
 import { watchStore } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
-import { Worker, type DriveReport } from './worker.js'
+import { Worker } from './worker.js'
+import type { DriveReport } from './drive-report.js'
 
 /** Options of {@link Processes}. */
 export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'> {
