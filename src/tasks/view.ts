@@ -357,6 +357,11 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
+  /** All budgets, in the order in which they were allocated. */
+  budgets(): Iterable<Budget> {
+    return this.tables.budgets.rows()
+  }
+
   /** Budgets of this task, without those of its ancestors. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
@@ -428,6 +433,11 @@ export class TaskProjection extends TaskView {
   subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
     checkSystemEvent(event)
     return this.#subscriptionsFor(event)
+  }
+
+  /** True if any event may trigger a subscription. */
+  get hasArmedSubscriptions(): boolean {
+    return this.#indexes.subscriptions.isAnyArmed
   }
 
   /** Subscriptions with pending triggers that are not cancelled. */

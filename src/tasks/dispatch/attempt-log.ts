@@ -129,7 +129,7 @@ export class AttemptLog implements DurableLog {
       const { runId } = this.#attempt
       this.#options.logger.debug(
         { runId, step: key, error: messageOf(failure) },
-        'what a step set aside stays so for now',
+        'the reservation of a step is not released yet',
       )
     }
   }
@@ -176,7 +176,7 @@ export class AttemptLog implements DurableLog {
       })
     } catch (failure) {
       // The reservation stays, and the end of the run counts it.
-      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'what a step has spent is not counted for now')
+      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'the spending of a step is not recorded yet')
       return
     }
     this.#reserved.delete(key)

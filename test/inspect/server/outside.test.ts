@@ -95,7 +95,6 @@ describe('a data directory', () => {
     expect(history.from).toBe('journal')
     expect(history.rows.map(({ name }) => name)).toEqual([
       'task_created',
-      'run_state_changed',
       'attempt_begun',
       'attempt_ended',
     ])

@@ -79,7 +79,7 @@ describe('answers', () => {
 
   it('[T-356] one that came too early to be checked is left aside, and its question is asked again', async () => {
     const told: string[] = []
-    const refused = 'an answer was refused, its question is asked again'
+    const refused = 'an answer was refused and its question is asked again'
     const ignore = (): void => {}
     const warn = (_: object, message: string): void => {
       if (message === refused) told.push(message)
