@@ -16,6 +16,12 @@ export const commitsUnread = defineLine<{ readonly error: string; readonly cause
   'a node could not read what operators have asked of its cluster, and tries again',
 )
 
+export const rowUnreadable = defineLine<{
+  readonly field: string
+  readonly reason: string | undefined
+  readonly rows: number
+}>('error', 'a node cannot read rows of its cluster, and goes on without them')
+
 export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
   'error',
   'the log of a cluster ends before what a node has read of it: it is read again from its beginning',

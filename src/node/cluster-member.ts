@@ -16,6 +16,7 @@ import {
   leaseLost,
   logWentBack,
   memberSuperseded,
+  rowUnreadable,
 } from './cluster-lines.js'
 import type { ClusterConfiguration } from './cluster-options.js'
 import { ClusterPicture } from './cluster-picture.js'
@@ -119,6 +120,8 @@ export class ClusterMember implements PlacementSource {
   #isOutOfReach = false
   /** Reading the log has failed, and that was logged. */
   #isUnread = false
+  /** How many rows could not be read for which column, as logged. */
+  #unreadable: ReadonlyMap<string, number> = new Map()
   #state: 'idle' | 'member' | 'leaving' | 'gone' = 'idle'
 
   constructor(options: ClusterMemberOptions) {
@@ -412,8 +415,23 @@ export class ClusterMember implements PlacementSource {
     this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
     this.#picture.show(view, now, (event) => host.tell(event))
     this.#noteFree(view, now)
+    this.#noteUnreadable(view)
     this.#lookBack(view, readBefore)
-    if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
+    // A log whose end is not known is read, which tells what is wrong with it.
+    if (this.#positionIn(view) < (view.lastSequence ?? Infinity)) this.#readSoon()
+  }
+
+  /** Logs each column whose number of unreadable rows has changed, with the first of them. */
+  #noteUnreadable({ unreadable = [] }: ClusterView): void {
+    const known = this.#unreadable
+    const found = new Map<string, number>()
+    for (const { error } of unreadable) found.set(error.data.field, (found.get(error.data.field) ?? 0) + 1)
+    for (const [field, rows] of found) {
+      const first = unreadable.find(({ error }) => error.data.field === field)
+      if (known.get(field) !== rows)
+        rowUnreadable(this.#options.logger, { field, reason: first?.error.data.reason, rows })
+    }
+    this.#unreadable = found
   }
 
   /** Records since when nobody has run the daemons that any node may run. */
@@ -480,7 +498,7 @@ export class ClusterMember implements PlacementSource {
    * gives their numbers to others now. Commits accepted before are not accepted again.
    */
   #lookBack({ clusterId, lastSequence: last }: ClusterView, readBefore: ClusterPosition | undefined): void {
-    if (readBefore?.clusterId !== clusterId || readBefore.sequence <= last) return
+    if (last === undefined || readBefore?.clusterId !== clusterId || readBefore.sequence <= last) return
     const { sequence: read } = readBefore
     logWentBack(this.#options.logger, { read, last })
     this.#position = { clusterId, sequence: 0 }
