@@ -185,6 +185,7 @@ export class DirectorySource extends StreamSource {
     }
     this.#rows = rows
     this.#parts.tell(this.#state, this.options.stream)
+    if (this.#seen === undefined) this.options.stream.settle()
     this.touch(viewsOf(this.#reading))
   }
 

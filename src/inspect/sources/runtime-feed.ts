@@ -149,6 +149,9 @@ export class RuntimeFeed implements Disposable {
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
+    void this.told.then(() => {
+      if (!this.#isDisposed) stream.settle()
+    })
   }
 
   [Symbol.dispose](): void {
