@@ -28,6 +28,13 @@ const gatherMs = 50
 /** How many tasks are deleted in one change. */
 const mostAtOnce = 1000
 
+/** Whether the handle of a task has expired, or never was one. */
+export function isOver(state: TaskState, nowMs: number): boolean {
+  const { payload } = state
+  const ttlMs = ttlOf(state, nowMs)
+  return payload.isInline === true || (ttlMs !== null && nowMs >= payload.createdAtMs + ttlMs)
+}
+
 /**
  * Ends expired tasks and deletes ended ones: their arguments, answers and results disappear from journal and snapshot.
  * There is one deadline per task. When it passes the task is read again, because its time may have been extended.

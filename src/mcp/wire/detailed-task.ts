@@ -59,9 +59,13 @@ export function taskOf({ id, input, registrationHash }: ProcessRecord): TaskStat
 
 const nothing = new Map<string, never>()
 
-/** The task at the start of its process, from the registered payload. */
+/** The task at the start of its process, from what was registered. `undefined` if that is not the payload of a task. */
 export function begunTask(id: string, payload: unknown, registrationHash = ''): TaskState | undefined {
-  if (!fits(taskPayloadSchema, payload)) return undefined
+  return fits(taskPayloadSchema, payload) ? taskAtStart(id, payload, registrationHash) : undefined
+}
+
+/** The task at the start of its process. */
+export function taskAtStart(id: string, payload: TaskPayload, registrationHash: string): TaskState {
   return {
     taskId: id,
     registrationHash,
