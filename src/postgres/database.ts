@@ -52,7 +52,7 @@ export class PostgresDatabase implements AsyncDisposable {
     this.#random = options.random ?? Math.random
     this.clock = options.clock ?? systemClock
     const logger = guardedLogger(options.logger ?? silentLogger)
-    this.#onIdleError = ({ message }) => logger.warn({ cause: message }, 'lost an idle connection to the store')
+    this.#onIdleError = ({ message }) => logger.warn({ cause: message }, 'an idle connection to PostgreSQL was lost')
     pool.on('error', this.#onIdleError)
     // Not only once the client is ours: a server that is shutting down may send an error right after accepting the
     // connection.

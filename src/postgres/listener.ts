@@ -67,7 +67,7 @@ export class PostgresListener implements AsyncDisposable {
         })
       } catch (cause) {
         if (StatewardError.is(cause, 'store.closed')) return
-        if (failures === 0) logger.warn({ ...faultFields(cause) }, 'lost the connection that listens to the store')
+        if (failures === 0) logger.warn({ ...faultFields(cause) }, 'the connection that listens to PostgreSQL was lost')
       }
       failures += 1
       if (!this.#isClosed) await this.#pause(pauseAfter(failures, () => 1))

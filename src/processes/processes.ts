@@ -40,7 +40,7 @@ import type { SystemResult } from './system/outcome.js'
 import { systemKind, systemProcess, type SystemProcessOptions } from './system/system-process.js'
 import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
-import { watch } from './watched-store.js'
+import { watchStore } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
 import { Worker, type DriveReport } from './worker.js'
 
@@ -172,7 +172,7 @@ export class Processes {
     if (rest.facets !== undefined) checkDurability(rest.store.durabilityTier(), rest.facets)
     this.#spans = tracer === undefined ? undefined : new ProcessSpans(tracer, logger)
     const metrics = instruments === undefined ? undefined : new ProcessMetrics(instruments)
-    const { store, hub } = watch(rest.store, {
+    const { store, hub } = watchStore(rest.store, {
       clock,
       logger,
       onWake: () => this.#wakes.look(),
@@ -458,8 +458,8 @@ export class Processes {
   async #drain(): Promise<void> {
     const { abandoned, deferred } = await this.#worker.drainOwnerBoundWork()
     const { logger } = this.#options
-    if (abandoned.length > 0) logger.info({ abandoned }, 'processes that were bound to this host were given up')
-    if (deferred.length > 0) logger.warn({ deferred }, 'processes that are bound to this host could not be given up')
+    if (abandoned.length > 0) logger.info({ abandoned }, 'processes bound to this host were abandoned')
+    if (deferred.length > 0) logger.warn({ deferred }, 'processes bound to this host could not be abandoned')
   }
 
   /** A wake handler that does not return delays closing no longer than a run may. */

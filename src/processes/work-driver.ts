@@ -89,7 +89,7 @@ export class WorkDriver {
     try {
       return await this.#options.runs.claimAndRunPending()
     } catch (error) {
-      this.#options.logger.warn({ reason, ...faultFields(error) }, 'pending processes were not driven')
+      this.#options.logger.warn({ reason, ...faultFields(error) }, 'pending processes could not be executed')
       throw error
     }
   }

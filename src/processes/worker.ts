@@ -656,7 +656,7 @@ export class Worker {
       const emitted = sink.emitWorkerFault(fault)
       if (emitted instanceof Promise) silence(emitted)
     } catch (error) {
-      this.#logger.error({ ...fault, ...faultFields(error) }, 'a fault of a process worker, which its sink refused')
+      this.#logger.error({ ...fault, ...faultFields(error) }, 'a fault of the process worker was refused by its sink')
     }
   }
 }

@@ -1,6 +1,6 @@
 import * as restate from '@restatedev/restate-sdk'
 import { errorDetailsOf } from '../base/error-details.js'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { StatewardError } from '../base/errors.js'
 import type { OperationId, OperationOutcome, TerminalAction } from '../../machines/index.js'
 import type { OperationDefinition } from './operation-definition.js'
 import { OperationScope, type SendReport } from './operation-scope.js'
@@ -93,5 +93,5 @@ function endOf(
 function failed(reason: 'threw' | 'refused', thrown: unknown) {
   // Its place in the code differs from worker to worker, and the journal must not.
   const { stack: _, ...cause } = errorDetailsOf(thrown)
-  return { action: 'fail', outcome: { type: 'failed', error: messageOf(thrown), reason, cause } } as const
+  return { action: 'fail', outcome: { type: 'failed', error: cause.message, reason, cause } } as const
 }

@@ -1,7 +1,6 @@
 import * as restate from '@restatedev/restate-sdk'
 import { systemClock } from '../base/clock.js'
-import { errorDetailsOf, errorOfDetails, type ErrorDetails } from '../base/error-details.js'
-import { InvalidInputError, StatewardError, type InvalidInput } from '../base/errors.js'
+import { StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
 import { childIdOf } from '../processes/run-log.js'
@@ -12,6 +11,7 @@ import { decodeValue, encodeValue } from '../work/values.js'
 import type { ProcessObject } from './process-object.js'
 import { processesService } from './services.js'
 import { startRequestOf } from './start.js'
+import { errorOf, thrownOf, type Thrown } from './thrown.js'
 import { refusalIn, type Answer, type Claim, type ClaimRequest } from './wire.js'
 
 /** The object that holds the row of a run: its service and key. */
@@ -39,7 +39,7 @@ export interface RunScopeOptions {
 /** The result of a step, as recorded in the engine's journal. */
 type StepRecord =
   | { readonly type: 'done'; readonly claim: Claim; readonly output?: JsonValue }
-  | { readonly type: 'threw'; readonly claim: Claim; readonly error: ErrorDetails; readonly data?: JsonValue }
+  | ({ readonly type: 'threw'; readonly claim: Claim } & Thrown)
   | { readonly type: 'refused'; readonly refusal: string }
 
 /**
@@ -212,8 +212,7 @@ export class RunScope implements DurableLog {
         } catch (thrown) {
           // Told to stop because the attempt is over, it has not failed: another attempt does it.
           if (ctx.request().attemptCompletedSignal.aborted) throw thrown
-          const data = thrown instanceof InvalidInputError ? (thrown.data as unknown as JsonValue) : undefined
-          return { type: 'threw', claim, error: errorDetailsOf(thrown), ...(data !== undefined && { data }) }
+          return { type: 'threw', claim, ...thrownOf(thrown) }
         }
       })
     } catch (thrown) {
@@ -223,10 +222,7 @@ export class RunScope implements DurableLog {
     }
     if (record.type === 'refused') throw (this.#refusal = refusalIn(`stateward ${record.refusal}`) as StatewardError)
     if (record.claim.fencingToken >= this.fencingToken) this.#claim = record.claim
-    if (record.type === 'threw') {
-      if (record.data !== undefined) throw new InvalidInputError(record.data as unknown as InvalidInput)
-      throw errorOfDetails(record.error)
-    }
+    if (record.type === 'threw') throw errorOf(record)
     return decodeValue(record.output) as Output
   }
 

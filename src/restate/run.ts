@@ -8,6 +8,7 @@ import { pause } from './attach.js'
 import { neverAborted } from './connection.js'
 import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
+import { isThrown } from './thrown.js'
 import { refusalIn } from './wire.js'
 
 /** Code to run, with its schemas. */
@@ -44,7 +45,7 @@ export async function runIn<Scope extends RunScope>(
     try {
       if (inputSchema !== undefined) input = await checkValue(inputSchema, input, `input of ${name}`)
     } catch (refusal) {
-      if (!(refusal instanceof InvalidInputError)) throw refusal
+      if (!isThrown(refusal, InvalidInputError)) throw refusal
       return { type: 'input_refused', refusal, fencingToken: 0 }
     }
     scope = scopeOf(input)
@@ -58,11 +59,11 @@ export async function runIn<Scope extends RunScope>(
       if (value !== undefined) checkSize(value, subject, 'value')
       return { type: 'returned', value, fencingToken, scope }
     } catch (refused) {
-      if (!(refused instanceof InvalidInputError)) throw refused
+      if (!isThrown(refused, InvalidInputError)) throw refused
       return { type: 'output_refused', refusal: refused, fencingToken, scope }
     }
   } catch (thrown) {
-    if (thrown instanceof restate.CancelledError) {
+    if (isThrown(thrown, restate.CancelledError)) {
       scope?.stop(thrown)
       return { type: 'cancelled', fencingToken: 0 }
     }

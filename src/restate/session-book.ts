@@ -16,8 +16,9 @@ import { sourceProblem } from '../operations/source.js'
 import { OperationTree, tieOf } from '../operations/tree.js'
 import { newOperation, placeOf, type HeldOperation } from './held-operation.js'
 import type { Execution } from './claim.js'
-import { droppedThroughOf } from './object-feed.js'
-import { inTurn } from './in-turn.js'
+import { atOnce } from './at-once.js'
+import { withNow, type CallTime } from './now.js'
+import { floorKey, tailAsks, tailOf, type FeedTail } from './object-feed.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -31,12 +32,16 @@ export interface SessionHead {
   readonly maxConcurrent?: number
 }
 
+const newHead: SessionHead = { value: 'open', active: 0 }
+
 const registry = new ChartTable(operationRegistryMachine)
 
 /** The key of a row. */
 export const operationKey = (id: string): string => `operation/${id}`
 const partsKey = (id: string): string => `parts/${id}`
 const headKey = 'session'
+
+const headAsks = (ctx: SharedContext) => [() => ctx.get<SessionHead>(headKey), () => ctx.get<number>(floorKey)] as const
 
 /**
  * The operations that one call of a session is about. Their rows are fetched before the chart of the registry is asked,
@@ -65,43 +70,49 @@ export class SessionBook implements OperationBook, RefusalFacts {
   #execution: Execution | undefined
   #next: SessionHead
 
-  private constructor(head: SessionHead, droppedCount: number, now: number, kept: number) {
-    this.#head = head
-    this.#next = head
+  private constructor(head: SessionHead | null, floor: number | null, now: number, kept: number) {
+    this.#head = head ?? newHead
+    this.#next = this.#head
     this.now = now
     this.kept = kept
-    this.order = { feed: { droppedCount } }
+    this.order = { feed: { droppedCount: floor ?? 0 } }
   }
 
   /**
    * Opens the book of a session at a time, in epoch milliseconds, optionally with one row. {@link SessionBook.fetch}
    * fetches others.
    */
-  static async open(
-    ctx: SharedContext,
-    now: () => PromiseLike<number>,
-    kept: number,
-    id?: OperationId,
-  ): Promise<SessionBook> {
+  static async open(ctx: SharedContext, time: CallTime, kept: number, id?: OperationId): Promise<SessionBook> {
     if (id === undefined) {
-      const [nowMs, head, dropped] = await inTurn(
-        now,
-        () => readHead(ctx),
-        () => droppedThroughOf(ctx),
-      )
-      return new SessionBook(head, dropped, nowMs, kept)
+      const [now, [head, floor]] = await withNow(time, ...headAsks(ctx))
+      return new SessionBook(head, floor, now, kept)
     }
-    const [nowMs, head, dropped, row, parts] = await inTurn(
-      now,
-      () => readHead(ctx),
-      () => droppedThroughOf(ctx),
-      () => ctx.get<HeldOperation>(operationKey(id)),
-      () => ctx.get<OperationId[]>(partsKey(id)),
+    const [now, [head, floor, row]] = await withNow(time, ...headAsks(ctx), () =>
+      ctx.get<HeldOperation>(operationKey(id)),
     )
-    const book = new SessionBook(head, dropped, nowMs, kept)
-    book.#parts.set(id, parts ?? [])
+    const book = new SessionBook(head, floor, now, kept)
     await book.#keep(ctx, id, row)
     return book
+  }
+
+  /** The same for an operation that is about to end, with what its end needs to know of the feed. */
+  static async openForEnd(
+    ctx: SharedContext,
+    time: CallTime,
+    kept: number,
+    id: OperationId,
+  ): Promise<{ readonly book: SessionBook; readonly tail: FeedTail }> {
+    const [now, [head, floor, row, parts, ...tail]] = await withNow(
+      time,
+      ...headAsks(ctx),
+      () => ctx.get<HeldOperation>(operationKey(id)),
+      () => ctx.get<OperationId[]>(partsKey(id)),
+      ...tailAsks(ctx, id),
+    )
+    const book = new SessionBook(head, floor, now, kept)
+    book.#parts.set(id, parts ?? [])
+    await book.#keep(ctx, id, row)
+    return { book, tail: tailOf(...tail) }
   }
 
   /** Fetches a row, if it exists, and its ancestors. */
@@ -112,7 +123,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
   /** Fetches rows without their ancestors. */
   async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
-    const rows = await inTurn(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
+    const rows = await atOnce(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
     for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
   }
 
@@ -348,5 +359,5 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
 /** Reads the state of a session as a whole. */
 export async function readHead(ctx: SharedContext): Promise<SessionHead> {
-  return (await ctx.get<SessionHead>(headKey)) ?? { value: 'open', active: 0 }
+  return (await ctx.get<SessionHead>(headKey)) ?? newHead
 }

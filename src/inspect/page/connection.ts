@@ -64,6 +64,11 @@ export class Connection {
     return this.#entries
   }
 
+  /** Number of the last entry of the stream. */
+  get newest(): number {
+    return this.#entries.peek().at(-1)?.n ?? this.#hello.peek()?.newest ?? 0
+  }
+
   /** Samples since the page was opened, oldest first. */
   get samples(): ReadonlySignal<readonly Sample[]> {
     return this.#samples

@@ -44,7 +44,10 @@ const travelling: ReadonlySet<string> = new Set([
   'machines',
   'machine',
   'sequence',
+  'feeds',
+  'feed',
   'waits',
+  'budgets',
   'processes',
 ])
 
@@ -101,7 +104,8 @@ export function Shell(): JSX.Element {
         <Title />
         {at !== undefined && !travelling.has(place.value.screen) && (
           <p class="notice">
-            This screen shows how things are now. Work, charts, messages, waits and processes go back in time.
+            This screen shows how things are now. Work, charts, messages, feeds, waits, budgets and processes go back in
+            time.
           </p>
         )}
         <Screen key={keyOf(place.value)} at={place.value} />

@@ -2,7 +2,7 @@ import { defineErrors, type ErrorDataOf } from '../../base/define-errors.js'
 
 const messages = {
   // A tool of this name is there already.
-  mcp_tool_defined: ({ tool }: { readonly tool: string }) => `the tool ${tool} is defined already`,
+  mcp_tool_defined: ({ tool }: { readonly tool: string }) => `the tool ${tool} is already defined`,
   // A server had tools before the door was attached to it.
   mcp_attached_too_late: () => 'attach the door before the first tool is registered on the server',
   // The principal of a request could not be told.
@@ -14,11 +14,12 @@ const messages = {
   // The task has ended, and an end is final.
   mcp_task_ended: ({ taskId }: { readonly taskId: string }) => `task ${taskId} has ended`,
   // It is run here, and ends by itself.
-  mcp_task_not_external: ({ taskId }: { readonly taskId: string }) => `task ${taskId} is of no external tool`,
+  mcp_task_not_external: ({ taskId }: { readonly taskId: string }) =>
+    `task ${taskId} does not belong to an external tool`,
   // The door was closed.
-  mcp_closed: () => 'the door of MCP is closed',
+  mcp_closed: () => 'the MCP door is closed',
   // What `dedupe` has returned is no key.
-  mcp_key_invalid: ({ tool }: { readonly tool: string }) => `dedupe of ${tool} has returned neither text nor undefined`,
+  mcp_key_invalid: ({ tool }: { readonly tool: string }) => `dedupe of ${tool} must return a string or undefined`,
   // Nothing more fits now; a later call may do.
   mcp_limit_reached: ({
     limit,
@@ -27,14 +28,14 @@ const messages = {
     readonly limit: string
     readonly most: number
     readonly retryAfterMs?: number
-  }) => `too many: ${limit} is ${most}`,
+  }) => `too many: the limit ${limit} is ${most}`,
   // It is larger than the limit says.
   mcp_too_large: ({ limit, bytes, most }: { readonly limit: string; readonly bytes: number; readonly most: number }) =>
-    `${bytes} bytes exceed ${limit} of ${most}`,
+    `${bytes} bytes exceed the limit ${limit} of ${most}`,
   // An answer has not the shape that its question asks for.
   mcp_answer_invalid: ({ key }: { readonly key: string }) => `the answer to ${key} does not fit its question`,
   // The client has not declared that it can be asked for this.
-  mcp_question_unsupported: ({ method }: { readonly method: string }) => `the client does not take ${method}`,
+  mcp_question_unsupported: ({ method }: { readonly method: string }) => `the client does not support ${method}`,
   // A key names one question for the whole life of a task.
   mcp_question_reused: ({ key }: { readonly key: string }) => `the key ${key} was used for another question`,
   // What a task ends with as an error of the protocol.

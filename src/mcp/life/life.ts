@@ -99,7 +99,7 @@ export class TaskLife {
       maxResultBytes: limits.maxResultBytes,
       maxOpenQuestions: limits.maxOpenQuestions,
       exposeErrors,
-      onFault: (taskId, thrown) => options.logger.info({ taskId, ...faultFields(thrown) }, 'a tool of MCP threw'),
+      onFault: (taskId, thrown) => options.logger.info({ taskId, ...faultFields(thrown) }, 'an MCP tool threw'),
     }
   }
 

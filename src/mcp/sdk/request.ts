@@ -137,7 +137,7 @@ export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
   if (thrown instanceof InvalidInputError) return invalidParams('Invalid params')
   if (StatewardError.is(thrown, 'mcp_not_authorized')) return internalError('not authorized')
   if (StatewardError.is(thrown, 'mcp_closed')) return internalError('the server is going down')
-  logger.warn({ ...faultFields(thrown) }, 'a request of MCP failed')
+  logger.warn({ ...faultFields(thrown) }, 'an MCP request failed')
   return internalError('Internal error')
 }
 

@@ -72,11 +72,11 @@ const longestSleepMs = 60_000
  * the next thing that is due; nothing is polled and no list of runs is scanned.
  *
  * One pass (`#pump`) goes through its parts in order: `FollowUps` runs what earlier changes left pending, expired
- * leases are taken back, `Promotion` makes runs ready whose time or event has come, `Selection` names the next ready
- * run that nothing blocks, and `Attempts` claims it and runs its handler. Each part is notified of every durable event,
- * records in O(1) what follows for it, and requests the next pass. For a task that runs once: its submission is
- * committed, a pass promotes its run and claims it with the same sync, its handler runs, and the commit of its end
- * triggers the pass that starts the next run.
+ * leases are taken back, `Promotion` puts runs in line whose time or event has come, `Selection` names the next run in
+ * line that nothing blocks, and `Attempts` claims it and runs its handler; what cannot start yet is made ready. Each part
+ * is notified of every durable event, records in O(1) what follows for it, and requests the next pass. For a task that
+ * runs once: its submission is committed, a pass claims its run, its handler runs, and the commit of its end triggers
+ * the pass that starts the next run.
  */
 export class Dispatcher {
   /** The time of commands, and the time of the calendar. */
@@ -135,7 +135,8 @@ export class Dispatcher {
       times,
       ids,
       watchedSince: () => this.#watchedSince,
-      onPromoting: (run) => this.#selection?.onPromoting(run),
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onDue: (run) => this.#selection?.onDue(run),
       onFailure: (failure) => this.#onFailure(failure),
       onRoom: () => this.#schedulePump(),
     })
@@ -306,7 +307,10 @@ export class Dispatcher {
   }
 
   #observe({ events, ended }: TaskCommit): void {
-    if (events.every(isBareStep)) return
+    if (events.every((event) => this.#isBare(event))) {
+      if (this.#promotion.hasMore) this.#schedulePump()
+      return
+    }
     const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const runId of ended.runs) {
@@ -344,7 +348,16 @@ export class Dispatcher {
       }
     }
     this.#line.look()
-    this.#schedulePump()
+    const [event] = events
+    // The end of an own attempt is followed by a pass as soon as its slot is free.
+    const isOwnEnd = events.length === 1 && event?.type === 'attempt_ended' && this.#attempts.isEnding(event.runId)
+    if (!isOwnEnd) this.#schedulePump()
+  }
+
+  /** True for an own attempt that has begun, and a step without cost: no run may start or has to stop because of it. */
+  #isBare(event: TaskEvent): boolean {
+    if (event.type === 'step_recorded') return !hasSpent(event)
+    return event.type === 'attempt_begun' && event.reservations === undefined && this.#attempts.has(event.runId)
   }
 
   #onRunChanged(run: Run): void {
@@ -372,7 +385,7 @@ export class Dispatcher {
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#options.projection.run(runId)
-    if (run?.state !== 'ready') return
+    if (run?.state !== 'ready' && run?.state !== 'scheduled') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
     // What its budget could not cover is durable by now: selection finds out by itself whether the amount is available.
     else if (isFault || (isRefusal(failure) && failure.code !== 'budget_exceeded'))
@@ -405,6 +418,7 @@ export class Dispatcher {
     if (state === 'running') {
       this.#promotion.run(wall)
       this.#startReady()
+      this.#promotion.promoteRest()
     }
     this.#armWake(wall, state === 'running')
   }
@@ -452,7 +466,7 @@ export class Dispatcher {
   /** A lost race needs no attention; a change that the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
-    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
+    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change arrived too late')
     logger.warn(faultFields(failure), 'a change is not durable, trying again')
     this.#holdOff()
   }
@@ -494,11 +508,6 @@ function earliestAfter(wall: number, times: readonly (number | undefined)[]): nu
     if (time !== undefined && time > wall && (earliest === undefined || time < earliest)) earliest = time
   }
   return earliest
-}
-
-/** True for a completed step without cost: no run may start or has to stop because of it. */
-function isBareStep(event: TaskEvent): boolean {
-  return event.type === 'step_recorded' && !hasSpent(event)
 }
 
 /** True if the event records spending. */

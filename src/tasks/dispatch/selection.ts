@@ -8,7 +8,8 @@ import type { RunId, TaskId } from '../ids.js'
 import { canRun } from '../actor.js'
 import { bySelection } from '../run-index.js'
 import type { Run } from '../run.js'
-import { hasEnded } from '../task.js'
+import { hasEnded, type Task } from '../task.js'
+import { concurrencyKeyOf } from '../task-spec.js'
 import { runBlocked } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import type { Slot } from '../../work/slot.js'
@@ -17,7 +18,7 @@ import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
 import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
 import type { DispatchBlock } from './block.js'
-import { isCancelled, lineage } from './runs.js'
+import { anyCancelled, lineage } from './runs.js'
 import { type RefusedAmount, shortageOf } from './spending.js'
 import { UnhandledKinds } from './unhandled-kinds.js'
 
@@ -155,10 +156,10 @@ export class Selection implements Disposable {
   }
 
   /**
-   * Puts a run in line whose promotion has been submitted. Its claim then follows in the same sync; if the promotion
-   * fails, the claim finds the run unchanged and is given up.
+   * Puts a run in line that is due, although it is not ready yet: its claim makes it ready, or follows its promotion in
+   * the same sync. If the promotion fails, the claim finds the run unchanged and is given up.
    */
-  onPromoting(run: Run): void {
+  onDue(run: Run): void {
     this.#candidates.add(run)
   }
 
@@ -212,11 +213,13 @@ export class Selection implements Disposable {
    * or cannot, it is the next one's turn.
    */
   #passOn(run: Run): void {
-    const key = this.#keys.keyOf(run)
-    if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
+    if (!this.#candidates.isAnyBlocked) return
     const { projection, slots } = this.#options
-    const kind = projection.task(run.taskId)?.spec.kind
-    if (kind === undefined) return
+    const spec = projection.task(run.taskId)?.spec
+    if (spec === undefined) return
+    const { kind } = spec
+    const key = concurrencyKeyOf(spec)
+    if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
     if (!this.#candidates.isBlocking(`slot:${kind}`) && !this.#candidates.isBlocking(`rate:${kind}`)) return
     const block = slots.blockOf({ kind })
     if (block === undefined || block.by === 'rate') this.#candidates.unblock(`slot:${kind}`, 'first')
@@ -294,19 +297,20 @@ export class Selection implements Disposable {
   #blockerOf(run: Run): Blocker | undefined {
     const { projection, handlers, capabilities, isAtWork, slots } = this.#options
     const { taskId } = run
-    const task = projection.task(taskId)
-    if (task === undefined || isCancelled(projection, taskId)) return 'cancellation'
+    const tasks = lineage(projection, taskId)
+    const [task] = tasks
+    if (task === undefined || anyCancelled(tasks)) return 'cancellation'
     if (projection.run(run.id)?.lease !== undefined || isAtWork(run.id)) return 'lease'
     const { kind, constraints } = task.spec
     const registered = handlers.get(kind)
     if (registered === undefined) return `kind:${kind}`
     if (!canRun({ capabilities }, constraints)) return 'capabilities'
     if (projection.dependencyGate(taskId) !== 'open') return `gate:${taskId}`
-    const exhausted = exhaustedAt(projection, taskId)
+    const exhausted = exhaustedAt(projection, tasks)
     if (exhausted !== undefined) return `budget:${exhausted}`
     const short = this.#shortOf(run, registered)
     if (short !== undefined) return short
-    const key = this.#keys.keyOf(run)
+    const key = concurrencyKeyOf(task.spec)
     if (key !== undefined && !this.#keys.mayAcquire(run)) return `key:${key}`
     const block = slots.blockOf({ kind })
     if (block === undefined) return undefined
@@ -329,9 +333,11 @@ export class Selection implements Disposable {
   /** What prevents a run from reserving the amounts of its next attempt, or what it was refused in the last one. */
   #shortOf({ id, taskId }: Run, registered: RegisteredHandler): Blocker | undefined {
     const { projection, line } = this.#options
+    const { reserve } = registered.options
     const refused = this.#refused.get(id)
+    if (refused === undefined && reserve === undefined) return undefined
     const wanted: [BudgetDimension, number][] = refused === undefined ? [] : [[refused.dimension, refused.amount]]
-    for (const [name, amount] of Object.entries(registered.options.reserve ?? {})) {
+    for (const [name, amount] of Object.entries(reserve ?? {})) {
       wanted.push([budgetDimension(name), amount])
     }
     for (const [dimension, amount] of wanted) {
@@ -359,7 +365,7 @@ export class Selection implements Disposable {
     this.#warned.add(registered)
     this.#options.logger.warn(
       { taskId, dimension, amount, limit },
-      'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',
+      'a run is waiting for a larger budget: each attempt reserves more than the budget ever had',
     )
   }
 }
@@ -374,9 +380,9 @@ export function openPrerequisites(projection: TaskProjection, taskId: TaskId): r
   return projection.prerequisites(taskId).filter((prerequisite) => !hasEnded(projection.task(prerequisite)))
 }
 
-/** The nearest task, this one or an ancestor, whose budget is exhausted. */
-function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undefined {
-  for (const { spec } of lineage(projection, taskId)) {
+/** The nearest task of a lineage whose budget is exhausted. */
+function exhaustedAt(projection: TaskProjection, tasks: readonly Task[]): TaskId | undefined {
+  for (const { spec } of tasks) {
     for (const { exhausted } of projection.budgetsOf(spec.id)) if (exhausted) return spec.id
   }
   return undefined
@@ -474,6 +480,11 @@ export class Candidates {
       return
     }
     for (const run of which === 'all' ? [...runs] : [runs.first]) if (run !== undefined) this.#return(run)
+  }
+
+  /** True when a run has an obstacle. */
+  get isAnyBlocked(): boolean {
+    return this.#blocked.size > 0
   }
 
   /** True when a run has this obstacle. */

@@ -261,6 +261,13 @@ describe('a result [P-192]', () => {
       code: 'process.no_longer_retained',
       data: { output: { terminalLabel: 'abandoned' } },
     })
+    const asking = [
+      () => outside.status(),
+      () => outside.cancel(),
+      () => outside.events()[Symbol.asyncIterator]().next(),
+    ]
+    for (const ask of asking)
+      await expect(ask()).rejects.toMatchObject({ code: 'process.unknown', data: { prunedAtMs: expect.any(Number) } })
     await expect(processes.get(undefined, 'never').result()).rejects.toMatchObject({ code: 'process.unknown' })
     await expect(processes.get(undefined, 'never').status()).rejects.toMatchObject({ code: 'process.unknown' })
   })

@@ -12,7 +12,7 @@ export interface InspectedSource {
   readonly isLive: boolean
 }
 
-/** The first message of each connection. */
+/** The first message of each connection; sent again when what it says of the source or its views has changed. */
 export interface HelloMessage {
   readonly type: 'hello'
   readonly protocol: typeof inspectorProtocol
