@@ -90,7 +90,7 @@ export class TaskCreation {
       throw new McpError('mcp_too_large', { limit: 'maxArgumentBytes', bytes, most: limits.maxArgumentBytes })
     const principal = secret.principal(caller.principal)
     if (key === undefined) return this.#register(Buffer.from(random(idBytes)).toString('base64url'), task, principal)
-    // One after another, so that the second of two finds the task of the first.
+    // One call at a time per key, so that the second finds the task of the first.
     const place = secret.keyOf(principal, tool.name, key)
     const creating = this.#after(this.#creating.get(place), place, task, principal, secret)
     const done = settled(creating)
@@ -128,7 +128,7 @@ export class TaskCreation {
     try {
       await processes.register({
         id,
-        // All of it is JSON already.
+        // Encoded already: encoding it again would change arguments that look like encoded bytes.
         input: { type: 'engine', kind: mcpKind, payload: payload as unknown as JsonValue },
         disposition: dispositionOf(recovery),
         identity: { kind: mcpKind, ...(labelPattern.test(name) && { label: name }) },

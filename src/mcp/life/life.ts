@@ -58,7 +58,7 @@ export class TaskLife {
   constructor(options: TaskLifeOptions) {
     const { processes, clock, deadlines, random, limits, protocolErrorOf, exposeErrors, inputGraceMs } = options
     this.#options = options
-    const onFault = (failure: unknown): void => this.#warn(failure, 'a task of MCP could not be looked after')
+    const onFault = (failure: unknown): void => this.#warn(failure, 'an MCP task could not be read, ended or deleted')
     this.#log = new TaskLog(processes, { onFault, onEnd: (state) => this.#onEnd(state) })
     this.#retention = new Retention({
       processes,
@@ -89,7 +89,7 @@ export class TaskLife {
       maxResultBytes: limits.maxResultBytes,
       exposeErrors,
       closing: this.closing,
-      onFault: (failure) => this.#warn(failure, 'the end of a task of MCP was not written'),
+      onFault: (failure) => this.#warn(failure, 'the end of an MCP task could not be written'),
     })
     this.#runOptions = {
       eventsOf: (taskId) => processes.store.eventsAfter(taskId, 0),
@@ -119,7 +119,7 @@ export class TaskLife {
     this.#tools.set(name, tool)
     this.#definitions.set(name, definitionOf(tool, this.#runOptions))
     if (this.#isRecovering)
-      silence(this.#recover().catch((failure: unknown) => this.#warn(failure, 'tasks of MCP could not be taken up')))
+      silence(this.#recover().catch((failure: unknown) => this.#warn(failure, 'MCP tasks could not be resumed')))
   }
 
   /** Resumes the tasks left by an earlier process. Repeated calls return the same promise. */
@@ -200,7 +200,7 @@ export class TaskLife {
    */
   async answer(state: TaskState, responses: Readonly<Record<string, unknown>>): Promise<void> {
     const { limits, processes } = this.#options
-    // All of them before the first is written: what has no form in a journal refuses the others with it.
+    // All answers are encoded before the first is written, so that one that cannot be stored refuses all.
     const bytes = bytesOf(encodeValue(responses, 'answers'))
     if (bytes > limits.maxAnswerBytes)
       throw new McpError('mcp_too_large', { limit: 'maxAnswerBytes', bytes, most: limits.maxAnswerBytes })
@@ -217,7 +217,7 @@ export class TaskLife {
         try {
           await handle.signal(answerSignal, { key, response }, { id: key })
         } catch (refusal) {
-          // The first answer stays, and an end is an end.
+          // Answered or ended before: nothing changes.
           if (!isSettled(refusal)) throw refusal
         }
       }),
@@ -292,7 +292,7 @@ export class TaskLife {
   }
 
   get #secretNow(): DirectorySecret {
-    if (this.#secret === undefined) throw new TypeError('the door was asked before it was started')
+    if (this.#secret === undefined) throw new TypeError('the door was used before it was started')
     return this.#secret
   }
 
@@ -321,7 +321,7 @@ export class TaskLife {
       const state = await this.#log.readRecord(record)
       if (state === undefined || !names.has(state.payload.tool)) continue
       const isCancelled = record.cancelRequested === true && record.disposition === 'externally_owned'
-      // Whoever awaited it is gone, or the server was lost while it cancelled it.
+      // Its caller is gone, or the server was lost while cancelling it.
       if (state.payload.isInline === true || isCancelled) await this.#cancel(state, 'caller lost')
       else this.#external.begin(state)
     }

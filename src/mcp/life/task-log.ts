@@ -52,7 +52,7 @@ export class TaskLog implements Disposable {
   async readRecord(record: ProcessRecord): Promise<TaskState | undefined> {
     const { id, registrationHash, lastSequence } = record
     const known = this.#read.get(id)
-    // An id may come again once it was forgotten.
+    // A deleted id may be used again.
     const isSame = known?.registrationHash === registrationHash && known.sequence <= lastSequence
     const state = isSame ? known : taskOf(record)
     return state === undefined ? undefined : this.#upTo(lastSequence, state)
@@ -99,7 +99,7 @@ export class TaskLog implements Disposable {
     let follower = this.#followed.get(taskId)
     if (follower === undefined) this.#followed.set(taskId, (follower = new Follower(state)))
     const leave = follower.add(listener)
-    // Something may have happened since it was read.
+    // The task may have changed since the state was read.
     this.#onChange(taskId)
     return {
       [Symbol.dispose]: () => {

@@ -87,7 +87,7 @@ export function taskAtStart(id: string, payload: TaskPayload, registrationHash: 
 export function advance(state: TaskState, event: ProcessEvent): TaskState {
   const { sequence, eventType, occurredAt, semantics } = event
   const next = { ...state, sequence }
-  // Time may go back by the clock of the wall, and never does for those who look.
+  // The wall clock may go back, but the reported time must not.
   const updatedAtMs = Math.max(state.updatedAtMs, occurredAt)
   const terminal = semantics.terminal?.awaitOutput
   if (terminal !== undefined) {
