@@ -212,9 +212,13 @@ export class ChartTable<Machine extends AnyStateMachine> {
     }
   }
 
-  #level({ snapshot, levels }: Configuration, type: string): Level | undefined {
+  #level(configuration: Configuration, type: string): Level | undefined {
+    const { levels } = configuration
     const known = levels.get(type)
-    if (known !== undefined || levels.has(type)) return known
+    return known !== undefined || levels.has(type) ? known : this.#makeLevel(configuration, type)
+  }
+
+  #makeLevel({ snapshot, levels }: Configuration, type: string): Level | undefined {
     const steps = (node: AnyStateNode): readonly Step[] | undefined => this.#steps.listening(node, type)
     const made = levelOf(this.machine.root, snapshot, steps)
     levels.set(type, made)
@@ -230,7 +234,8 @@ export class ChartTable<Machine extends AnyStateMachine> {
     let at: Configuration = start
     let taken = steps
     while (taken.length > 0) {
-      const before = { at, context: args.context }
+      const before: Configuration = at
+      const { context } = args
       for (const { isPlain, actions } of taken) {
         if (!isPlain) return undefined
         for (const { run, params } of actions) if (isAssign(run)) args.context = assigned(run, args, params)
@@ -242,7 +247,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
       at = next
       if (next.always.length === 0) break
       taken = chooseEventless(next.always, args)
-      if (at === before.at && args.context === before.context) break
+      if (at === before && args.context === context) break
     }
     return { value: at.value, context: args.context } as Place<Machine>
   }

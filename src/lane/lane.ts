@@ -20,7 +20,7 @@ export interface LaneOptions {
   /** Returns the stream that owns records of this name, creating it on first use. `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
   /**
-   * Number of records after which a snapshot is written and the journal shortened; at least half the rows of the last
+   * Number of records after which a snapshot is written and the journal shortened; at least a third of the rows of the last
    * snapshot, so that a large state is not encoded too often. Default 100,000.
    */
   readonly compactAfter?: number
@@ -226,7 +226,7 @@ export class Lane {
   refuse(refusal: Error): Promise<never> {
     const batch = this.#lastBatch
     if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled')
-      return this.#inTurn(() => rejected(refusal))
+      return this.#share.isUsedUp ? silence(this.#share.turn().then(() => rejected(refusal))) : rejected(refusal)
     const deferred = createDeferred<never>()
     batch.entries.push({ kind: 'refusal', reason: refusal, deferred })
     return deferred.promise
@@ -291,7 +291,10 @@ export class Lane {
       this.#repeatNotes(this.#journal)
     } catch (cause) {
       const lost = this.#notesToRepeat.length
-      this.#logger.warn({ lost, ...faultFields(cause) }, 'facts that nobody awaited did not reach the broken journal')
+      this.#logger.warn(
+        { lost, ...faultFields(cause) },
+        'facts that nobody awaited did not reach the journal, because it has failed',
+      )
     }
     await this.#journal.close()
   }
@@ -304,12 +307,9 @@ export class Lane {
       return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
-    return this.#inTurn(() => Promise.resolve(result))
-  }
-
-  /** Answers now, or in a later turn if callers have used up their share of this one. */
-  #inTurn<Result>(answer: () => Promise<Result>): Promise<Result> {
-    return this.#share.isUsedUp ? silence(this.#share.turn().then(answer)) : answer()
+    if (!this.#share.isUsedUp) return Promise.resolve(result)
+    const turn: Promise<unknown> = this.#share.turn()
+    return (result === undefined ? turn : turn.then(() => result)) as Promise<Result>
   }
 
   /** The change stands whatever its observers do. An exception of one is logged and affects nothing else. */
@@ -384,7 +384,7 @@ export class Lane {
   #compactWhenDue(): void {
     if (this.#compaction?.isDue !== true) return
     this.compact().catch((cause: unknown) => {
-      this.#logger.error({ ...faultFields(cause) }, 'the snapshot failed; the journal keeps every record')
+      this.#logger.error({ ...faultFields(cause) }, 'a snapshot failed; the journal keeps every record')
     })
   }
 

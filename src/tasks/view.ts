@@ -257,6 +257,18 @@ export class TaskProjection extends TaskView {
     return this.tables.tasks.rows()
   }
 
+  /**
+   * Tasks in the order of their ids, which for generated ids is the order of creation, from the first with a greater
+   * id than this one. That task need not exist (any more), and finding the place costs O(log n).
+   */
+  *tasksAfter(taskId: TaskId | undefined): Iterable<Task> {
+    const { tasksById } = this.#indexes
+    for (const id of taskId === undefined ? tasksById : tasksById.after(taskId)) {
+      const task = this.task(id)
+      if (task !== undefined) yield task
+    }
+  }
+
   /** Runs in a state; for `scheduled`, `ready`, `retry_wait` in the order below, otherwise by id. */
   runsIn(state: RunState): Iterable<Run> {
     return this.#indexes.runs.inState(state)
@@ -343,6 +355,11 @@ export class TaskProjection extends TaskView {
   /** Cron tasks that are not cancelled. */
   cronTasks(): Iterable<Task> {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
+  }
+
+  /** All budgets, in the order in which they were allocated. */
+  budgets(): Iterable<Budget> {
+    return this.tables.budgets.rows()
   }
 
   /** Budgets of this task, without those of its ancestors. */

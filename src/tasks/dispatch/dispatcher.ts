@@ -463,7 +463,7 @@ export class Dispatcher {
   /** A lost race needs no attention; a change that the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
-    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
+    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change arrived too late')
     logger.warn(faultFields(failure), 'a change is not durable, trying again')
     this.#holdOff()
   }

@@ -364,7 +364,7 @@ export class Selection implements Disposable {
     this.#warned.add(registered)
     this.#options.logger.warn(
       { taskId, dimension, amount, limit },
-      'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',
+      'a run is waiting for a larger budget: each attempt reserves more than the budget ever had',
     )
   }
 }
