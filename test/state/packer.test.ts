@@ -74,7 +74,7 @@ it('has room for every kind of value, wherever its buffer ends', () => {
   const uuid = '01890a5d-ac96-774b-bcce-b302099a8057'
   for (const value of [uuid, 0.5, 2 ** 52, { key: uuid }, ['word']]) {
     for (let length = 980; length < 1030; length += 1) {
-      const list = ['ä'.repeat(length), value]
+      const list = [...Array.from({ length }, () => true), value]
       const packer = new Packer()
       expect(packer.unpack(packer.pack(list))).toEqual(list)
     }
