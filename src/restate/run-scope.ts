@@ -4,7 +4,7 @@ import { errorDetailsOf, errorOfDetails, type ErrorDetails } from '../base/error
 import { InvalidInputError, StatewardError, type InvalidInput } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
-import { childIdOf } from '../processes/run-log.js'
+import { childIdOf } from '../processes/keys.js'
 import { checkSize } from '../processes/scalars.js'
 import { DurableContext, type StepOptions, type StepScope } from '../work/durable-context.js'
 import type { DurableAnswer, DurableLog, DurableWait, RecordedWait } from '../work/durable-log.js'
