@@ -52,7 +52,7 @@ export interface EndEvent {
   readonly id: OperationId
   readonly outcome: OperationOutcome
   /** Set when the decision is staged. Absent while the event is only being checked. */
-  stamp?: EndStamp
+  stamp?: EndStamp | undefined
 }
 
 /**

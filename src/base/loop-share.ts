@@ -30,17 +30,18 @@ export class LoopShare {
 
   /** True when the owner has used up its share of this turn and should yield. */
   get isUsedUp(): boolean {
+    if (this.#waiting.length > 0) return true
     const now = this.#clock.monotonicNow()
     const since = this.#since ?? this.#begin(now)
     this.#asks = now === this.#askedAt ? this.#asks + 1 : 1
     this.#askedAt = now
-    return this.#waiting.length > 0 || now - since >= longestShareMs || this.#asks > mostAsks
+    return now - since >= longestShareMs || this.#asks > mostAsks
   }
 
   /** Calls back in a later turn, first come, first served. */
   nextTurn(goOn: () => void): void {
     this.#waiting.push(goOn)
-    this.#begin(this.#clock.monotonicNow())
+    if (this.#since === undefined) this.#begin(this.#clock.monotonicNow())
   }
 
   /** Resolves in a later turn, first come, first served. */
@@ -49,9 +50,9 @@ export class LoopShare {
   }
 
   #begin(now: number): number {
-    if (this.#since === undefined) setImmediate(this.#onTurn)
-    this.#since ??= now
-    return this.#since
+    setImmediate(this.#onTurn)
+    this.#since = now
+    return now
   }
 
   readonly #onTurn = (): void => {

@@ -207,6 +207,20 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.refusedWriteStep(),
     ],
   },
+  'a terminated owner waits for the ends under way, not for those that follow': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      ...started(2),
+      steps.flushStep(),
+      steps.settleStep('complete', steps.exactly(2), 'done'),
+      steps.terminateOwnerStep(),
+    ],
+  },
   '[O-150] an end that is owed below a capacity slot is durable no sooner than others, however the slot ended': {
     maxCompleted: 3,
     steps: [
@@ -242,6 +256,7 @@ async function disagreement(
   oracle: OperationsOracle,
 ): Promise<string | undefined> {
   try {
+    system.verifyNothingLeaked()
     await assertAgreement(system, oracle)
     await assertInvariants(system.registry)
     return undefined

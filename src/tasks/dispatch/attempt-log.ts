@@ -1,3 +1,4 @@
+import { errorOfDetails } from '../../base/error-details.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
@@ -277,7 +278,13 @@ export class AttemptLog implements DurableLog {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
     if (outcome?.status === 'completed') return { type: 'answered', value: encodeValue(outputValue(outcome), 'result') }
     const reason = outcome?.reason ?? 'failed'
-    return { type: 'failed', reason, message: outcome?.error ?? reason }
+    const thrown = outcome?.cause
+    return {
+      type: 'failed',
+      reason,
+      message: outcome?.error ?? reason,
+      ...(thrown !== undefined && { cause: errorOfDetails(thrown) }),
+    }
   }
 
   async #release(reservationIds: readonly ReservationId[]): Promise<void> {

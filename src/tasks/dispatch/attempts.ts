@@ -136,6 +136,11 @@ export class Attempts implements Disposable {
     return this.#attempts.has(runId)
   }
 
+  /** True once the attempt of a run here has an end, until that is durable. */
+  isEnding(runId: RunId): boolean {
+    return this.#attempts.get(runId)?.isOver === true
+  }
+
   /** Claims a ready run and runs its handler in a slot, which its job gives back while it waits. */
   start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
