@@ -80,7 +80,10 @@ async function outputOf(ctx: restate.WorkflowContext, waits: EngineWaits, ran: R
       return { type: 'cancelled', message: 'cancelled' }
     case 'refused': {
       const writer = ran.refusal.code === 'process.attempts_exhausted' ? 'engine_gave_up' : 'sweep'
-      return { type: 'abandoned', evidence: { writer, epochMs: await waits.on(ctx.run('now', () => Math.trunc(systemClock.wallNow()))) } }
+      return {
+        type: 'abandoned',
+        evidence: { writer, epochMs: await waits.on(ctx.run('now', () => Math.trunc(systemClock.wallNow()))) },
+      }
     }
   }
 }
