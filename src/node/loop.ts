@@ -9,46 +9,31 @@ import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createDeferred } from '../base/promises.js'
-import { agedEvent } from './aged-event.js'
-import {
-  admitCommit,
-  migrationsUnderWay,
-  type Admission,
-  type AdmissionAudit,
-  type AdminVerifier,
-} from './admin/index.js'
-import type { AdminAuditRecord } from './records.js'
+import { migrationsUnderWay, type AdminVerifier } from './admin/index.js'
+import { AttemptJudge } from './attempt-judge.js'
 import { Emissions } from './emissions.js'
 import { NodeError } from './errors.js'
-import type { OperatorEvent } from './event.js'
 import type { Executor } from './executor.js'
 import type { FoldEvent } from './fold-event.js'
 import { Folding } from './folding.js'
-import { countForced } from './forced.js'
 import { guardedScorer } from './guarded-scorer.js'
 import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId } from './ids.js'
-import { commitRefused, loopFailed } from './loop-lines.js'
+import { loopFailed } from './loop-lines.js'
 import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
 import { Participants } from './participants.js'
 import { PortFaults } from './port-faults.js'
 import { ProbeRegistry } from './probes.js'
-import {
-  PublishQueue,
-  type PublishHandle,
-  type QueuedAttempt,
-  type QueuedEvent,
-  type SharedAttempt,
-} from './publish-handle.js'
+import { PublishQueue, type PublishHandle, type QueuedEvent } from './publish-handle.js'
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { clusterPositionKey, type WallAnchor } from './remembering.js'
+import type { WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
-import { isFrozen, type NodeVersion } from './state.js'
+import type { NodeVersion } from './state.js'
 
 /** Options of a {@link NodeLoop}. */
 export interface NodeLoopOptions {
@@ -107,6 +92,7 @@ export class NodeLoop {
   readonly #faults: PortFaults
   readonly #folding: Folding
   readonly #emissions: Emissions
+  readonly #judge: AttemptJudge
   readonly #share: LoopShare
   readonly #actor: NodeLoopActor | undefined
   readonly #participants = new Participants()
@@ -130,6 +116,7 @@ export class NodeLoop {
     const onFault = this.#faults.add
     this.#folding = new Folding({ ...options, ports, onFault, onGateOpened, hasVerifier: verifier !== undefined })
     this.#emissions = new Emissions({ executor, logger, capacity: configuration.actionQueueCapacity })
+    this.#judge = new AttemptJudge({ ...options, folding: this.#folding, snapshot: () => this.#currentSnapshot() })
     this.#share = new LoopShare(clock)
     this.#useScorer(ports)
     this.queue = new PublishQueue({
@@ -282,7 +269,7 @@ export class NodeLoop {
       case 'admin_event':
       case 'signed_admin_commit':
       case 'signed_ice_commit':
-        this.#judge(event, attempt)
+        this.#judge.judge(event, attempt)
         return
       default:
         this.#folding.fold(event)
@@ -371,61 +358,6 @@ export class NodeLoop {
     this.#published = version
     this.#snapshot = snapshot
     publish(snapshot, isChanged)
-  }
-
-  // Operators
-
-  /** Judges an attempt, records it, and folds it if it was accepted. */
-  #judge(attempt: OperatorEvent, queued: QueuedAttempt | undefined): void {
-    const { clock, chains, history, configuration, verifier } = this.#options
-    const nowMs = queued?.judgedAtMs ?? Math.trunc(clock.wallNow())
-    const admission = admitCommit(attempt, {
-      ...(verifier !== undefined && { verifier }),
-      ...(queued?.knownAs !== undefined && { knownAs: queued.knownAs }),
-      isFrozen: isFrozen(this.#folding.state),
-      forcedEntries: { count: countForced(this.#folding.state.forced), capacity: configuration.forcedEntriesCapacity },
-      nowMs,
-      memory: history.adminMemory,
-      snapshot: this.#currentSnapshot(),
-    })
-    const { event, audit, accepted } = admission
-    if (queued?.isTrial === true && event !== undefined) return queued.onJudged(Promise.resolve(undefined))
-    if (queued?.shared !== undefined) {
-      return queued.onJudged(this.#takeShared(admission, queued.shared))
-    }
-    const record = chains.recordAttempt(audit)
-    if (event === undefined) {
-      this.#tellRefusal(audit)
-      queued?.onJudged(Promise.resolve(record))
-      return
-    }
-    this.#folding.fold({ type: 'admin_event', event })
-    const durable = this.#folding.remember({ type: 'admin_event', event }, accepted)
-    queued?.onJudged(durable.then(() => record))
-  }
-
-  /**
-   * For a commit that every node of a cluster reads: its effects, its record and the position become durable in one
-   * transaction.
-   */
-  #takeShared({ event, audit, accepted }: Admission, shared: SharedAttempt): Promise<AdminAuditRecord> {
-    if (event === undefined) this.#tellRefusal(audit)
-    // Durations in it have been running since it was shared.
-    const folded = event && ({ type: 'admin_event', event: agedEvent(event, shared.ageMs) } as const)
-    if (folded !== undefined) this.#folding.fold(folded)
-    const change = folded && this.#folding.changeOf(folded)
-    const content = { type: 'cluster_position', ...shared.position } as const
-    const { record, durable } = this.#options.chains.recordShared(audit, {
-      ...change,
-      keep: [...(change?.keep ?? []), { key: clusterPositionKey, content }],
-      ...(accepted !== undefined && { accepted }),
-    })
-    return this.#folding.noteLoss(durable).then(() => record)
-  }
-
-  #tellRefusal({ event, outcome }: AdmissionAudit): void {
-    if (outcome.status !== 'rejected') return
-    commitRefused(this.#options.logger, { event: event.type, kind: outcome.kind, error: outcome.message })
   }
 
   /** The latest snapshot; its freeze and its migrations are from then. */
