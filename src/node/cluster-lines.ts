@@ -8,12 +8,12 @@ export const clusterUnreachable = defineLine<{ readonly error: string; readonly 
 
 export const clusterRefused = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'the cluster of a node cannot be used as it is',
+  'a node cannot use its cluster as it is',
 )
 
 export const commitsUnread = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'a node could not read what operators have asked of its cluster, and tries again',
+  'a node could not read the commits of its cluster, and tries again',
 )
 
 export const rowUnreadable = defineLine<{
@@ -24,7 +24,7 @@ export const rowUnreadable = defineLine<{
 
 export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
   'error',
-  'the log of a cluster ends before what a node has read of it: it is read again from its beginning',
+  'the log of a cluster ends before the position of a node, which reads it again from the beginning',
 )
 
 export const clusterReached = defineLine<{ readonly afterMs: number }>('info', 'a node has reached its cluster again')
@@ -41,10 +41,10 @@ export const leaseLost = defineLine<{ readonly subject: string; readonly fence: 
 
 export const memberSuperseded = defineLine<{ readonly node: string }>(
   'error',
-  'another process speaks for this node: it holds no lease any more',
+  'another process has taken the place of this node, which holds no leases any more',
 )
 
 export const commitUnreadable = defineLine<{ readonly sequence: number }>(
   'error',
-  'what is stored as a shared commit is none, and is passed over',
+  'a shared commit cannot be read, and is skipped',
 )

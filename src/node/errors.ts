@@ -32,7 +32,7 @@ const messages = {
     `${action} cannot be carried out without a ${needed}`,
   /** What the nodes of a cluster share contradicts itself; stateward does not guess. */
   'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the cluster has stored what cannot be: ${field}: ${reason}`,
+    `the cluster holds an impossible value: ${field}: ${reason}`,
   /** A counter is exhausted. */
   'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `no ${sequence} numbers are left`,
 
@@ -45,7 +45,7 @@ const messages = {
     `${event} needs a bundle of signatures over a simulated radius`,
   'admin.simulation_required': () => 'the bundle was not simulated',
   /** The digest belongs to another radius. */
-  'admin.simulation_mismatch': () => 'the digest is not that of the radius in the bundle',
+  'admin.simulation_mismatch': () => 'the signed digest is not that of the blast radius in the bundle',
   /** `unnamed`: ids that the proposal would touch now and that the signed radius does not list. */
   'admin.simulation_stale': ({ unnamed }: { readonly unnamed: readonly string[] }) =>
     `the proposal would touch more than was signed: ${unnamed.join(', ')}`,
@@ -54,15 +54,16 @@ const messages = {
   'admin.envelope_expired': ({ issuedAtMs, nowMs }: OfEnvelope) => `issued ${nowMs - issuedAtMs} ms ago`,
   /** Without `node` the whole cluster is in its cooldown. */
   'admin.ice_cooldown_active': ({ node, remainingMs }: { readonly node?: NodeId; readonly remainingMs: number }) =>
-    `${node ?? 'the cluster'} cools down for another ${remainingMs} ms`,
+    `${node ?? 'the cluster'} is in its cooldown for another ${remainingMs} ms`,
   'admin.insufficient_signatures': ({ got, needed }: { readonly got: number; readonly needed: number }) =>
-    `${got} signatures, and ${needed} operators are needed`,
-  'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) => `${operatorId} is no operator here`,
+    `${got} ${got === 1 ? 'signature' : 'signatures'}, but ${needed} ${needed === 1 ? 'operator' : 'operators'} must sign`,
+  'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) =>
+    `${operatorId} is not a registered operator`,
   'admin.signature_invalid': ({ operatorId }: { readonly operatorId: OperatorId }) =>
-    `the signature of ${operatorId} does not hold`,
+    `the signature of ${operatorId} is invalid`,
   'admin.replayed': ({ digest }: { readonly digest: string }) => `the payload ${digest} was accepted before`,
   /** The maximum of remembered payloads or of forced entries is reached. */
-  'admin.queue_full': ({ capacity }: { readonly capacity: number }) => `${capacity} are kept, and no more`,
+  'admin.queue_full': ({ capacity }: { readonly capacity: number }) => `no more than ${capacity} are kept`,
 }
 
 /** The data of every error of the node room, by code. */

@@ -3,12 +3,12 @@ import { defineLine } from '../base/log-lines.js'
 
 export const portFailed = defineLine<{ readonly port: string; readonly error: string; readonly cause: ErrorDetails }>(
   'warn',
-  'a part that a node asks has failed',
+  'a port of a node has failed',
 )
 
 export const actionsDropped = defineLine<{ readonly dropped: number; readonly first: string }>(
   'warn',
-  'actions of a node were dropped, because its executor has no room',
+  'actions of a node were dropped because its executor has no room',
 )
 
 export const commitRefused = defineLine<{ readonly event: string; readonly kind: string; readonly error: string }>(
