@@ -251,7 +251,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
     expect(world.snapshot.peers.get(node(3))).toMatchObject({ rttMs: 150, health: 'unreachable' })
     expect(world.node.stats.faults).toEqual({ 'locality probe broken': 2, 'health probe': 1 })
     // Said once, counted after that.
-    expect(world.lines.filter(({ message }) => message.startsWith('a port of a node'))).toHaveLength(2)
+    expect(world.lines.filter(({ message }) => message.startsWith('a component of the node'))).toHaveLength(2)
   })
 
   it('[N-420] row 26: clears the probes of one kind only', async () => {

@@ -129,11 +129,7 @@ describe('the admin socket', () => {
       seq: 2,
     })
     expect(await submitCommit(fixture.path, ordinary(stranger))).toEqual({
-      outcome: {
-        status: 'rejected',
-        kind: 'not_authorized',
-        message: `${idOf(stranger)} is not a registered operator`,
-      },
+      outcome: { status: 'rejected', kind: 'not_authorized', message: `${idOf(stranger)} is not an operator here` },
       seq: 3,
     })
     expect(fixture.node.folded).toEqual([cordon])
