@@ -165,7 +165,7 @@ describe('the loop', () => {
     await world.tick()
     // A number that was taken is not given again.
     expect(world.snapshot.recentlyEmitted.map(({ id }) => id)).toEqual([1, 6])
-    expect(world.lines.filter(({ message }) => message.startsWith('actions of a node were dropped'))[0]).toMatchObject({
+    expect(world.lines.filter(({ message }) => message.startsWith('actions were dropped'))[0]).toMatchObject({
       level: 'warn',
       fields: { dropped: 4, first: 'drop_replica' },
     })

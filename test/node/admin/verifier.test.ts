@@ -125,7 +125,7 @@ describe('a bundle', () => {
     expect(kindOfIce(bundle(freeze, [anna]))).toBe('insufficient_signatures')
     const once = bundle(freeze, [anna])
     expect(kindOfIce({ ...once, signatures: [...once.signatures, ...once.signatures] })).toBe('insufficient_signatures')
-    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signatures, but 2 operators must sign' })
+    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signature, but 2 operators must sign' })
     expect(kindOfIce({ ...once, signatures: [] })).toBe('insufficient_signatures')
   })
 
