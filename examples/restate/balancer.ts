@@ -13,13 +13,13 @@ export interface Balancer extends AsyncDisposable {
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   const open = new Set<Socket>()
   let turn = 0
-  const server = createServer((client) => {
+  const server = createServer({ noDelay: true }, (client) => {
     open.add(client)
     client.on('error', () => client.destroy())
     client.once('close', () => open.delete(client))
     const tryNext = (left: number): void => {
       if (left === 0) return void client.destroy()
-      const worker = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
+      const worker = connect({ port: ports[turn++ % ports.length] ?? 0, host: '127.0.0.1', noDelay: true })
       let isConnected = false
       worker.once('connect', () => {
         isConnected = true

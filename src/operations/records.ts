@@ -27,13 +27,13 @@ import {
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkLimit } from './admission.js'
+import { BookAnswers } from './book-answers.js'
 import { kindClasses } from './classification.js'
 import { CompletionOrder } from './completion-order.js'
 import { internalError, WatchError } from './errors.js'
 import type { RegistryLimits } from './limits.js'
 import type { OperationRow } from './operation-row.js'
 import { actionOf, operationChart, ownEvent, type Decided } from './own-chart.js'
-import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, type CompletionEntry } from './types.js'
 import { OperationTree, tieOf } from './tree.js'
 import { Waits } from './waits.js'
@@ -46,8 +46,14 @@ export interface RecordsOptions extends RegistryLimits {
   readonly logger?: Logger
 }
 
+/** A decision of the operation's chart, and the event of the registry that it was asked about. */
+interface Asked extends Decided {
+  readonly request: AdvanceEvent | EndEvent
+}
+
 /** An end that is decided but not durable yet. */
-interface Ending extends Decided {
+interface Ending {
+  readonly decided: Decided
   readonly status: OperationStatus
 }
 
@@ -65,7 +71,7 @@ export interface RestoredOperation {
  * All operations of one owner, and what spans them: counters, completion order and waits. Decides nothing: the
  * registry's chart queries it and applies the changes. No cost depends on the number of operations.
  */
-export class OperationRecords implements OperationBook {
+export class OperationRecords extends BookAnswers implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
   /** The completion order, the feed and its cursors. */
   readonly order: CompletionOrder
@@ -89,7 +95,7 @@ export class OperationRecords implements OperationBook {
    * The last event that was decided, and what the operation's chart selected for it, so that it is decided once and
    * then followed.
    */
-  #asked: { readonly event: AdvanceEvent | EndEvent; readonly decided: Decided } | undefined
+  #asked: Asked | undefined
   /** Whether the id belongs to an operation that is queued and not registered yet. */
   isReserved: (id: OperationId) => boolean = () => false
   #actors: RowActors<typeof operationMachine> | undefined
@@ -98,6 +104,7 @@ export class OperationRecords implements OperationBook {
   #lastEnded: OperationId | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
+    super()
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
@@ -158,42 +165,12 @@ export class OperationRecords implements OperationBook {
     return this.#evictionPending.has(id)
   }
 
-  has(id: OperationId): boolean {
-    return this.rows.has(id)
-  }
-
   canBeAwaited(id: OperationId): boolean {
     return this.rows.has(id) || this.order.isPublished(id)
   }
 
   isUsed(id: OperationId): boolean {
-    return this.#isKnown(id) || this.isReserved(id)
-  }
-
-  hasWellFormedSource({ operationSource }: OperationSpec): boolean {
-    return operationSource === undefined || sourceProblem(operationSource) === undefined
-  }
-
-  lacksParent({ parentId }: OperationSpec): boolean {
-    return parentId !== undefined && !this.#isKnown(parentId)
-  }
-
-  isTreeClosed(spec: OperationSpec): boolean {
-    return !this.lacksParent(spec) && this.tree.endedFrom(spec.parentId) !== undefined
-  }
-
-  isTooDeep(spec: OperationSpec): boolean {
-    return this.tree.isTooDeep(tieOf(spec))
-  }
-
-  isBelowEnded(id: OperationId): boolean {
-    return this.endedAbove(id) !== undefined
-  }
-
-  /** The ended operation above this one that has closed its tree, if any. Ends in progress count. */
-  endedAbove(id: OperationId): OperationId | undefined {
-    const spec = this.rows.get(id)?.spec
-    return spec && this.tree.endedFrom(tieOf(spec))
+    return this.isKnown(id) || this.isReserved(id)
   }
 
   /** True if an operation above this one has ended durably, so that this one must be ended. */
@@ -206,14 +183,10 @@ export class OperationRecords implements OperationBook {
     return spec !== undefined && committed.endedFrom(tieOf(spec)) !== undefined
   }
 
-  isFull(limit = this.maxConcurrent): boolean {
-    return limit !== undefined && this.#activeCount >= limit
-  }
-
   allows(event: AdvanceEvent | EndEvent): boolean {
-    const decided = this.#ask(event)
-    if (decided === undefined || !decided.selection.isTaken) return false
-    this.#asked = { event, decided }
+    const asked = this.#ask(event)
+    if (asked === undefined || !asked.selection.isTaken) return false
+    this.#asked = asked
     return true
   }
 
@@ -235,17 +208,11 @@ export class OperationRecords implements OperationBook {
     return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
-  /** True if the operation has not ended. Ends in progress count as ended. */
-  isLive(id: OperationId): boolean {
-    const status = this.effectiveStatus(id)
-    return status !== undefined && !isTerminal(status)
-  }
-
   /** Assigns the sequence of an end and makes it visible to later decisions until {@link end} or {@link unstage}. */
   stage(event: EndEvent): EndEvent {
     const row = this.#row(event.id)
     const sequence = this.order.mint()
-    this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
+    this.#ending.set(event.id, { decided: this.#decidedOf(event), status: event.outcome.type })
     const elapsedMs = elapsedSince(row, this.#clock)
     event.stamp = { sequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
@@ -277,7 +244,7 @@ export class OperationRecords implements OperationBook {
     const { type, id, outcome, stamp } = event
     const row = this.#row(id)
     if (stamp === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
-    this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
+    this.#move(row, this.#ending.get(id)?.decided ?? this.#decidedOf(event))
     // From here on the operation's own chart decides about the end.
     this.#ending.delete(id)
     if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
@@ -359,20 +326,20 @@ export class OperationRecords implements OperationBook {
   }
 
   /** Asks the operation's chart about an event, taking ends in progress into account. `undefined` for an unknown id. */
-  #ask(event: AdvanceEvent | EndEvent): Decided | undefined {
-    const row = this.rows.get(event.id)
+  #ask(request: AdvanceEvent | EndEvent): Asked | undefined {
+    const row = this.rows.get(request.id)
     if (row === undefined) return undefined
-    const ending = this.#ending.get(event.id)
-    const own = ownEvent(event)
+    const ending = this.#ending.get(request.id)
+    const event = ownEvent(request)
     const place = ending === undefined ? row : { value: ending.status, context: row.context }
-    return { event: own, selection: operationChart.decide(place, own) }
+    return { request, event, selection: operationChart.decide(place, event) }
   }
 
   /** The decision already made about the event, so that no guard runs twice. */
   #decidedOf(event: AdvanceEvent | EndEvent): Decided {
     const asked = this.#asked
     this.#asked = undefined
-    const decided = asked?.event === event ? asked.decided : this.#ask(event)
+    const decided = asked?.request === event ? asked : this.#ask(event)
     if (decided === undefined) throw internalError(`no record for operation ${event.id}`)
     return decided
   }
@@ -392,7 +359,7 @@ export class OperationRecords implements OperationBook {
     return row
   }
 
-  #isKnown(id: OperationId): boolean {
+  protected isKnown(id: OperationId): boolean {
     // The id of an ended capacity slot stays in use while a wait names it.
     return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
   }

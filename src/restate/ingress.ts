@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { onAbort } from '../base/abort.js'
 import { messageOf } from '../base/errors.js'
 import { RestateError } from './errors.js'
+import { connectTimeout, requestOverHttp } from './http-request.js'
 import { providePromiseResolvers } from './polyfill.js'
 import { refusalIn } from './wire.js'
 
@@ -28,7 +29,7 @@ export class RestateIngress {
   constructor({ url }: { readonly url: string }) {
     this.url = url.replace(/\/+$/, '')
     providePromiseResolvers()
-    this.#ingress = connect({ url: this.url })
+    this.#ingress = connect({ url: this.url, fetch: requestOverHttp as unknown as typeof fetch })
   }
 
   /** Aborts when the connection is closed. */
@@ -120,8 +121,10 @@ function unreadable(thrown: unknown): FailedAnswer | undefined {
 
 /** Why there was no answer: the system error behind the client's error. */
 export function reasonOf(thrown: unknown): string {
-  const { cause } = thrown as { readonly cause?: unknown }
-  return cause === undefined ? messageOf(thrown) : `${messageOf(thrown)}: ${messageOf(cause)}`
+  const { cause, code } = thrown as { readonly cause?: unknown; readonly code?: unknown }
+  // An address with several connections that were all refused has a code, but no message.
+  const message = messageOf(thrown) || String(code)
+  return cause === undefined ? message : `${message}: ${messageOf(cause)}`
 }
 
 /** Milliseconds after which a broken call must have been accepted by something. */
@@ -132,7 +135,7 @@ const heldMs = 1000
  * engine.
  */
 export function wasHeld(thrown: unknown, lastedMs: number): boolean {
-  return lastedMs >= heldMs && !reasonOf(thrown).includes('Connect Timeout')
+  return lastedMs >= heldMs && !reasonOf(thrown).includes(connectTimeout)
 }
 
 /** The message in a JSON body. Any other body is returned unchanged. */

@@ -1,7 +1,7 @@
 import type * as restate from '@restatedev/restate-sdk'
 import type { Sequenced } from '../base/feed.js'
 import { ownerOfKey } from './keys.js'
-import { inTurn } from './in-turn.js'
+import { atOnce } from './at-once.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -26,9 +26,17 @@ export async function watermarkOf(ctx: SharedContext): Promise<number> {
   return (await ctx.get<number>('seq')) ?? 0
 }
 
-/** The last position whose row was dropped. */
-export async function droppedThroughOf(ctx: SharedContext): Promise<number> {
-  return (await ctx.get<number>('floor')) ?? 0
+/** The key of the last position whose row was dropped. Absent before the first was. */
+export const floorKey = 'floor'
+
+async function droppedThroughOf(ctx: SharedContext): Promise<number> {
+  return (await ctx.get<number>(floorKey)) ?? 0
+}
+
+/** The rows from one position to another. */
+function entriesOf<Entry>(ctx: SharedContext, first: number, last: number): Promise<Entry[]> {
+  const places = Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index)
+  return atOnce(...places.map((place) => () => ctx.get<Entry>(`feed/${place}`) as Promise<Entry>))
 }
 
 /** What ending a row needs to know: the state of the feed, and the callers waiting for it or for the row. */
@@ -40,11 +48,24 @@ export interface FeedTail {
 
 /** Reads what ending a row needs to know. */
 export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
-  const [watermark, waiters, watchers] = await inTurn(
+  return tailOf(...(await atOnce(...tailAsks(ctx, id))))
+}
+
+/** The requests whose answers {@link tailOf} takes, for reading a tail together with something else. */
+export function tailAsks(ctx: SharedContext, id: string) {
+  return [
     () => ctx.get<number>('seq'),
     () => ctx.get<Waiter[]>('waiters'),
     () => ctx.get<string[]>(watchersKey(id)),
-  )
+  ] as const
+}
+
+/** A tail from what was read of it. */
+export function tailOf(
+  watermark: number | null,
+  waiters: readonly Waiter[] | null,
+  watchers: readonly string[] | null,
+): FeedTail {
   return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
 }
 
@@ -86,12 +107,15 @@ export async function readFeed<Entry extends Sequenced>(
   ctx: SharedContext,
   { after, limit }: { readonly after: number; readonly limit: number },
 ): Promise<FeedRows<Entry>> {
-  const watermark = await watermarkOf(ctx)
-  const droppedThrough = await droppedThroughOf(ctx)
+  const [seq, floor] = await atOnce(
+    () => ctx.get<number>('seq'),
+    () => ctx.get<number>(floorKey),
+  )
+  const watermark = seq ?? 0
+  const droppedThrough = floor ?? 0
   const first = Math.max(after, droppedThrough) + 1
   const last = Math.min(watermark, first + limit - 1)
-  const entries: Entry[] = []
-  for (let seq = first; seq <= last; seq += 1) entries.push((await ctx.get<Entry>(`feed/${seq}`)) as Entry)
+  const entries = await entriesOf<Entry>(ctx, first, last)
   return { watermark, droppedThrough, entries }
 }
 
@@ -134,10 +158,12 @@ export async function dropFeed<Entry extends Sequenced, Row>(
   const last = Math.min(through, await watermarkOf(ctx), floor + droppedAtOnce)
   if (last <= floor) return floor
   const dropped = new Set<string>()
-  for (let place = floor + 1; place <= last; place += 1) {
-    const id = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
+  const ids = (await entriesOf<Entry>(ctx, floor + 1, last)).map(idOf)
+  const rows = await atOnce(...ids.map((id) => () => ctx.get<Row>(keyOfRow(id))))
+  for (const [index, id] of ids.entries()) {
+    const place = floor + 1 + index
     ctx.clear(`feed/${place}`)
-    const row = await ctx.get<Row>(keyOfRow(id))
+    const row = rows[index] ?? null
     if (row === null || seqOf(row) !== place) continue
     ctx.clear(keyOfRow(id))
     dropped.add(encodeURIComponent(id))
@@ -146,7 +172,7 @@ export async function dropFeed<Entry extends Sequenced, Row>(
     const owner = ownerOfKey(key)
     if (owner !== undefined && dropped.has(owner)) ctx.clear(key)
   }
-  ctx.set('floor', last)
+  ctx.set(floorKey, last)
   return last
 }
 
@@ -157,7 +183,7 @@ export async function watchRows(
   ctx: Context,
   watches: readonly { readonly id: string; readonly awakeable: string }[],
 ): Promise<void> {
-  const watchers = await inTurn(
+  const watchers = await atOnce(
     ...watches.map(
       ({ id }) =>
         () =>

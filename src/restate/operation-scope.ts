@@ -4,6 +4,7 @@ import { silence } from '../base/promises.js'
 import type { OperationId } from '../../machines/index.js'
 import { checkProgress } from '../operations/admission.js'
 import type { OperationProgress } from '../operations/index.js'
+import { checkProgressSize } from './bounds.js'
 import type { Callable, StepScope, WaitForOptions } from '../work/durable-context.js'
 import type { Schema } from '../work/values.js'
 import type { OperationRunContext, OperationStepScope } from './operation-definition.js'
@@ -119,6 +120,7 @@ export class OperationScope extends RunScope implements OperationRunContext {
       useTokens,
       progress: (message, fraction) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) })
+        checkProgressSize(progress)
         reports.add({ ...progress, fencingToken })
       },
     }

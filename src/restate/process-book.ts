@@ -8,9 +8,10 @@ import type { AwaitOutput, ProcessId } from '../processes/index.js'
 import type { Tombstone } from '../processes/pruning.js'
 import type { StoredProcess } from '../processes/record.js'
 import { keyOf } from './keys.js'
-import { appendToFeed, readTail, tellWatchers, type FeedTail } from './object-feed.js'
+import { appendToFeed, readTail, tailAsks, tailOf, tellWatchers, type FeedTail } from './object-feed.js'
 import type { ProcessEnd } from './wire.js'
-import { inTurn } from './in-turn.js'
+import { atOnce } from './at-once.js'
+import { withNow, type CallTime } from './now.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -85,16 +86,39 @@ export class ProcessBook {
   }
 
   /** Opens the book for a call about one process. */
-  static async open(ctx: SharedContext, now: () => PromiseLike<number>, id: ProcessId): Promise<ProcessBook> {
-    const book = new ProcessBook(ctx, await now())
-    book.#held.set(id, await readHeld(ctx, id))
+  static async open(ctx: SharedContext, time: CallTime, id: ProcessId): Promise<ProcessBook> {
+    const [nowMs, [row, lease, changes]] = await withNow(time, ...heldAsks(ctx, id), () => ctx.get<number>(changesKey))
+    const book = new ProcessBook(ctx, nowMs)
+    book.#last = changes ?? 0
+    book.#held.set(id, await heldOf(ctx, id, row, lease))
     return book
+  }
+
+  /** The same for a process that is about to end, with what its end needs to know of the feed. */
+  static async openForEnd(
+    ctx: SharedContext,
+    time: CallTime,
+    id: ProcessId,
+  ): Promise<{ readonly book: ProcessBook; readonly tail: FeedTail }> {
+    const [nowMs, [row, lease, changes, ...tail]] = await withNow(
+      time,
+      ...heldAsks(ctx, id),
+      () => ctx.get<number>(changesKey),
+      ...tailAsks(ctx, id),
+    )
+    const book = new ProcessBook(ctx, nowMs)
+    book.#last = changes ?? 0
+    book.#held.set(id, await heldOf(ctx, id, row, lease))
+    return { book, tail: tailOf(...tail) }
   }
 
   /** Fetches the rows of a process. */
   async fetch(id: ProcessId): Promise<Held> {
     let held = this.#held.get(id)
-    if (held === undefined) this.#held.set(id, (held = await readHeld(this.#ctx, id)))
+    if (held === undefined) {
+      const read = await atOnce(...heldAsks(this.#ctx, id))
+      this.#held.set(id, (held = await heldOf(this.#ctx, id, ...read)))
+    }
     return held
   }
 
@@ -123,8 +147,13 @@ export class ProcessBook {
   async logAfter(id: ProcessId, after: number): Promise<readonly LogEntry[]> {
     const { row } = await this.known(id)
     const { lastSequence } = row.stored.state
-    const sequences = Array.from({ length: Math.max(0, lastSequence - after) }, (_, index) => after + index + 1)
-    return inTurn(...sequences.map((sequence) => () => this.#entry(id, sequence)))
+    const keys = Array.from({ length: Math.max(0, lastSequence - after) }, (_, index) =>
+      eventKey(id, after + index + 1),
+    )
+    const unread = keys.filter((key) => !this.#entries.has(key))
+    const read = await atOnce(...unread.map((key) => () => this.#ctx.get<LogEntry>(key)))
+    const entries = new Map([...this.#entries, ...unread.map((key, index) => [key, read[index] as LogEntry] as const)])
+    return keys.map((key) => entries.get(key) as LogEntry)
   }
 
   /** Runs a command. Later commands see its effects. Raises its refusal, and then nothing has changed. */
@@ -178,7 +207,7 @@ export class ProcessBook {
     for (const id of this.#granted) ctx.set(grantsKey(id), await this.grantsOf(id))
     for (const id of this.#acked) ctx.set(acksKey(id), await this.acksOf(id))
     if (this.#changes !== undefined) ctx.set(changesKey, this.#changes)
-    return inTurn(...this.#ended.map((id) => async () => (await this.known(id)).row))
+    return Promise.all(this.#ended.map(async (id) => (await this.known(id)).row))
   }
 
   /** The number of the next change. */
@@ -264,11 +293,15 @@ export class ProcessBook {
   }
 }
 
-async function readHeld(ctx: SharedContext, id: ProcessId): Promise<Held> {
-  const [row, lease] = await inTurn(
-    () => ctx.get<ProcessRow>(rowKey(id)),
-    () => ctx.get<StoredLease>(leaseKey(id)),
-  )
+const heldAsks = (ctx: SharedContext, id: ProcessId) =>
+  [() => ctx.get<ProcessRow>(rowKey(id)), () => ctx.get<StoredLease>(leaseKey(id))] as const
+
+async function heldOf(
+  ctx: SharedContext,
+  id: ProcessId,
+  row: ProcessRow | null,
+  lease: StoredLease | null,
+): Promise<Held> {
   const tombstone = row === null ? await ctx.get<TombstoneRow>(tombstoneKey(id)) : null
   return { row: row ?? undefined, tombstone: tombstone ?? undefined, lease: lease ?? undefined }
 }

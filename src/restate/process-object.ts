@@ -13,16 +13,7 @@ import { takeRegistration } from '../processes/registration.js'
 import type { JsonValue } from '../base/json.js'
 import { claimExecution } from './claim.js'
 import { inboxHandlers } from './inbox.js'
-import {
-  advanceCursor,
-  cursorsOf,
-  dropFeed,
-  readFeed,
-  readTail,
-  waitForFeed,
-  watchRows,
-  watermarkOf,
-} from './object-feed.js'
+import { advanceCursor, cursorsOf, dropFeed, readFeed, waitForFeed, watchRows, watermarkOf } from './object-feed.js'
 import { nowOf } from './now.js'
 import { kindOf, ProcessBook, rowKey, type ProcessRow } from './process-book.js'
 import type { RestateProcess } from './process-picture.js'
@@ -64,7 +55,7 @@ type Row = Awaited<ReturnType<ProcessBook['known']>>
  * are (R-7).
  */
 export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
-  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, () => nowOf(ctx, clock), id)
+  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, nowOf(ctx, clock), id)
   const settle = async (
     ctx: Context,
     {
@@ -74,8 +65,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
     }: { readonly id: ProcessId; readonly output: AwaitOutput; readonly fencingToken?: number },
     isOwn: boolean,
   ): Promise<Settled> => {
-    const book = await open(ctx, id)
-    const tail = await readTail(ctx, id)
+    const { book, tail } = await ProcessBook.openForEnd(ctx, nowOf(ctx, clock), id)
     const held = await book.known(id)
     // The engine lets one attempt say so, and a claim of another attempt that comes late takes nothing from it.
     const isFenced = fencingToken !== undefined && (!isOwn || held.row.isOutside === true)
@@ -100,7 +90,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         start(ctx, await open(ctx, request.id), request),
       ),
       claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await ProcessBook.open(ctx, () => Promise.resolve(request.atMs), request.id), request),
+        claim(ctx, await ProcessBook.open(ctx, request.atMs, request.id), request),
       ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
         const book = new ProcessBook(ctx, 0)
@@ -145,7 +135,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
       ),
       // What only looks records nothing: whatever its instant is, it decides nothing that is kept.
       ...storeHandlers(
-        async (ctx) => new ProcessBook(ctx, await nowOf(ctx, clock)),
+        async (ctx) => new ProcessBook(ctx, await nowOf(ctx, clock)()),
         (ctx) => new ProcessBook(ctx, Math.trunc(clock.wallNow())),
         tell,
       ),

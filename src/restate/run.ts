@@ -6,8 +6,10 @@ import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue, type Schema } from '../work/values.js'
 import { pause } from './attach.js'
 import { neverAborted } from './connection.js'
+import type { EngineWaits } from './engine-waits.js'
 import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
+import { isThrown } from './thrown.js'
 import { refusalIn } from './wire.js'
 
 /** Code to run, with its schemas. */
@@ -44,7 +46,7 @@ export async function runIn<Scope extends RunScope>(
     try {
       if (inputSchema !== undefined) input = await checkValue(inputSchema, input, `input of ${name}`)
     } catch (refusal) {
-      if (!(refusal instanceof InvalidInputError)) throw refusal
+      if (!isThrown(refusal, InvalidInputError)) throw refusal
       return { type: 'input_refused', refusal, fencingToken: 0 }
     }
     scope = scopeOf(input)
@@ -58,11 +60,11 @@ export async function runIn<Scope extends RunScope>(
       if (value !== undefined) checkSize(value, subject, 'value')
       return { type: 'returned', value, fencingToken, scope }
     } catch (refused) {
-      if (!(refused instanceof InvalidInputError)) throw refused
+      if (!isThrown(refused, InvalidInputError)) throw refused
       return { type: 'output_refused', refusal: refused, fencingToken, scope }
     }
   } catch (thrown) {
-    if (thrown instanceof restate.CancelledError) {
+    if (isThrown(thrown, restate.CancelledError)) {
       scope?.stop(thrown)
       return { type: 'cancelled', fencingToken: 0 }
     }
@@ -97,12 +99,13 @@ export async function runAbsent(ctx: restate.WorkflowContext, missing: string): 
 /** Writes the end of a run. Resolves with the end that counts, which may be an earlier one. */
 export async function writeEnd<Ended>(
   ctx: restate.WorkflowContext,
-  write: () => PromiseLike<Ended>,
+  waits: EngineWaits,
+  write: () => restate.RestatePromise<Ended>,
   isSuperseded: (refusal: StatewardError | undefined) => boolean,
 ): Promise<Ended> {
   for (;;) {
     try {
-      return await write()
+      return await waits.on(write())
     } catch (thrown) {
       // Cancelled: its end was on the way, and so was another one. The first of them stands.
       if (thrown instanceof restate.CancelledError) continue
@@ -110,7 +113,7 @@ export async function writeEnd<Ended>(
     }
     try {
       // Somebody outside has claimed it: whoever ends it cancels this run.
-      await ctx.awakeable().promise
+      await waits.on(ctx.awakeable().promise)
     } catch (thrown) {
       if (!(thrown instanceof restate.CancelledError)) throw thrown
     }

@@ -1,7 +1,7 @@
 import * as restate from '@restatedev/restate-sdk'
 import { randomUUID } from 'node:crypto'
 import { createServer, type ServerHttp2Session } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import * as v from 'valibot'
 import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
@@ -150,6 +150,8 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
     },
   })
   const server = createServer(handler)
+  // Without it, what is written in several small parts waits for the network to confirm the first.
+  server.on('connection', (socket: Socket) => socket.setNoDelay(true))
   const sessions = new Set<ServerHttp2Session>()
   server.on('session', (session) => {
     sessions.add(session)

@@ -9,15 +9,16 @@ import type {
   RegisterEvent,
 } from '../../machines/operation-registry.js'
 import type { OperationId, OperationSpec, OperationStatus } from '../../machines/operation-vocabulary.js'
+import { BookAnswers } from '../operations/book-answers.js'
 import { internalError } from '../operations/errors.js'
 import { operationChart, ownEvent, type Decided } from '../operations/own-chart.js'
 import { refusalError, type RefusalFacts } from '../operations/refusal.js'
-import { sourceProblem } from '../operations/source.js'
 import { OperationTree, tieOf } from '../operations/tree.js'
 import { newOperation, placeOf, type HeldOperation } from './held-operation.js'
 import type { Execution } from './claim.js'
-import { droppedThroughOf } from './object-feed.js'
-import { inTurn } from './in-turn.js'
+import { atOnce } from './at-once.js'
+import { withNow, type CallTime } from './now.js'
+import { floorKey, tailAsks, tailOf, type FeedTail } from './object-feed.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -31,6 +32,8 @@ export interface SessionHead {
   readonly maxConcurrent?: number
 }
 
+const newHead: SessionHead = { value: 'open', active: 0 }
+
 const registry = new ChartTable(operationRegistryMachine)
 
 /** The key of a row. */
@@ -38,12 +41,14 @@ export const operationKey = (id: string): string => `operation/${id}`
 const partsKey = (id: string): string => `parts/${id}`
 const headKey = 'session'
 
+const headAsks = (ctx: SharedContext) => [() => ctx.get<SessionHead>(headKey), () => ctx.get<number>(floorKey)] as const
+
 /**
  * The operations that one call of a session is about. Their rows are fetched before the chart of the registry is asked,
  * with the facts that its guards need. The charts decide what is legal, exactly as within a single Node process. This
  * class remembers the resulting changes, and {@link SessionBook.write} makes them part of the call's one change.
  */
-export class SessionBook implements OperationBook, RefusalFacts {
+export class SessionBook extends BookAnswers implements OperationBook, RefusalFacts {
   readonly tree = new OperationTree((id) => {
     const row = this.rows.get(id)
     return row && { spec: row.spec, status: row.status }
@@ -65,43 +70,50 @@ export class SessionBook implements OperationBook, RefusalFacts {
   #execution: Execution | undefined
   #next: SessionHead
 
-  private constructor(head: SessionHead, droppedCount: number, now: number, kept: number) {
-    this.#head = head
-    this.#next = head
+  private constructor(head: SessionHead | null, floor: number | null, now: number, kept: number) {
+    super()
+    this.#head = head ?? newHead
+    this.#next = this.#head
     this.now = now
     this.kept = kept
-    this.order = { feed: { droppedCount } }
+    this.order = { feed: { droppedCount: floor ?? 0 } }
   }
 
   /**
    * Opens the book of a session at a time, in epoch milliseconds, optionally with one row. {@link SessionBook.fetch}
    * fetches others.
    */
-  static async open(
-    ctx: SharedContext,
-    now: () => PromiseLike<number>,
-    kept: number,
-    id?: OperationId,
-  ): Promise<SessionBook> {
+  static async open(ctx: SharedContext, time: CallTime, kept: number, id?: OperationId): Promise<SessionBook> {
     if (id === undefined) {
-      const [nowMs, head, dropped] = await inTurn(
-        now,
-        () => readHead(ctx),
-        () => droppedThroughOf(ctx),
-      )
-      return new SessionBook(head, dropped, nowMs, kept)
+      const [now, [head, floor]] = await withNow(time, ...headAsks(ctx))
+      return new SessionBook(head, floor, now, kept)
     }
-    const [nowMs, head, dropped, row, parts] = await inTurn(
-      now,
-      () => readHead(ctx),
-      () => droppedThroughOf(ctx),
-      () => ctx.get<HeldOperation>(operationKey(id)),
-      () => ctx.get<OperationId[]>(partsKey(id)),
+    const [now, [head, floor, row]] = await withNow(time, ...headAsks(ctx), () =>
+      ctx.get<HeldOperation>(operationKey(id)),
     )
-    const book = new SessionBook(head, dropped, nowMs, kept)
-    book.#parts.set(id, parts ?? [])
+    const book = new SessionBook(head, floor, now, kept)
     await book.#keep(ctx, id, row)
     return book
+  }
+
+  /** The same for an operation that is about to end, with what its end needs to know of the feed. */
+  static async openForEnd(
+    ctx: SharedContext,
+    time: CallTime,
+    kept: number,
+    id: OperationId,
+  ): Promise<{ readonly book: SessionBook; readonly tail: FeedTail }> {
+    const [now, [head, floor, row, parts, ...tail]] = await withNow(
+      time,
+      ...headAsks(ctx),
+      () => ctx.get<HeldOperation>(operationKey(id)),
+      () => ctx.get<OperationId[]>(partsKey(id)),
+      ...tailAsks(ctx, id),
+    )
+    const book = new SessionBook(head, floor, now, kept)
+    book.#parts.set(id, parts ?? [])
+    await book.#keep(ctx, id, row)
+    return { book, tail: tailOf(...tail) }
   }
 
   /** Fetches a row, if it exists, and its ancestors. */
@@ -112,7 +124,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
   /** Fetches rows without their ancestors. */
   async fetchAll(ctx: SharedContext, ids: readonly OperationId[]): Promise<void> {
-    const rows = await inTurn(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
+    const rows = await atOnce(...ids.map((id) => () => ctx.get<HeldOperation>(operationKey(id))))
     for (const row of rows) if (row !== null) this.rows.set(row.spec.id, row)
   }
 
@@ -208,10 +220,6 @@ export class SessionBook implements OperationBook, RefusalFacts {
     ctx.clear(operationKey(id))
   }
 
-  has(id: OperationId): boolean {
-    return this.rows.has(id)
-  }
-
   /** A row is kept as long as the feed contains its end. */
   canBeAwaited(id: OperationId): boolean {
     return this.rows.has(id)
@@ -221,33 +229,8 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return this.rows.has(id)
   }
 
-  hasWellFormedSource({ operationSource }: OperationSpec): boolean {
-    return operationSource === undefined || sourceProblem(operationSource) === undefined
-  }
-
-  lacksParent({ parentId }: OperationSpec): boolean {
-    return parentId !== undefined && !this.rows.has(parentId)
-  }
-
-  isTreeClosed(spec: OperationSpec): boolean {
-    return !this.lacksParent(spec) && this.tree.endedFrom(spec.parentId) !== undefined
-  }
-
-  isTooDeep(spec: OperationSpec): boolean {
-    return this.tree.isTooDeep(tieOf(spec))
-  }
-
-  isBelowEnded(id: OperationId): boolean {
-    return this.endedAbove(id) !== undefined
-  }
-
-  endedAbove(id: OperationId): OperationId | undefined {
-    const spec = this.rows.get(id)?.spec
-    return spec && this.tree.endedFrom(tieOf(spec))
-  }
-
-  isFull(limit = this.maxConcurrent): boolean {
-    return limit !== undefined && this.activeCount >= limit
+  protected isKnown(id: OperationId): boolean {
+    return this.rows.has(id)
   }
 
   allows(event: AdvanceEvent | EndEvent): boolean {
@@ -260,12 +243,6 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
   effectiveStatus(id: OperationId): OperationStatus | undefined {
     return this.rows.get(id)?.status
-  }
-
-  /** True for an operation that has not ended. */
-  isLive(id: OperationId): boolean {
-    const row = this.rows.get(id)
-    return row !== undefined && !isTerminal(row.status)
   }
 
   /** Always false: every wait is a separate call, so no turn waits here. */
@@ -348,5 +325,5 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
 /** Reads the state of a session as a whole. */
 export async function readHead(ctx: SharedContext): Promise<SessionHead> {
-  return (await ctx.get<SessionHead>(headKey)) ?? { value: 'open', active: 0 }
+  return (await ctx.get<SessionHead>(headKey)) ?? newHead
 }

@@ -17,6 +17,7 @@ import {
 import { kindClasses, OperationError, type CompletionCursors, type CompletionEntry } from '../operations/index.js'
 import { checkProgress, checkSource, checkSpec } from '../operations/admission.js'
 import { checkOutcome, outcomes } from '../operations/outcomes.js'
+import { checkOutcomeSize, checkProgressSize } from './bounds.js'
 import { claimExecution, unstarted, type Execution } from './claim.js'
 import { ClaimError } from './errors.js'
 import { nowOf } from './now.js'
@@ -74,16 +75,17 @@ const answersKeptMs = 600_000
  * waking of waiters are one change (R-1).
  */
 export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
-  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, () => nowOf(ctx, clock), kept, id)
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), kept, id)
   return restate.object({
     name: sessionService,
     handlers: {
       register: door(registerSchema, 'register', (ctx: Context, request) => register(ctx, open, request)),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await SessionBook.open(ctx, () => Promise.resolve(request.atMs), kept, request.id), request),
+        claim(ctx, await SessionBook.open(ctx, request.atMs, kept, request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
+        checkProgressSize(progress)
         const book = await open(ctx, id)
         checkFence(book, id, fencingToken)
         book.take({ type: 'operation.progress_reported', id })
@@ -97,8 +99,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         book.write(ctx)
       }),
       end: door(endSchema, 'end', async (ctx: Context, request) => {
-        const book = await open(ctx, request.id)
-        const tail = await readTail(ctx, request.id)
+        const { book, tail } = await SessionBook.openForEnd(ctx, nowOf(ctx, clock), kept, request.id)
         return end(ctx, book, tail, request)
       }),
       /** Ends an operation whose deadline has passed. */
@@ -249,6 +250,7 @@ async function end(ctx: Context, book: SessionBook, tail: FeedTail, request: End
   const outcome = checkOutcome(id, request.outcome)
   const row = book.rows.get(id)
   const isOwn = isRun === true
+  if (!isOwn) checkOutcomeSize(outcome)
   if (isOwn && row?.outcome) {
     const { completionSequence: seq } = row
     return { outcome: row.outcome, ...(seq !== undefined && { seq }), isFirst: false }

@@ -18,10 +18,11 @@ import { outcomes } from '../operations/outcomes.js'
 import type { LeaseOwner } from '../processes/index.js'
 import { checkSize } from '../processes/scalars.js'
 import { encodeValue } from '../work/values.js'
+import { checkOutcomeSize, checkProgressSize } from './bounds.js'
 import { insist, neverAborted, type Connection } from './connection.js'
 import type { RestateOperation } from './held-operation.js'
 import { sessionService, waitService } from './services.js'
-import { outcomesSchema, type WorkRequest } from './session-wire.js'
+import { closeSchema, outcomesSchema, type WorkRequest } from './session-wire.js'
 import { claimedSchema, cursorsSchema, type Claim } from './wire.js'
 
 /** The fencing token of a write. Without one, the caller writes as the owner of the session. */
@@ -89,7 +90,9 @@ export class RestateOperations {
    * `lease_superseded`.
    */
   async reportProgress(id: OperationId, progress: OperationProgress, claim: UnderClaim = {}): Promise<void> {
-    await this.#change('progress', { id, ...checkProgress(progress), ...tokenOf(claim) })
+    const checked = checkProgress(progress)
+    checkProgressSize(checked)
+    await this.#change('progress', { id, ...checked, ...tokenOf(claim) })
   }
 
   /** Ends an operation that could not be provisioned. */
@@ -131,7 +134,7 @@ export class RestateOperations {
    * Terminates all live operations, then refuses every later change with `owner_retired`. Reads and waits still work.
    */
   async retireOwner(reason = 'owner retired'): Promise<void> {
-    await this.#change('close', { reason })
+    await this.#change('close', decode(closeSchema, { reason }, 'close'))
   }
 
   /** Changes how many operations may run, from the next registration on. */
@@ -200,6 +203,7 @@ export class RestateOperations {
     outcome: OperationOutcome,
     claim: UnderClaim = {},
   ): Promise<void> {
+    checkOutcomeSize(outcome)
     await this.#change('end', { id, action, outcome, ...tokenOf(claim) })
   }
 

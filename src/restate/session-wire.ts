@@ -4,7 +4,14 @@ import { strictSchema, textSchema } from '../base/options.js'
 import { cursorConsumers, type OperationId, type OperationOutcome } from '../../machines/index.js'
 import type { CompletionEntry } from '../operations/index.js'
 import { count, kind, outcome, uuid } from '../operations/vocabulary.js'
-import { jsonSchema, keySchema, nameSchema, naturalSchema, positiveSchema } from '../processes/scalars.js'
+import {
+  jsonSchema,
+  keySchema,
+  nameSchema,
+  naturalSchema,
+  positiveSchema,
+  textSchema as boundedTextSchema,
+} from '../processes/scalars.js'
 import type { FeedRows } from './object-feed.js'
 import { ownerSchema } from '../processes/lease.js'
 import type { LeaseOwner } from '../processes/index.js'
@@ -119,7 +126,7 @@ export const answerSchema: v.GenericSchema<unknown, OperationAnswer> = v.object(
 
 export const expireSchema = strictSchema({ ...idField, deadlineMs: naturalSchema })
 export const limitSchema = strictSchema({ maxConcurrent: naturalSchema })
-export const closeSchema = strictSchema({ reason: textSchema() })
+export const closeSchema = strictSchema({ reason: boundedTextSchema })
 export const consumerSchema = strictSchema({ consumer: v.picklist(cursorConsumers), cursor: naturalSchema })
 export const listSchema = strictSchema({ isLive: v.boolean() })
 export const operationIdSchema = operationId

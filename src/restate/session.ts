@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { onAbort } from '../base/abort.js'
 import { decode } from '../base/decode.js'
+import { errorDetailsOf } from '../base/error-details.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { createUuidSource, type IdSource } from '../base/ids.js'
 import { abortableSchema, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
@@ -286,6 +287,7 @@ function asked(work: OperationDefinition | string, options: RestateRunOptions) {
   return { name: work, taken, rules: { disposition, ...(maxAttempts !== undefined && { maxAttempts }) } }
 }
 
+/** Nobody would hear that it is too long. */
 function reasonOf({ reason }: AbortSignal): string {
-  return reason instanceof Error ? reason.message : textOf(reason)
+  return errorDetailsOf(reason).message
 }

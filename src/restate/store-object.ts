@@ -37,7 +37,7 @@ import { takeScope, TransactingStore } from '../processes/transacting-store.js'
 import { ownerOfKey } from './keys.js'
 import { rowKey, tombstoneKey, type ProcessBook, type ProcessRow, type TombstoneRow } from './process-book.js'
 import { door } from './wire.js'
-import { inTurn } from './in-turn.js'
+import { atOnce } from './at-once.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -421,7 +421,7 @@ class ObjectStore extends TransactingStore {
 
   async #all<Row>(prefix: string): Promise<readonly Row[]> {
     const keys = (await this.#ctx.stateKeys()).filter((key) => key.startsWith(prefix))
-    return (await inTurn(...keys.map((key) => () => this.#ctx.get<Row>(key)))).filter((row) => row !== null)
+    return (await atOnce(...keys.map((key) => () => this.#ctx.get<Row>(key)))).filter((row) => row !== null)
   }
 
   async #readThrough(watermark: Watermark): Promise<number> {

@@ -93,12 +93,7 @@ describe('a data directory', () => {
     await follow(dead, isFilled)
     const history = await view(dead, { view: 'history', item: { type: 'task', id: report.id } })
     expect(history.from).toBe('journal')
-    expect(history.rows.map(({ name }) => name)).toEqual([
-      'task_created',
-      'run_state_changed',
-      'attempt_begun',
-      'attempt_ended',
-    ])
+    expect(history.rows.map(({ name }) => name)).toEqual(['task_created', 'attempt_begun', 'attempt_ended'])
     const operation = await view(dead, { view: 'history', item: { type: 'operation', id: first.id, session: 'agent' } })
     expect(operation.rows.map(({ name }) => name)).toEqual([
       'operation_registered',
