@@ -124,7 +124,8 @@ export class ChartTable<Machine extends AnyStateMachine> {
   trySelect({ value, context }: Place<Machine>, event: EventFrom<Machine>): Selection | undefined {
     const configuration = this.#configuration(value)
     if (configuration === undefined) return refusal(undefined)
-    const level = this.#level(configuration, (event as AnyEventObject).type)
+    const { type } = event as AnyEventObject
+    const level = configuration.levels.get(type) ?? this.#level(configuration, type)
     if (level === undefined) return undefined
     try {
       return choose(level, { context, event }, askMachine)
@@ -211,9 +212,13 @@ export class ChartTable<Machine extends AnyStateMachine> {
     }
   }
 
-  #level({ snapshot, levels }: Configuration, type: string): Level | undefined {
+  #level(configuration: Configuration, type: string): Level | undefined {
+    const { levels } = configuration
     const known = levels.get(type)
-    if (known !== undefined || levels.has(type)) return known
+    return known !== undefined || levels.has(type) ? known : this.#makeLevel(configuration, type)
+  }
+
+  #makeLevel({ snapshot, levels }: Configuration, type: string): Level | undefined {
     const steps = (node: AnyStateNode): readonly Step[] | undefined => this.#steps.listening(node, type)
     const made = levelOf(this.machine.root, snapshot, steps)
     levels.set(type, made)
@@ -229,16 +234,20 @@ export class ChartTable<Machine extends AnyStateMachine> {
     let at: Configuration = start
     let taken = steps
     while (taken.length > 0) {
-      const before = { at, context: args.context }
+      const before: Configuration = at
+      const { context } = args
       for (const { isPlain, actions } of taken) {
         if (!isPlain) return undefined
         for (const { run, params } of actions) if (isAssign(run)) args.context = assigned(run, args, params)
       }
-      const next: Configuration | undefined = this.#after(at, taken)
+      const [step] = taken
+      const known = taken.length === 1 && step !== undefined ? at.after.get(step) : undefined
+      const next: Configuration | undefined = known ?? this.#after(at, taken)
       if (next?.always === undefined) return undefined
       at = next
+      if (next.always.length === 0) break
       taken = chooseEventless(next.always, args)
-      if (at === before.at && args.context === before.context) break
+      if (at === before && args.context === context) break
     }
     return { value: at.value, context: args.context } as Place<Machine>
   }
@@ -395,7 +404,8 @@ function choose(level: Level, args: GuardArguments, ask: AskGuard): Selection {
   }
   if (inner !== undefined) return inner
   for (const { condition, selection } of candidates) {
-    const refused = condition && refusedBy(condition, args, ask)
+    if (condition === undefined || (condition.type === 'answer' && condition.passes)) return selection
+    const refused = refusedBy(condition, args, ask)
     if (refused === undefined) return selection
     guard ??= refused
   }
@@ -403,7 +413,6 @@ function choose(level: Level, args: GuardArguments, ask: AskGuard): Selection {
 }
 
 function chooseEventless(always: NonNullable<Configuration['always']>, args: GuardArguments): readonly Step[] {
-  if (always.length === 0) return nothingTaken
   const taken: Step[] = []
   for (const chain of always) {
     for (const { condition, step } of chain) {

@@ -18,7 +18,7 @@ export const clusterBackpressureMachine = setup({
   },
 }).createMachine({
   id: 'cluster-backpressure',
-  description: 'Whether the cluster is told to slow down because too many actions wait.',
+  description: 'Whether this node asks the cluster to slow down because too many actions are queued.',
   initial: 'steady',
   states: {
     steady: { on: { depth: { guard: 'reachesThreshold', target: 'asserted' } } },

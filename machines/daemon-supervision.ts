@@ -98,7 +98,7 @@ export const daemonSupervisionMachine = setup({
   },
 }).createMachine({
   id: 'daemon-supervision',
-  description: 'One daemon of a node: where it stands, and whether it may be started.',
+  description: 'One daemon of a node: its state, and whether it may be started.',
   type: 'parallel',
   context: fresh,
   states: {
@@ -112,7 +112,7 @@ export const daemonSupervisionMachine = setup({
       states: {
         stopped: { on: { start: { guard: 'isGateOpen', target: 'starting', actions: 'awaitStart' } } },
         starting: {
-          description: 'A start was asked for, and nothing was heard of it yet.',
+          description: 'A start was requested and has not been confirmed yet.',
           on: {
             stop: { target: 'stopping', actions: 'awaitStop' },
             tick: { guard: 'isUnanswered', target: 'stopped', actions: 'takeAnswer' },
@@ -120,7 +120,7 @@ export const daemonSupervisionMachine = setup({
         },
         running: { on: { stop: { target: 'stopping', actions: 'awaitStop' } } },
         stopping: {
-          description: 'A stop was asked for. Not answered in time, it is asked for again, with the same deadline.',
+          description: 'A stop was requested. Without an answer in time it is requested again, with the same deadline.',
           on: { tick: { guard: 'isUnanswered', target: 'running', actions: 'giveUpWaiting' } },
         },
       },
@@ -138,7 +138,7 @@ export const daemonSupervisionMachine = setup({
       },
       states: {
         idle: {
-          description: 'It may be started.',
+          description: 'The daemon may be started.',
           on: {
             restore_gate: [
               { guard: 'wasCrashLooping', target: 'crash_looping', actions: 'closeGate' },
@@ -147,11 +147,11 @@ export const daemonSupervisionMachine = setup({
           },
         },
         backing_off: {
-          description: 'It has crashed, and waits for a while that doubles with each crash.',
+          description: 'The daemon has crashed and waits before it restarts. Each crash doubles the delay.',
           on: { tick: { guard: 'isGateOver', target: 'idle', actions: 'openGate' } },
         },
         crash_looping: {
-          description: 'It has crashed too often within a short time.',
+          description: 'The daemon has crashed too often within a short time.',
           on: { tick: { guard: 'isGateOver', target: 'idle', actions: 'openGate' } },
         },
       },

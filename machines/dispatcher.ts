@@ -23,21 +23,21 @@ export const dispatcherMachine = setup({
   },
 }).createMachine({
   id: 'dispatcher',
-  description: 'Whether runs are promoted and started by this process.',
+  description: 'Whether this process promotes and starts runs.',
   initial: 'stopped',
   states: {
     stopped: { on: { start: 'recovering', drain: 'ended' } },
     recovering: {
-      description: 'Takes back what a process that died held, and derives what the projection does not keep.',
+      description: 'Reclaims what a dead process held, and derives what is not stored.',
       on: { recovered: [{ guard: 'isEnginePaused', target: 'paused' }, { target: 'running' }] },
     },
     running: { description: 'Promotes and starts runs.', on: { pause: 'paused' } },
     paused: {
-      description: 'Promotes and starts nothing; running attempts, leases and cancellations go on.',
+      description: 'Promotes and starts nothing. Running attempts, leases and cancellations continue.',
       on: { resume: 'running' },
     },
     draining: {
-      description: 'Starts nothing any more; lets running attempts end.',
+      description: 'Starts nothing more and lets running attempts end.',
       on: { attempt_ended: { guard: 'isIdle', target: 'ended' } },
     },
     ended: { type: 'final' },

@@ -17,19 +17,19 @@ export const executorMachine = setup({
   },
 }).createMachine({
   id: 'executor',
-  description: 'Carries out the actions of a node one after another.',
+  description: 'Executes the actions of a node one at a time.',
   initial: 'waiting',
   states: {
     waiting: {
-      description: 'For an action, or for the time of one that was deferred.',
+      description: 'Waits for an action, or until a deferred action is due.',
       on: { dispatch: 'dispatching', close: [{ guard: 'isEmpty', target: 'ended' }, { target: 'finishing' }] },
     },
     dispatching: {
-      description: 'The dispatcher has an action and has not answered.',
+      description: 'The dispatcher is working on an action.',
       on: { settle: 'waiting', close: 'finishing' },
     },
     finishing: {
-      description: 'Carries out what is queued; what was deferred is recorded as failed.',
+      description: 'Executes what is queued. Deferred actions are recorded as failed.',
       on: { settle: { guard: 'isEmpty', target: 'ended' } },
     },
     ended: { type: 'final' },

@@ -79,7 +79,7 @@ export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): Fa
       const made: unknown =
         typeof context === 'function' ? context({ input, self: undefined, spawn: noSpawn }) : context
       initialValue ??= chart.resolveState({ value: {}, context: {} }).value as StateValue
-      return { value: initialValue, context: { ...(made as object) } }
+      return { value: initialValue, context: made }
     },
     snapshotOf({ value, context }: Place<AnyStateMachine>, self?: AnyActorRef) {
       const node = typeof value === 'string' ? chart.root.states[value] : undefined

@@ -29,14 +29,15 @@ export const freezeGateMachine = setup({
   },
 }).createMachine({
   id: 'freeze-gate',
-  description: 'Whether the cluster is frozen: nothing is reconciled, and only what breaks the glass passes.',
+  description:
+    'Whether the cluster is frozen. While it is, nothing is reconciled and only break-glass commands are admitted.',
   context: thawed,
   initial: 'thawed',
   states: {
     thawed: {
       on: {
         freeze: { target: 'frozen', actions: 'hold' },
-        thaw: { description: 'There is nothing to thaw.' },
+        thaw: { description: 'Not frozen, so there is nothing to thaw.' },
       },
     },
     frozen: {

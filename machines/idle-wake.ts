@@ -115,7 +115,7 @@ export const idleWakeMachine = setup({
   delays: { rePoll: ({ context }) => context.hold?.delay ?? firstRePollMs },
 }).createMachine({
   id: 'idle-wake',
-  description: 'Wakes an idle runtime for completions, once each, and holds back while it is busy.',
+  description: 'Wakes an idle runtime once for each completion, and waits while the runtime is busy.',
   context: ({ input: { observed, injected } }) => {
     // Not the watermark, so that completions before the start of the loop are not skipped.
     const start = Math.max(observed, injected)
@@ -135,7 +135,7 @@ export const idleWakeMachine = setup({
   output: ({ context }) => context.stop,
   states: {
     waiting: {
-      description: 'Everything seen has been dealt with.',
+      description: 'Every completion seen so far has been handled.',
       invoke: {
         id: 'advance',
         src: 'advance',
@@ -191,7 +191,7 @@ export const idleWakeMachine = setup({
       },
     },
     observing: {
-      description: 'Nothing to wake for: the rows are passed over, which keeps them from being read for ever.',
+      description: 'Nothing to wake for. The cursor moves past these rows, so that they are not read again.',
       invoke: {
         id: 'observe',
         src: 'moveCursors',
@@ -237,7 +237,7 @@ export const idleWakeMachine = setup({
       },
     },
     recording: {
-      description: 'The continuation was accepted: both cursors move before the queue is worked off.',
+      description: 'The continuation was accepted. Both cursors move before the queue is processed.',
       invoke: {
         id: 'record',
         src: 'moveCursors',
@@ -253,7 +253,7 @@ export const idleWakeMachine = setup({
       },
     },
     draining: {
-      description: 'What completes meanwhile is seen when the queue is empty.',
+      description: 'Completions that arrive meanwhile are read once the queue is empty.',
       invoke: {
         id: 'drain',
         src: 'processQueue',
@@ -265,7 +265,7 @@ export const idleWakeMachine = setup({
       },
     },
     holding: {
-      description: 'Both cursors stay, so that the rows remain visible.',
+      description: 'Both cursors stay where they are, so that the rows remain visible.',
       invoke: {
         id: 'advance-beyond-hold',
         src: 'advance',

@@ -31,7 +31,7 @@ export const jobMachine = setup({
   types: { context: {} as JobContext, input: {} as JobContext, events: {} as JobEvent },
 }).createMachine({
   id: 'job',
-  description: 'One function at work for one owner.',
+  description: 'One function running for one owner.',
   context: ({ input }) => input,
   initial: 'working',
   states: {
@@ -39,15 +39,15 @@ export const jobMachine = setup({
       on: { wait: 'waiting', stop: 'stopping', end: 'ended' },
     },
     waiting: {
-      description: 'Waits for something outside: its slot is given back and its time stands still.',
+      description: 'Waits for something external. Its slot is free meanwhile and its timeout is paused.',
       on: { go_on: 'working', stop: 'stopping', end: 'ended' },
     },
     stopping: {
-      description: 'Told to stop: its signal has aborted, and it has a little time to answer.',
+      description: 'Asked to stop. Its signal has aborted, and it has a short time to comply.',
       on: { leave_behind: 'left_behind', end: 'ended' },
     },
     left_behind: {
-      description: 'Did not answer in time and counts as ended; its code may still run.',
+      description: 'Did not stop in time and counts as ended, although its code may still be running.',
       on: { end: 'ended' },
     },
     ended: { type: 'final' },

@@ -61,13 +61,13 @@ export const maintenanceMachine = setup({
   },
 }).createMachine({
   id: 'maintenance',
-  description: 'How a node is taken out of service and back.',
+  description: 'How a node is taken out of service and put back.',
   context: atWork,
   initial: 'active',
   on: { enter: { target: '.entering_maintenance', actions: 'beginDrain' } },
   states: {
     active: {
-      description: 'In service. What was left unfinished by an earlier life is taken up from here.',
+      description: 'In service. Maintenance that an earlier process left unfinished resumes from here.',
       on: {
         observe_active: { actions: 'forget' },
         observe_entering_maintenance: { target: 'entering_maintenance', actions: 'observe' },
@@ -79,7 +79,7 @@ export const maintenanceMachine = setup({
       },
     },
     entering_maintenance: {
-      description: 'Drains: nothing new is taken, and what runs is stopped or moved away.',
+      description: 'Accepts nothing new. What is running is stopped or moved elsewhere.',
       tags: 'draining',
       on: {
         observe_entering_maintenance: { actions: 'observe' },
@@ -88,7 +88,7 @@ export const maintenanceMachine = setup({
       },
     },
     maintenance: {
-      description: 'Drained. A drain goes on by itself, otherwise an operator exits.',
+      description: 'Drained. A drain continues by itself; otherwise an operator ends maintenance.',
       tags: 'draining',
       on: {
         exit: { target: 'exiting_maintenance', actions: 'beginExit' },
@@ -98,7 +98,7 @@ export const maintenanceMachine = setup({
       },
     },
     drain_failed: {
-      description: 'The deadline has passed with something left. An operator exits, or enters anew.',
+      description: 'The deadline passed with work left over. An operator ends maintenance or starts it again.',
       tags: 'draining',
       on: {
         exit: { target: 'exiting_maintenance', actions: 'beginExit' },
@@ -114,7 +114,7 @@ export const maintenanceMachine = setup({
       },
     },
     recovery: {
-      description: 'Back in service, and watched for a while.',
+      description: 'Back in service and under observation for a while.',
       on: {
         observe_recovery: { actions: 'observe' },
         observe_active: { target: 'active', actions: 'forget' },

@@ -40,7 +40,7 @@ export const mcpTaskMachine = setup({
   },
 }).createMachine({
   id: 'mcp-task',
-  description: 'The life of a task of the Model Context Protocol, as its hosts see it.',
+  description: 'The life of a Model Context Protocol task, as its hosts see it.',
   context: { open: [], answered: [] },
   initial: 'working',
   states: {
@@ -58,8 +58,8 @@ export const mcpTaskMachine = setup({
         ...ends,
       },
     },
-    completed: { type: 'final', description: 'With a result, which may say that the tool has failed.' },
-    failed: { type: 'final', description: 'By an error of the protocol, or because the server has lost the work.' },
+    completed: { type: 'final', description: 'Ended with a result, which may report that the tool failed.' },
+    failed: { type: 'final', description: 'Ended by a protocol error, or because the server lost the work.' },
     cancelled: { type: 'final' },
   },
 })

@@ -28,15 +28,15 @@ export const nodeLoopMachine = setup({
   },
 }).createMachine({
   id: 'node-loop',
-  description: 'Whether the loop of a node takes events and ticks.',
+  description: 'Whether the loop of a node accepts events and ticks.',
   initial: 'idle',
   states: {
     idle: {
-      description: 'Takes events into its queue, applies none.',
+      description: 'Queues events and applies none.',
       on: { start: 'running', shut_down: 'stopped' },
     },
     running: {
-      description: 'Ticks first, then events in the order of their arrival, one at a time.',
+      description: 'Handles due ticks first, then events one at a time in order of arrival.',
       on: {
         shut_down: 'stopping',
         handles_closed: { guard: 'isAbandoned', target: 'stopping' },
@@ -44,7 +44,7 @@ export const nodeLoopMachine = setup({
       },
     },
     stopping: {
-      description: 'Refuses events; publishes once more and lets the executor finish what it has.',
+      description: 'Refuses events, publishes once more and lets the executor finish.',
       on: { finished: 'stopped' },
     },
     stopped: { type: 'final' },

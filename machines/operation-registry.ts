@@ -52,7 +52,7 @@ export interface EndEvent {
   readonly id: OperationId
   readonly outcome: OperationOutcome
   /** Set when the decision is staged. Absent while the event is only being checked. */
-  stamp?: EndStamp
+  stamp?: EndStamp | undefined
 }
 
 /**
@@ -180,7 +180,7 @@ export const operationRegistryMachine = setup({
   },
 }).createMachine({
   id: 'operation-registry',
-  description: 'All operations of one owner: decides what is legal and orders the changes.',
+  description: 'All operations of one owner. Decides which changes are legal and puts them in order.',
   context: ({ input }) => input,
   initial: 'open',
   on: {
@@ -225,14 +225,14 @@ export const operationRegistryMachine = setup({
       },
     },
     draining: {
-      description: 'The owner is leaving: what runs may end, nothing new may start.',
+      description: 'The owner is shutting down. Running operations may end, and nothing new may start.',
       on: {
         register: { meta: { refusal: 'owner_retired' } },
         'owner.retire': 'retired',
       },
     },
     retired: {
-      description: 'The owner has gone: reads and watches still work, everything else is refused.',
+      description: 'The owner is gone. Reads and watches still work, everything else is refused.',
       on: {
         fault: 'poisoned',
         'xstate.error.actor.operation': 'poisoned',
@@ -240,7 +240,7 @@ export const operationRegistryMachine = setup({
       },
     },
     poisoned: {
-      description: 'A change broke off half-way: nothing is answered rather than guessed.',
+      description: 'A change was interrupted half-way. Requests are refused, because an answer would be a guess.',
       on: { '*': { meta: { refusal: 'poisoned' } } },
     },
   },

@@ -71,14 +71,14 @@ export const operationMachine = setup({
   initial: 'provisioning',
   on: {
     peer_ready: {
-      description: 'The guards stand in the order in which a refusal is named.',
+      description: 'The first guard that refuses names the refusal.',
       guard: and(['expectsPeer', 'hasNoPeer', 'isAtWork']),
       actions: 'markPeerReady',
     },
   },
   states: {
     provisioning: {
-      description: 'Registered; what it needs is being set up.',
+      description: 'Registered. Its resources are being set up.',
       on: {
         start: 'running',
         fail: endAs('failed'),
@@ -99,7 +99,7 @@ export const operationMachine = setup({
       },
     },
     retiring: {
-      description: 'Asked to wind down; may still report, complete or fail.',
+      description: 'Asked to wind down. It may still report progress, complete or fail.',
       on: {
         progress_reported: { actions: 'countProgress' },
         complete: endAs('completed'),

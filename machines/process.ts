@@ -79,7 +79,7 @@ export const processMachine = setup({
   },
 }).createMachine({
   id: 'process',
-  description: 'The life of one process: what it waits for, who started it, how it ends.',
+  description: 'The life of one process: whether it runs, what it waits for, and how it ends.',
   type: 'parallel',
   context: ({ input }) => ({
     disposition: 'rerunnable',
@@ -98,7 +98,7 @@ export const processMachine = setup({
       initial: 'running',
       states: {
         running: {
-          description: 'May be worked on; waiting is a facet of it, not another status.',
+          description: 'May be executed. Waiting is an aspect of running, not a status of its own.',
           initial: 'active',
           on: {
             signal: { actions: 'log' },
@@ -114,7 +114,7 @@ export const processMachine = setup({
           states: {
             active: { on: { wait: 'waiting' } },
             waiting: {
-              description: 'Waits for a signal, a time or another process; another wait replaces this one.',
+              description: 'Waits for a signal, a time or another process. A new wait replaces the current one.',
               on: { wait: { actions: 'log' }, resume: 'active' },
             },
           },
@@ -124,7 +124,8 @@ export const processMachine = setup({
         cancelled: { type: 'final' },
         abandoned: {
           type: 'final',
-          description: 'Given up: its owner is lost, it was drained, asked to be abandoned, or tried too often.',
+          description:
+            'Given up, because its owner was lost, it was drained or abandoned on request, or it was tried too often.',
         },
       },
     },
@@ -132,11 +133,11 @@ export const processMachine = setup({
       initial: 'unstarted',
       states: {
         unstarted: {
-          description: 'Nobody has begun to execute it: anybody may.',
+          description: 'Nobody has started it, so anybody may.',
           on: { start: { guard: 'isRunning', actions: 'recordStart', target: 'started' } },
         },
         started: {
-          description: 'Only what may run again is started again, by whoever holds a later lease.',
+          description: 'Has been started. Only a rerunnable process is started again, by the holder of a later lease.',
           on: {
             start: {
               guard: and(['isRunning', 'isRerunnable', 'isHigherFence', 'hasAttemptLeft']),

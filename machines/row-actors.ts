@@ -139,6 +139,8 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
   readonly system: System
   readonly onSend: RowActorsOptions<Machine>['onSend']
   readonly #done: string
+  /** The final states of the chart. */
+  readonly #finals: ReadonlySet<unknown>
   /** How many inspectors the system has. Without any, no inspection events are created. */
   #inspectors: number
 
@@ -148,6 +150,8 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     this.id = id
     this.onSend = onSend
     this.#done = `xstate.done.actor.${id}`
+    const states = Object.values(machine.machine.root.states)
+    this.#finals = new Set(states.filter(({ type }) => type === 'final').map(({ key }) => key))
     const system = (this.system = parent.system as unknown as System)
     this.#inspectors = rootOf(parent).options.inspect === undefined ? 0 : 1
     const inspect = system.inspect.bind(system)
@@ -168,26 +172,27 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     const shown = row as unknown as Omit<Row, 'actor'> & ActorRow<Machine>
     const actor = new LeanActor(this, shown)
     shown.actor = actor as unknown as ActorRefFrom<Machine>
-    this.#inspect('@xstate.actor', actor)
-    if (this.#isFinal(shown)) {
-      actor._processingStatus = stopped
-    } else {
-      actor._processingStatus = running
-      this.#inspectStep(actor, { type: 'xstate.init', input: undefined }, this.parent)
+    const isFinal = this.#finals.has(shown.value)
+    if (this.#inspectors > 0) this.#inspect('@xstate.actor', actor)
+    actor._processingStatus = isFinal ? stopped : running
+    if (this.#inspectors > 0 && !isFinal) {
+      const event = { type: 'xstate.init', input: undefined }
+      this.#inspect('@xstate.event', actor, { sourceRef: this.parent, event })
+      this.#inspect('@xstate.snapshot', actor, { event })
     }
     return shown
   }
 
   move(row: ActorRow<Machine>, event: EventFrom<Machine>, selection: Selection): void {
     const actor = row.actor as unknown as LeanActor
-    this.#inspect('@xstate.event', actor, { sourceRef: this.parent, event })
+    if (this.#inspectors > 0) this.#inspect('@xstate.event', actor, { sourceRef: this.parent, event })
     const { value, context } = this.machine.table.follow(row, event, selection)
     row.value = value
     row.context = context
     const observers = actor.extra?.observers
     if (observers !== undefined) for (const observer of observers) guarded(() => observer.next?.(actor._snapshot))
-    if (this.#isFinal(row)) this.#finish(actor)
-    this.#inspect('@xstate.snapshot', actor, { event })
+    if (this.#finals.has(value)) this.#finish(actor)
+    if (this.#inspectors > 0) this.#inspect('@xstate.snapshot', actor, { event })
   }
 
   stop({ actor: shown }: ActorRow<Machine>): void {
@@ -195,7 +200,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     if (actor._processingStatus === stopped) return
     actor._processingStatus = stopped
     actor.isCut = true
-    this.#inspect('@xstate.snapshot', actor, { event: { type: 'xstate.stop' } })
+    if (this.#inspectors > 0) this.#inspect('@xstate.snapshot', actor, { event: { type: 'xstate.stop' } })
     if (actor.extra !== undefined) (actor as unknown as Internals)._complete()
   }
 
@@ -215,10 +220,6 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     return snapshot
   }
 
-  #isFinal({ value }: Place<Machine>): boolean {
-    return this.machine.machine.root.states[value as string]?.type === 'final'
-  }
-
   #finish(actor: LeanActor): void {
     actor._processingStatus = stopped
     if (actor.extra !== undefined) (actor as unknown as Internals)._complete()
@@ -228,13 +229,8 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     else (this.parent as unknown as Internals)._send(done)
   }
 
-  #inspectStep(actor: LeanActor, event: AnyEventObject, sourceRef: AnyActorRef): void {
-    this.#inspect('@xstate.event', actor, { sourceRef, event })
-    this.#inspect('@xstate.snapshot', actor, { event })
-  }
-
+  /** Only called while there are inspectors, so that nothing is made for nobody. */
   #inspect(type: string, actor: LeanActor, more?: object): void {
-    if (this.#inspectors === 0) return
     const shown = type === '@xstate.snapshot' ? { snapshot: actor._snapshot } : {}
     this.system._sendInspectionEvent({ type, actorRef: actor, ...more, ...shown })
   }

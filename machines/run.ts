@@ -84,7 +84,7 @@ export const runMachine = setup({
   },
 }).createMachine({
   id: 'run',
-  description: 'The life of one run of a task: its state, the attempt under way, the lease it is held by.',
+  description: 'The life of one run of a task: its state, its current attempt and its lease.',
   type: 'parallel',
   context: { activeAttemptId: undefined, attemptCount: 0, attemptIds: [], lease: undefined },
   states: {
@@ -92,7 +92,7 @@ export const runMachine = setup({
       initial: 'scheduled',
       states: {
         scheduled: {
-          description: 'Waits for its time, its dependencies or a trigger.',
+          description: 'Waits for its start time, its dependencies or a trigger.',
           on: { to_ready: 'ready', to_cancelled: 'cancelled' },
         },
         ready: {
@@ -101,7 +101,7 @@ export const runMachine = setup({
           on: { to_leased: 'leased', to_cancelled: 'cancelled' },
         },
         leased: {
-          description: 'Claimed by an owner, not started. Losing the lease makes it ready again.',
+          description: 'Claimed by an owner but not started. If the lease is lost, the run is ready again.',
           tags: 'work',
           on: {
             to_running: { guard: 'isAttemptIdle', target: 'running' },
@@ -111,7 +111,8 @@ export const runMachine = setup({
           },
         },
         running: {
-          description: 'Left only between attempts, except by cancellation; the lease goes first, except at the end.',
+          description:
+            'Only cancellation leaves this state during an attempt. The lease is released first, unless the run ends.',
           tags: 'work',
           on: {
             to_retry_wait: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'retry_wait' },
@@ -123,11 +124,11 @@ export const runMachine = setup({
           },
         },
         retry_wait: {
-          description: 'Backs off before the next attempt.',
+          description: 'Waits before the next attempt.',
           on: { to_ready: 'ready', to_failed: 'failed', to_cancelled: 'cancelled' },
         },
         suspended: {
-          description: 'Preempted and resumable; the attempt does not count.',
+          description: 'Preempted and resumable. The attempt does not count.',
           on: { resume: 'ready', to_ready: 'ready', to_cancelled: 'cancelled' },
         },
         completed: { type: 'final' },
@@ -156,7 +157,7 @@ export const runMachine = setup({
         },
         waiting: {
           description:
-            'All its handler does is wait, durably: it has no slot, its time stands still, and losing it is no loss.',
+            'The handler is only waiting, durably: its slot is free, its timeout is paused, and losing the process is no loss.',
           always: { guard: not('isRunning'), actions: 'closeAttempt', target: 'idle' },
           on: {
             go_on: 'active',

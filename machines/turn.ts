@@ -72,7 +72,7 @@ export const turnMachine = setup({
   },
 }).createMachine({
   id: 'turn',
-  description: 'One turn of an agent, as far as background operations matter to it.',
+  description: 'One turn of an agent, in relation to its background operations.',
   context: ({ input }) => ({ turnId: input.turnId, pendingOperations: [], barrierIds: [], failure: undefined }),
   initial: 'calling_llm',
   states: {
@@ -94,7 +94,7 @@ export const turnMachine = setup({
         tool_calls_resolved: {
           guard: and(['isCurrentTurn', 'isBarrierEmpty']),
           target: 'draining_boundary',
-          description: 'Refused while barrier members are outstanding, so that the boundary is never skipped.',
+          description: 'Refused while the barrier has outstanding members, so that the boundary is never skipped.',
         },
         fail: { guard: 'isCurrentTurn', actions: 'keepFailure', target: 'failed' },
       },

@@ -56,7 +56,7 @@ export const waitAllBarrierMachine = setup({
   },
 }).createMachine({
   id: 'wait-all-barrier',
-  description: 'One wait for a set of operations, until its obligation is acknowledged.',
+  description: 'One wait for a set of operations, from the request until the acknowledgement.',
   context: ({ input }) => ({ ...input, fault: undefined }),
   initial: 'waiting',
   states: {
@@ -72,7 +72,7 @@ export const waitAllBarrierMachine = setup({
       },
     },
     satisfied: {
-      description: 'The turn owes an acknowledgement.',
+      description: 'All operations have ended. The turn has to acknowledge it.',
       on: { acknowledge: 'acknowledged' },
     },
     acknowledged: { type: 'final' },

@@ -1,7 +1,8 @@
 import type { FoldEvent } from '../../src/node/fold-event.js'
 import { fold } from '../../src/node/fold.js'
-import type { ChainId, DaemonId, NodeId } from '../../src/node/ids.js'
+import type { ChainId, DaemonId, EpochId, NodeId } from '../../src/node/ids.js'
 import { resolveNodeOptions } from '../../src/node/options.js'
+import type { SnapshotContext } from '../../src/node/snapshot-projection.js'
 import { NodeState } from '../../src/node/state.js'
 
 /** How many of everything a node of a measurement knows. */
@@ -114,4 +115,15 @@ export function thousandEvents(
       }
     }
   })
+}
+
+/** What a snapshot shows besides the state: nothing. */
+export const snapshotContext: SnapshotContext = {
+  epoch: '0000000000000001' as EpochId,
+  pass: 1,
+  recentlyEmitted: [],
+  recentFailures: [],
+  adminAudit: [],
+  logRing: [],
+  inFlightMigrations: [],
 }

@@ -1,26 +1,15 @@
 import { fold } from '../../src/node/fold.js'
-import type { EpochId } from '../../src/node/ids.js'
 import { reconcile } from '../../src/node/reconcile/reconcile.js'
-import { projectSnapshot, type SnapshotContext } from '../../src/node/snapshot-projection.js'
+import { projectSnapshot } from '../../src/node/snapshot-projection.js'
 import { interleave, type BenchOptions, type Cell } from '../harness.js'
 import { median } from '../statistics.js'
 import type { Part } from '../tasks.js'
-import { randomSource, steadyNode, thousandEvents, type NodeSize } from './life.js'
+import { randomSource, snapshotContext, steadyNode, thousandEvents, type NodeSize } from './life.js'
 
 const sizes: Readonly<Record<string, NodeSize>> = {
   '100/1k': { daemons: 100, chains: 1000 },
   '1k/10k': { daemons: 1000, chains: 10_000 },
   '10k/100k': { daemons: 10_000, chains: 100_000 },
-}
-
-const context: SnapshotContext = {
-  epoch: '0000000000000001' as EpochId,
-  pass: 1,
-  recentlyEmitted: [],
-  recentFailures: [],
-  adminAudit: [],
-  logRing: [],
-  inFlightMigrations: [],
 }
 
 /** Milliseconds of one tick by its steps. */
@@ -70,9 +59,9 @@ function ticker(size: NodeSize): () => Sample {
     const actions = reconcile(state.version())
     const reconciled = performance.now()
     fold(state, { type: 'reconciled', enqueued: actions.slice(0, 1024) })
-    const snapshot = projectSnapshot(state.version(), context)
+    const snapshot = projectSnapshot(state.version(), snapshotContext)
     const published = performance.now()
-    if (snapshot.pass !== context.pass) throw new Error('the snapshot is of another pass')
+    if (snapshot.pass !== snapshotContext.pass) throw new Error('the snapshot is of another pass')
     return {
       foldMs: folded - start,
       reconcileMs: reconciled - folded,

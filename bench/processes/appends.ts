@@ -1,4 +1,4 @@
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import { elapsed, interleave, type BenchOptions, type Cell } from '../harness.js'
 import { inTemporaryDirectory } from '../journal/contenders.js'
 import { median } from '../statistics.js'
@@ -17,8 +17,8 @@ export async function measureAppends(url: string, { quick, progress }: BenchOpti
       await using open = await openStore(kind, { directory, url, schema: 'appends' })
       await registerMany(open.store, processes)
       let told = 0
-      const bare = watch(open.store).store
-      const fed = watch(open.store, { sink: { emit: () => void (told += 1) } }).store
+      const bare = watchStore(open.store).store
+      const fed = watchStore(open.store, { sink: { emit: () => void (told += 1) } }).store
       const count = quick ? 200 : kind === 'memory' ? 20_000 : 4000
       const append = (store: typeof bare) => (): Promise<number> =>
         elapsed(() =>

@@ -28,7 +28,7 @@ export async function measureLists(url: string, { quick, progress }: BenchOption
             }),
           many: () => elapsed(() => large.store.listProcesses()),
         },
-        { rounds: quick ? 1 : 5 },
+        { rounds: 5 },
       )
       const [ofFew, ofMany] = [samples.few, samples.many].map((each) => (median(each) * 1000) / many) as [
         number,

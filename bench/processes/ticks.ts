@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/base/clock.js'
 import { Awaiter } from '../../src/processes/awaiter.js'
 import { openProcessStore } from '../../src/processes/public.js'
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import type { BenchOptions, Cell } from '../harness.js'
 import { percentile } from '../statistics.js'
 import type { Part } from '../tasks.js'
@@ -11,7 +11,7 @@ import { idOf, registerMany } from './stores.js'
 async function measure(waiters: number, rounds: number): Promise<readonly number[]> {
   const embedded = await openProcessStore()
   await registerMany(embedded, 1)
-  const { store, hub } = watch(embedded)
+  const { store, hub } = watchStore(embedded)
   using awaiter = new Awaiter({ store, hub, clock: systemClock })
   const samples: number[] = []
   for (let round = 0; round < rounds; round += 1) {

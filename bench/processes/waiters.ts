@@ -3,7 +3,7 @@ import { systemClock } from '../../src/base/clock.js'
 import { silence } from '../../src/base/promises.js'
 import { Awaiter } from '../../src/processes/awaiter.js'
 import { openProcessStore, type ProcessStore } from '../../src/processes/public.js'
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import { liveHeapBytes, type BenchOptions, type Cell } from '../harness.js'
 import type { Part } from '../tasks.js'
 import { idOf, registerMany } from './stores.js'
@@ -28,7 +28,7 @@ function counting(inner: ProcessStore): { readonly store: ProcessStore; readonly
 async function measureIdle(waiters: number, processes: number, idleMs: number): Promise<Record<string, Cell>> {
   const embedded = await openProcessStore()
   await registerMany(embedded, processes)
-  const { store, hub } = watch(embedded)
+  const { store, hub } = watchStore(embedded)
   const { store: counted, reads } = counting(store)
   using awaiter = new Awaiter({ store: counted, hub, clock: systemClock })
   const giveUp = new AbortController()

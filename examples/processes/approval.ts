@@ -40,10 +40,10 @@ for await (const { eventType, payload } of handle.events()) {
   break
 }
 
-if (answer === undefined || answer === '') console.log('waiting for a person')
+const { status } = await handle.status()
+if (status === 'running' && !answer) console.log('waiting for a person')
 else {
   // If a person clicks twice, the common id makes it one answer.
-  const { status } = await handle.status()
   if (status === 'running') await handle.signal('approval', { approved: answer === 'yes' }, { id: 'click' })
   console.log(await handle.result())
 }

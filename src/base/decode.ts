@@ -18,12 +18,25 @@ export function decode<Schema extends v.GenericSchema>(
 }
 
 /**
- * Returns the result of `read`. If reading the input throws, in a getter for instance, throws `invalid_input` with
- * that as its cause.
+ * Returns the result of `read`, which is called with the other arguments. If reading the input throws, in a getter for
+ * instance, throws `invalid_input` with that as its cause.
  */
-export function readable<Value>(subject: string, read: () => Value): Value {
+export function readable<Value>(subject: string, read: () => Value): Value
+export function readable<Value, Input>(subject: string, read: (input: Input) => Value, input: Input): Value
+export function readable<Value, Input, More>(
+  subject: string,
+  read: (input: Input, more: More) => Value,
+  input: Input,
+  more: More,
+): Value
+export function readable<Value>(
+  subject: string,
+  read: (input?: unknown, more?: unknown) => Value,
+  input?: unknown,
+  more?: unknown,
+): Value {
   try {
-    return read()
+    return read(input, more)
   } catch (cause) {
     if (StatewardError.is(cause)) throw cause
     throw new InvalidInputError({ subject, field: '$', reason: `cannot be read: ${messageOf(cause)}` }, { cause })

@@ -11,9 +11,16 @@ export function deepFreeze<Value>(value: Value): Value {
   Object.freeze(value)
   if (Array.isArray(value)) {
     // By index: an iterator for every list of every row would be expensive.
-    for (let place = 0; place < value.length; place++) if (typeof value[place] === 'object') deepFreeze(value[place])
+    for (let place = 0; place < value.length; place++) {
+      const part: unknown = value[place]
+      if (typeof part === 'object' && !Object.isFrozen(part)) deepFreeze(part)
+    }
   } else {
-    for (const key in value) if (typeof value[key] === 'object') deepFreeze(value[key])
+    for (const key in value) {
+      const part: unknown = value[key]
+      // Most parts of a row are shared with the row before.
+      if (typeof part === 'object' && !Object.isFrozen(part)) deepFreeze(part)
+    }
   }
   return value
 }

@@ -63,7 +63,7 @@ export class Inspection {
       // catches it.
       error: (error) => {
         this.#roots.delete(root)
-        this.#logger.debug({ error: messageOf(error) }, 'an actor broke that an inspector follows')
+        this.#logger.debug({ error: messageOf(error) }, 'an inspected actor has failed')
       },
     })
   }

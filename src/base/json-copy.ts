@@ -11,9 +11,11 @@ const deepestJson = 128
  * Throws `invalid_input` naming the path of the first part that JSON would change: NaN and infinities, BigInt,
  * symbols, functions, dates, class instances, holes, cycles, and anything nested deeper than 128. Throws nothing
  * else, whatever getters and proxies do.
+ *
+ * `isCopy` names parts that are such copies already. They are taken over as they are.
  */
-export function copyJson(value: unknown, subject: string): JsonValue {
-  return new Copier(subject).copy(value, [])
+export function copyJson(value: unknown, subject: string, isCopy: (part: object) => boolean = () => false): JsonValue {
+  return new Copier(subject, isCopy).copy(value, [])
 }
 
 /** The JSON text of a value, the same for equal values: keys of every object sorted, no spaces. */
@@ -53,11 +55,13 @@ export function isSameJson(one: JsonValue | undefined, other: JsonValue | undefi
 
 class Copier {
   readonly #subject: string
+  readonly #isCopy: (part: object) => boolean
   /** The objects that contain the part being copied, from the root down. */
   readonly #above = new Set<object>()
 
-  constructor(subject: string) {
+  constructor(subject: string, isCopy: (part: object) => boolean) {
     this.#subject = subject
+    this.#isCopy = isCopy
   }
 
   copy(value: unknown, path: string[]): JsonValue {
@@ -79,6 +83,7 @@ class Copier {
   }
 
   #copyObject(value: object, path: string[]): JsonValue {
+    if (this.#isCopy(value)) return value as JsonValue
     if (this.#above.has(value)) return this.#refuse(path, 'it contains itself')
     if (path.length >= deepestJson) return this.#refuse(path, `nested deeper than ${deepestJson}`)
     this.#above.add(value)

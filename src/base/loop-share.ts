@@ -3,6 +3,9 @@ import type { Clock } from './clock.js'
 /** Milliseconds that an owner may run within one turn of the event loop before it has to yield. */
 const longestShareMs = 10
 
+/** How often an owner may ask within one turn while its clock stands still, as a simulated one does. */
+const mostAsks = 1000
+
 /** How many waiting callers continue in one turn. */
 const perTurn = 64
 
@@ -16,6 +19,9 @@ export class LoopShare {
   readonly #clock: Pick<Clock, 'monotonicNow'>
   /** When the owner first asked in this turn, in monotonic milliseconds. */
   #since: number | undefined
+  #askedAt: number | undefined
+  /** How often the owner has asked at the same time. */
+  #asks = 0
   #waiting: (() => void)[] = []
 
   constructor(clock: Pick<Clock, 'monotonicNow'>) {
@@ -24,14 +30,18 @@ export class LoopShare {
 
   /** True when the owner has used up its share of this turn and should yield. */
   get isUsedUp(): boolean {
+    if (this.#waiting.length > 0) return true
     const now = this.#clock.monotonicNow()
-    return this.#waiting.length > 0 || now - (this.#since ?? this.#begin(now)) >= longestShareMs
+    const since = this.#since ?? this.#begin(now)
+    this.#asks = now === this.#askedAt ? this.#asks + 1 : 1
+    this.#askedAt = now
+    return now - since >= longestShareMs || this.#asks > mostAsks
   }
 
   /** Calls back in a later turn, first come, first served. */
   nextTurn(goOn: () => void): void {
     this.#waiting.push(goOn)
-    this.#begin(this.#clock.monotonicNow())
+    if (this.#since === undefined) this.#begin(this.#clock.monotonicNow())
   }
 
   /** Resolves in a later turn, first come, first served. */
@@ -40,13 +50,14 @@ export class LoopShare {
   }
 
   #begin(now: number): number {
-    if (this.#since === undefined) setImmediate(this.#onTurn)
-    this.#since ??= now
-    return this.#since
+    setImmediate(this.#onTurn)
+    this.#since = now
+    return now
   }
 
   readonly #onTurn = (): void => {
     this.#since = undefined
+    this.#asks = 0
     const first = this.#waiting.splice(0, perTurn)
     if (this.#waiting.length > 0) this.#begin(this.#clock.monotonicNow())
     for (const goOn of first) goOn()

@@ -5,6 +5,11 @@ export const noValues: readonly never[] = Object.freeze([])
 export class MultiMap<Key, Value> {
   readonly #sets = new Map<Key, Set<Value>>()
 
+  /** How many keys have values. */
+  get size(): number {
+    return this.#sets.size
+  }
+
   /**
    * The values of a key in the order they were added. The result is live, or {@link noValues} if the key has none
    * now.

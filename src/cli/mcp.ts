@@ -1,12 +1,15 @@
 import { resolve } from 'node:path'
+import type { CallToolResult } from '@modelcontextprotocol/server'
 import { onAbort } from '../base/abort.js'
 import { messageOf } from '../base/errors.js'
 import { createRuntime } from '../create-runtime.js'
 import type { McpTask } from '../mcp/index.js'
 import { runCommand } from '../work/children/run-command.js'
+import { progressText } from './event-text.js'
 import { expandTool } from './expand-tool.js'
 import type { LoadedPlan } from './loaded-plan.js'
 import type { PlannedTool } from './plan.js'
+import { progressIn } from './run-tool.js'
 import { UsageError } from './usage-error.js'
 import { mismatchOf } from './verdict.js'
 
@@ -24,9 +27,7 @@ export async function serveMcp(file: LoadedPlan, dataDir: string, version: strin
   const door = mcp.createMcpTasks(runtime)
   for (const tool of file.plan.tools) {
     const { name, description = `Runs ${tool.command}` } = tool
-    door.tool(name, { description }, async (_, task) => ({
-      content: [{ type: 'text', text: await outputOf(tool, file, task) }],
-    }))
+    door.tool(name, { description }, (_, task) => resultOf(tool, file, task))
   }
   await door.start()
   const info = { name: file.plan.name, version }
@@ -58,10 +59,10 @@ async function packages() {
 }
 
 /**
- * Runs the tool as the plan says, and returns the last part of its output. Raises an error if it did not end as
- * expected.
+ * Runs the tool as the plan says. The result is the last part of its output, after the reason if it did not end as
+ * expected. Its progress is the status of the task.
  */
-async function outputOf(tool: PlannedTool, file: LoadedPlan, task: McpTask): Promise<string> {
+async function resultOf(tool: PlannedTool, file: LoadedPlan, task: McpTask): Promise<CallToolResult> {
   // A reference to another tool's output has no value here, and raises an error.
   const expanded = expandTool(tool, file, new Map())
   const { command, args, cwd, env, timeoutMs } = expanded
@@ -69,9 +70,15 @@ async function outputOf(tool: PlannedTool, file: LoadedPlan, task: McpTask): Pro
     cwd: resolve(file.home, cwd),
     env: { ...file.environment, ...env },
     signal: task.signal,
+    onLine: (line) => {
+      const progress = progressIn(tool, line)
+      if (progress !== undefined) void task.status(progressText(progress.message, progress.fraction))
+    },
     ...(timeoutMs !== undefined && { timeoutMs }),
   })
   const reason = mismatchOf(expanded, report)
-  if (reason !== undefined) throw new Error(`${tool.name}: ${reason}`)
-  return report.outputTail
+  const output = { type: 'text' as const, text: report.outputTail }
+  if (reason === undefined) return { content: [output] }
+  const failed = { type: 'text' as const, text: `${tool.name}: ${reason}` }
+  return { content: report.outputTail === '' ? [failed] : [failed, output], isError: true }
 }

@@ -93,10 +93,19 @@ function interrupted(): ToolInterruptedError {
   return new ToolInterruptedError('tool_interrupted', 'was asked to end', {})
 }
 
-function reportProgress({ progress }: PlannedTool, line: string, context: WorkContext): void {
+function reportProgress(tool: PlannedTool, line: string, context: WorkContext): void {
+  const progress = progressIn(tool, line)
+  if (progress !== undefined) context.progress(progress.message, progress.fraction)
+}
+
+/** The progress that a line of output reports, by the pattern of the tool. `fraction` is from 0 to 1. */
+export function progressIn(
+  { progress }: PlannedTool,
+  line: string,
+): { readonly message: string; readonly fraction: number | undefined } | undefined {
   const groups = progress?.pattern.exec(line)?.groups
-  if (groups === undefined) return
+  if (groups === undefined) return undefined
   const percent = Number.parseFloat(groups['percent'] ?? '')
   const fraction = Number.isFinite(percent) ? Math.min(1, Math.max(0, percent / 100)) : undefined
-  context.progress(groups['message'] ?? '', fraction)
+  return { message: groups['message'] ?? '', fraction }
 }

@@ -235,7 +235,7 @@ export class Outbox {
       this.#send(toGapEvent(root, rootId, this.#unannouncedLoss, this.#stamp(at)))
       this.#unannouncedLoss = 0
     } catch (fault) {
-      this.#options.logger.warn({ ...faultFields(fault) }, 'the inspector could not be told what it has missed')
+      this.#options.logger.warn({ ...faultFields(fault) }, 'the inspector could not be notified of missed events')
     }
   }
 
@@ -246,7 +246,7 @@ export class Outbox {
 
   #countLost(fault: unknown): void {
     this.#dropped += 1
-    this.#options.logger.warn({ ...faultFields(fault) }, 'an event could not be shown to the inspector')
+    this.#options.logger.warn({ ...faultFields(fault) }, 'an event could not be sent to the inspector')
   }
 
   /** Announces an actor, its ancestors first, unless this connection knows it. */

@@ -87,7 +87,7 @@ export class WebSocketAdapter implements InspectorAdapter {
       this.#onChange()
     })
     // Always followed by a close.
-    socket.on('error', ({ message }) => logger.debug({ url, cause: message }, 'the inspector cannot be reached'))
+    socket.on('error', ({ message }) => logger.debug({ url, cause: message }, 'the inspector is unreachable'))
     socket.on('close', () => this.#disconnected())
   }
 

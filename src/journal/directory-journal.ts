@@ -147,7 +147,10 @@ async function releaseAfterFailure(lock: DirectoryLock, { logger, directory }: S
   try {
     await lock.release()
   } catch (error) {
-    logger.error({ directory, ...faultFields(error) }, 'the lock stays until this process ends')
+    logger.error(
+      { directory, ...faultFields(error) },
+      'the lock could not be released and stays until this process ends',
+    )
   }
 }
 
@@ -210,7 +213,7 @@ class DirectoryBackend implements JournalBackend {
       await removeReplacedSnapshots(fileSystem, directory, written)
     } catch (error) {
       // The snapshot is valid already. Files that remain are ignored, and removed at the next opening.
-      logger.warn({ directory, ...faultFields(error) }, 'files that a snapshot has replaced could not be removed')
+      logger.warn({ directory, ...faultFields(error) }, 'files replaced by a snapshot could not be removed')
     }
   }
 

@@ -81,6 +81,21 @@ export function readDirectoryJournal(options: ReadDirectoryJournalOptions): Prom
   })
 }
 
+/**
+ * The owner of a directory; absent as in a {@link JournalReading}. Reads the lock file alone. Rejects with `journal_io`.
+ */
+export function readDirectoryOwner(directory: string): Promise<JournalOwner | undefined> {
+  return withIoErrors(async () => {
+    const files = new HeldFiles(nodeFileSystem)
+    try {
+      const lock = await readLock(files, directory)
+      return lock === undefined || lock.released ? undefined : ownerOf(lock)
+    } finally {
+      await files.close()
+    }
+  })
+}
+
 async function examine(files: HeldFiles, directory: string): Promise<JournalReading> {
   const lock = await readLock(files, directory)
   const findings = await examineDirectory(files, directory, lock?.closedAt ?? 0)

@@ -188,7 +188,7 @@ export class SegmentLog {
       await writeWhole(file, Buffer.alloc(bytes), position)
     } catch (second) {
       const { directory } = this.#options
-      this.#options.logger.error({ directory, ...faultFields(second) }, 'a refused write could not be taken back')
+      this.#options.logger.error({ directory, ...faultFields(second) }, 'a refused write could not be rolled back')
       return durabilityUnknown(error)
     }
     return notAppended(error)

@@ -35,7 +35,7 @@ export class SpareSegments {
   /** Starts preparing a spare in the background unless there is one. A failure is logged; `take` then tries again. */
   prepare(bytes: number): void {
     this.#pending ??= this.#make(bytes).catch((error: unknown) => {
-      this.#logger.warn({ directory: this.#directory, ...faultFields(error) }, 'no segment could be prepared')
+      this.#logger.warn({ directory: this.#directory, ...faultFields(error) }, 'the next segment could not be prepared')
       return undefined
     })
   }
@@ -69,7 +69,10 @@ export class SpareSegments {
       await this.#fileSystem.unlink(path)
     } catch (error) {
       if (FileSystemError.has(error, 'ENOENT')) return
-      this.#logger.warn({ path, ...faultFields(error) }, 'a temporary file stays until the journal is opened again')
+      this.#logger.warn(
+        { path, ...faultFields(error) },
+        'a temporary file could not be removed and stays until the journal is reopened',
+      )
     }
   }
 

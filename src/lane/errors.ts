@@ -22,9 +22,9 @@ const messages = {
    * runtime and open the directory anew, which reads it back. `reopen()` is refused with this code.
    */
   lane_apply_failed: ({ cause }: Caused) =>
-    `a durable change could not be applied, close the runtime and open it anew: ${cause}`,
+    `a durable change could not be applied; close the runtime and open it again: ${cause}`,
   /** An earlier failure poisoned the lane. Call `reopen()` to recover, unless the cause says otherwise. */
-  lane_poisoned: ({ cause }: Caused) => `the lane takes nothing, it failed earlier: ${cause}`,
+  lane_poisoned: ({ cause }: Caused) => `the lane accepts nothing, because it failed earlier: ${cause}`,
   /** Another process owns the journal now. This lane takes no more work, and changes in progress were not made. */
   lane_lost: ({ cause }: Caused) => `the journal is lost to this process: ${cause}`,
   /** The lane was closed. */

@@ -20,7 +20,7 @@ export interface LaneOptions {
   /** Returns the stream that owns records of this name, creating it on first use. `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
   /**
-   * Number of records after which a snapshot is written and the journal shortened; at least half the rows of the last
+   * Number of records after which a snapshot is written and the journal shortened; at least a third of the rows of the last
    * snapshot, so that a large state is not encoded too often. Default 100,000.
    */
   readonly compactAfter?: number
@@ -33,8 +33,9 @@ export interface LaneOptions {
 interface Pending {
   readonly kind: 'group'
   readonly sequence: number
-  readonly records: readonly JournalRecord[]
-  /** Absent for noted facts, which are visible already. */
+  /** Noted facts, which are visible already and are appended again if the write is taken back; otherwise none. */
+  readonly notes: readonly JournalRecord[]
+  /** Absent for noted facts. */
   readonly submit?: {
     readonly stream: LaneStream
     readonly staged: Staged<unknown>
@@ -59,6 +60,8 @@ interface Batch {
   readonly settled: Promise<void>
   state: 'waiting' | 'settling' | 'settled'
 }
+
+const none: readonly JournalRecord[] = []
 
 /**
  * The only way to make a durable change: validate, append, sync, apply, publish.
@@ -223,7 +226,7 @@ export class Lane {
   refuse(refusal: Error): Promise<never> {
     const batch = this.#lastBatch
     if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled')
-      return this.#inTurn(() => rejected(refusal))
+      return this.#share.isUsedUp ? silence(this.#share.turn().then(() => rejected(refusal))) : rejected(refusal)
     const deferred = createDeferred<never>()
     batch.entries.push({ kind: 'refusal', reason: refusal, deferred })
     return deferred.promise
@@ -288,7 +291,10 @@ export class Lane {
       this.#repeatNotes(this.#journal)
     } catch (cause) {
       const lost = this.#notesToRepeat.length
-      this.#logger.warn({ lost, ...faultFields(cause) }, 'facts that nobody awaited did not reach the broken journal')
+      this.#logger.warn(
+        { lost, ...faultFields(cause) },
+        'facts that nobody awaited did not reach the journal, because it has failed',
+      )
     }
     await this.#journal.close()
   }
@@ -301,12 +307,9 @@ export class Lane {
       return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
-    return this.#inTurn(() => Promise.resolve(result))
-  }
-
-  /** Answers now, or in a later turn if callers have used up their share of this one. */
-  #inTurn<Result>(answer: () => Promise<Result>): Promise<Result> {
-    return this.#share.isUsedUp ? silence(this.#share.turn().then(answer)) : answer()
+    if (!this.#share.isUsedUp) return Promise.resolve(result)
+    const turn: Promise<unknown> = this.#share.turn()
+    return (result === undefined ? turn : turn.then(() => result)) as Promise<Result>
   }
 
   /** The change stands whatever its observers do. An exception of one is logged and affects nothing else. */
@@ -326,7 +329,11 @@ export class Lane {
   #appendGroup(journal: Journal, records: readonly JournalRecord[], submit?: Pending['submit']): void {
     const sequence = journal.nextSequence
     const batch = this.#batchOf(journal.append(records))
-    const pending: Pending = { kind: 'group', sequence, records, ...(submit !== undefined && { submit }) }
+    // A decision is not held by its records as well: it may wait long for its sync.
+    const pending: Pending =
+      submit === undefined
+        ? { kind: 'group', sequence, notes: records }
+        : { kind: 'group', sequence, notes: none, submit }
     this.#pending.add(pending)
     batch.entries.push(pending)
   }
@@ -377,7 +384,7 @@ export class Lane {
   #compactWhenDue(): void {
     if (this.#compaction?.isDue !== true) return
     this.compact().catch((cause: unknown) => {
-      this.#logger.error({ ...faultFields(cause) }, 'the snapshot failed; the journal keeps every record')
+      this.#logger.error({ ...faultFields(cause) }, 'a snapshot failed; the journal keeps every record')
     })
   }
 
@@ -404,10 +411,7 @@ export class Lane {
     this.#pending.clear()
     for (const pending of doomed) pending.failure = pending === failed ? first : behind
     for (const { submit } of doomed.toReversed()) submit?.staged.discard()
-    this.#notesToRepeat = [
-      ...doomed.filter(({ submit }) => submit === undefined).flatMap(({ records }) => records),
-      ...this.#notesToRepeat,
-    ]
+    this.#notesToRepeat = [...doomed.flatMap(({ notes }) => notes), ...this.#notesToRepeat]
     for (const { submit, failure } of doomed) submit?.deferred.reject(failure)
   }
 

@@ -52,7 +52,7 @@ function processWork(definition: ProcessDefinition, { processes }: Runtime): Pic
       return asResult(await handle.result(), definition.kind)
     },
     cancel: async (taskId) =>
-      void (await processes.get(undefined, workIdOf(taskId)).cancel('the task of MCP was cancelled')),
+      void (await processes.get(undefined, workIdOf(taskId)).cancel('the MCP task was cancelled')),
   }
 }
 

@@ -301,7 +301,7 @@ export class McpTasks {
       recovery,
       ttlMs: this.#ttlOf(options.ttlMs),
       pollIntervalMs,
-      // What a definition returns was checked by itself, and may be another thing than its schema takes.
+      // A definition checks its own results, and what it returns may differ from what its schema accepts.
       ...(outputSchema !== undefined && work.begin === undefined && { outputSchema }),
       ...work,
     }

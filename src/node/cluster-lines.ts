@@ -3,42 +3,48 @@ import { defineLine } from '../base/log-lines.js'
 
 export const clusterUnreachable = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'warn',
-  'a node could not reach its cluster, and tries again',
+  'the node could not reach its cluster and retries',
 )
 
 export const clusterRefused = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'the cluster of a node cannot be used as it is',
+  'the cluster of the node cannot be used',
 )
 
 export const commitsUnread = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'a node could not read what operators have asked of its cluster, and tries again',
+  'the node could not read the shared commits and retries',
 )
+
+export const rowUnreadable = defineLine<{
+  readonly field: string
+  readonly reason: string | undefined
+  readonly rows: number
+}>('error', 'a node cannot read rows of its cluster, and goes on without them')
 
 export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
   'error',
-  'the log of a cluster ends before what a node has read of it: it is read again from its beginning',
+  'the log of the cluster is shorter than what the node has read, so it is read again from the beginning',
 )
 
-export const clusterReached = defineLine<{ readonly afterMs: number }>('info', 'a node has reached its cluster again')
+export const clusterReached = defineLine<{ readonly afterMs: number }>('info', 'the node has reached its cluster again')
 
 export const leaseAcquired = defineLine<{ readonly subject: string; readonly fence: number }>(
   'info',
-  'a node has acquired a lease',
+  'the node has acquired a lease',
 )
 
 export const leaseLost = defineLine<{ readonly subject: string; readonly fence: number; readonly reason: string }>(
   'warn',
-  'a node has lost a lease, and ends what runs under it',
+  'the node has lost a lease and ends the work under it',
 )
 
 export const memberSuperseded = defineLine<{ readonly node: string }>(
   'error',
-  'another process speaks for this node: it holds no lease any more',
+  'another process has taken over this node, which holds no leases now',
 )
 
 export const commitUnreadable = defineLine<{ readonly sequence: number }>(
   'error',
-  'what is stored as a shared commit is none, and is passed over',
+  'a malformed shared commit is skipped',
 )

@@ -11,7 +11,7 @@ interface OfKind extends OfDaemon {
 
 export const daemonStarted = defineLine<OfKind>('debug', 'a daemon has started')
 
-export const daemonAdopted = defineLine<OfKind>('info', 'a daemon of an earlier process goes on')
+export const daemonAdopted = defineLine<OfKind>('info', 'a daemon started by an earlier process was adopted')
 
 export const daemonEnded = defineLine<
   OfKind & {
@@ -25,5 +25,5 @@ export const daemonEnded = defineLine<
 
 export const daemonDropped = defineLine<OfDaemon & { readonly signal: string; readonly error: string }>(
   'warn',
-  'an event of a daemon could not be delivered to its node',
+  'a daemon event could not be delivered to the node',
 )

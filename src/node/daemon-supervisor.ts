@@ -143,7 +143,7 @@ export class DaemonSupervisor {
       daemonAdopted(logger, { daemon: name, daemonId: id, kind: runner.kind })
       return { type: 'started', at: copy.startedAt }
     } catch (cause) {
-      logger.warn({ daemon: name, error: messageOf(cause) }, 'a daemon could not be looked for')
+      logger.warn({ daemon: name, error: messageOf(cause) }, 'the search for a daemon of an earlier process failed')
       return undefined
     } finally {
       this.#looking.delete(id)
@@ -311,7 +311,10 @@ export class DaemonSupervisor {
     try {
       running.control(control)
     } catch (cause) {
-      this.#options.logger.warn({ error: messageOf(cause) }, 'a daemon could not be told what its node wants')
+      this.#options.logger.warn(
+        { error: messageOf(cause) },
+        'a daemon could not be started or stopped as the node requested',
+      )
     }
   }
 

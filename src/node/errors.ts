@@ -23,18 +23,18 @@ const messages = {
     `the executor of the node did not end within ${timeoutMs} ms`,
   /** An action was not carried out. With `retryAfterMs` it may be retried after that time. */
   'node.dispatch_failed': ({ reason }: { readonly reason: string; readonly retryAfterMs?: number }) =>
-    `the action was not carried out: ${reason}`,
+    `the action was not executed: ${reason}`,
   /** The cluster source did not answer in time. A retry may succeed. */
   'node.cluster_silent': ({ timeoutMs }: { readonly timeoutMs: number }) =>
     `the cluster did not answer within ${timeoutMs} ms`,
   /** Nothing is configured that could carry out such an action. */
   'node.unsupported': ({ action, needed }: { readonly action: string; readonly needed: string }) =>
-    `${action} cannot be carried out without a ${needed}`,
+    `${action} cannot be executed without a ${needed}`,
   /** What the nodes of a cluster share contradicts itself; stateward does not guess. */
   'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the cluster has stored what cannot be: ${field}: ${reason}`,
+    `the data of the cluster is corrupt: ${field}: ${reason}`,
   /** A counter is exhausted. */
-  'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `no ${sequence} numbers are left`,
+  'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `the ${sequence} numbers are used up`,
 
   /** The cluster is frozen: only events that break the glass are accepted. */
   'admin.freeze_in_effect': ({ event }: { readonly event: string }) => `the cluster is frozen: ${event} is refused`,
@@ -45,7 +45,7 @@ const messages = {
     `${event} needs a bundle of signatures over a simulated radius`,
   'admin.simulation_required': () => 'the bundle was not simulated',
   /** The digest belongs to another radius. */
-  'admin.simulation_mismatch': () => 'the digest is not that of the radius in the bundle',
+  'admin.simulation_mismatch': () => 'the digest does not match the radius in the bundle',
   /** `unnamed`: ids that the proposal would touch now and that the signed radius does not list. */
   'admin.simulation_stale': ({ unnamed }: { readonly unnamed: readonly string[] }) =>
     `the proposal would touch more than was signed: ${unnamed.join(', ')}`,
@@ -56,13 +56,14 @@ const messages = {
   'admin.ice_cooldown_active': ({ node, remainingMs }: { readonly node?: NodeId; readonly remainingMs: number }) =>
     `${node ?? 'the cluster'} cools down for another ${remainingMs} ms`,
   'admin.insufficient_signatures': ({ got, needed }: { readonly got: number; readonly needed: number }) =>
-    `${got} signatures, and ${needed} operators are needed`,
-  'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) => `${operatorId} is no operator here`,
+    `${got} signatures, but ${needed} operators must sign`,
+  'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) =>
+    `${operatorId} is not an operator here`,
   'admin.signature_invalid': ({ operatorId }: { readonly operatorId: OperatorId }) =>
-    `the signature of ${operatorId} does not hold`,
-  'admin.replayed': ({ digest }: { readonly digest: string }) => `the payload ${digest} was accepted before`,
+    `the signature of ${operatorId} is invalid`,
+  'admin.replayed': ({ digest }: { readonly digest: string }) => `the payload ${digest} was already accepted`,
   /** The maximum of remembered payloads or of forced entries is reached. */
-  'admin.queue_full': ({ capacity }: { readonly capacity: number }) => `${capacity} are kept, and no more`,
+  'admin.queue_full': ({ capacity }: { readonly capacity: number }) => `the maximum of ${capacity} is reached`,
 }
 
 /** The data of every error of the node room, by code. */

@@ -234,7 +234,7 @@ export class LocalNode {
     this.recovery = this.#loop.recovery
     this.#handle = this.#loop.handle()
     if (parts.verifier !== undefined && (parts.aborter === undefined || parts.migrations === undefined)) {
-      logger.warn({ node: this.id }, 'a node has operators, and nothing that could end migrations')
+      logger.warn({ node: this.id }, 'the node has operators but nothing that can end migrations')
     }
   }
 

@@ -3,35 +3,35 @@ import { defineLine } from '../base/log-lines.js'
 
 export const portFailed = defineLine<{ readonly port: string; readonly error: string; readonly cause: ErrorDetails }>(
   'warn',
-  'a part that a node asks has failed',
+  'a component of the node has failed',
 )
 
 export const actionsDropped = defineLine<{ readonly dropped: number; readonly first: string }>(
   'warn',
-  'actions of a node were dropped, because its executor has no room',
+  'actions were dropped because the executor of the node is full',
 )
 
 export const commitRefused = defineLine<{ readonly event: string; readonly kind: string; readonly error: string }>(
   'warn',
-  'a request of an operator was refused',
+  'an operator request was refused',
 )
 
 export const transitionRefused = defineLine<{ readonly from: string; readonly to: string }>(
   'warn',
-  'an observed transition does not fit the state of the node',
+  'an observed transition does not match the state of the node',
 )
 
 export const recordLost = defineLine<{ readonly chain: string; readonly error: string; readonly cause: ErrorDetails }>(
   'warn',
-  'a record of a node did not become durable',
+  'a record of the node could not be written',
 )
 
 export const checkpointLost = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'a checkpoint of a node did not become durable',
+  'a checkpoint of the node could not be written',
 )
 
 export const loopFailed = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
-  'the loop of a node has failed',
+  'the loop of the node has failed',
 )

@@ -376,7 +376,7 @@ export class NodeLoop {
 
   #recover(): void {
     const slots = this.recovery.run(this.#onFault)
-    if (slots.length > 0) this.#options.logger.debug({ slots }, 'recovery handlers have put slots back')
+    if (slots.length > 0) this.#options.logger.debug({ slots }, 'recovery handlers have released slots')
   }
 
   #reconcile(): void {

@@ -1,6 +1,6 @@
 import { initialFreeze, type FreezePlace } from '../../machines/freeze-gate.js'
 import { initialMaintenance, type MaintenancePlace } from '../../machines/maintenance.js'
-import { VersionedTable, type TableVersion } from '../state/versioned-table.js'
+import { VersionedTable } from '../state/versioned-table.js'
 import type { BlobRow } from './blob-row.js'
 import { isInert, isUnsettled, newChain, type ChainRow } from './chain-row.js'
 import { canStop, isTimed, isUnsettledDaemon, isWantedHere, type DaemonRow } from './daemon-row.js'
@@ -16,17 +16,17 @@ export interface NodeVersion {
   readonly configuration: NodeConfiguration
   /** The instant of the last tick, or of the start before the first tick. */
   readonly now: MonotonicMs
-  readonly daemons: TableVersion<DaemonId, DaemonRow>
-  readonly chains: TableVersion<ChainId, ChainRow>
+  readonly daemons: ReadonlyMap<DaemonId, DaemonRow>
+  readonly chains: ReadonlyMap<ChainId, ChainRow>
   /** Daemons whose actual and desired states differ (see `isUnsettledDaemon`). */
-  readonly unsettledDaemons: TableVersion<DaemonId, DaemonRow>
+  readonly unsettledDaemons: ReadonlyMap<DaemonId, DaemonRow>
   /** Chains whose actual and desired states differ (see `isUnsettled`). */
-  readonly unsettledChains: TableVersion<ChainId, ChainRow>
+  readonly unsettledChains: ReadonlyMap<ChainId, ChainRow>
   /** The number of chains of which this node holds a copy. */
   readonly heldHere: number
-  readonly peers: TableVersion<NodeId, PeerRow>
-  readonly blobs: TableVersion<BlobId, BlobRow>
-  readonly avoided: TableVersion<NodeId, AvoidRow>
+  readonly peers: ReadonlyMap<NodeId, PeerRow>
+  readonly blobs: ReadonlyMap<BlobId, BlobRow>
+  readonly avoided: ReadonlyMap<NodeId, AvoidRow>
   readonly maintenance: MaintenancePlace
   readonly freeze: FreezePlace
   /** Whether this node accepts nothing new. */

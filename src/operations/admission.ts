@@ -51,7 +51,7 @@ const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['m
  * The source itself is checked by {@link checkSource}. Raises `invalid_input` naming the field (O-46, O-13).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
-  return readable('operation spec', () => readSpec(spec))
+  return readable('operation spec', readSpec, spec)
 }
 
 function readSpec(spec: OperationSpec): OperationSpec {
@@ -74,19 +74,21 @@ function readSpec(spec: OperationSpec): OperationSpec {
   if (outlivesParent !== undefined && ((outlivesParent as unknown) !== true || parentId === undefined)) {
     refuse('outlivesParent', 'not true beside a parent')
   }
-  return Object.freeze({
+  // Optional fields are set afterwards: spread into the literal, they would cost even where they are absent.
+  const copy: { -readonly [Field in keyof OperationSpec]: OperationSpec[Field] } = {
     id,
     kind,
     ownerSessionId,
     displayName,
     sourceLabel,
-    ...(operationSource !== undefined && { operationSource: copyOfSource(operationSource) }),
     childSessionId: childSessionOf(operationSource),
     expectPeerChannel,
-    ...(parentId !== undefined && { parentId }),
-    ...(outlivesParent !== undefined && { outlivesParent }),
-    ...(input !== undefined && { input: checkInput(input) }),
-  })
+  }
+  if (operationSource !== undefined) copy.operationSource = copyOfSource(operationSource)
+  if (parentId !== undefined) copy.parentId = parentId
+  if (outlivesParent !== undefined) copy.outlivesParent = outlivesParent
+  if (input !== undefined) copy.input = checkInput(input)
+  return Object.freeze(copy)
 }
 
 /**
@@ -108,7 +110,7 @@ export function checkSource({ operationSource }: OperationSpec): void {
 
 /** Returns a checked, frozen copy of a peer handle (O-7, O-13). Raises `invalid_input` naming the field. */
 export function checkPeer(handle: OperationPeerHandle): OperationPeerHandle {
-  return readable('peer handle', () => readPeer(handle))
+  return readable('peer handle', readPeer, handle)
 }
 
 function readPeer(handle: OperationPeerHandle): OperationPeerHandle {
@@ -148,9 +150,9 @@ export function checkIds(ids: readonly OperationId[], subject = 'operation ids')
   }
 }
 
-/** Returns a checked copy of a progress report. Raises `invalid_input` naming the field. */
+/** Returns a checked, frozen copy of a progress report. Raises `invalid_input` naming the field. */
 export function checkProgress(progress: OperationProgress): OperationProgress {
-  return readable('operation progress', () => readProgress(progress))
+  return readable('operation progress', readProgress, progress)
 }
 
 function readProgress(progress: OperationProgress): OperationProgress {
@@ -160,7 +162,7 @@ function readProgress(progress: OperationProgress): OperationProgress {
   if (fraction !== undefined && !isFraction(fraction)) {
     refuse('fraction', `not a fraction from 0 to 1: ${textOf(fraction)}`, 'operation progress')
   }
-  return { message, ...(fraction !== undefined && { fraction }) }
+  return Object.freeze(fraction === undefined ? { message } : { message, fraction })
 }
 
 /** Whether the value is a number from 0 to 1. */

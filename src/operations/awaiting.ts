@@ -4,7 +4,7 @@ import { decode } from '../base/decode.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
-import { createDeferred, silence } from '../base/promises.js'
+import { silence } from '../base/promises.js'
 import type {
   OperationId,
   OperationOutcome,
@@ -19,7 +19,7 @@ import type { OperationRecords } from './records.js'
 import { readOutcome } from './operation-row.js'
 import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
-import { withoutWatcher, withWatcher } from './watchers.js'
+import { Watcher, withoutWatcher, withWatcher } from './watchers.js'
 
 /** Options of a wait. */
 export interface WaitOptions {
@@ -61,7 +61,7 @@ export class Awaiting {
     if (outcome !== undefined) return Promise.resolve(outcome)
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isClosed) return silence(Promise.reject(new WatchError('channel_closed', { id })))
-    const watcher = createDeferred<OperationOutcome>()
+    const watcher = new Watcher()
     row.watchers = withWatcher(row.watchers, watcher)
     if (signal === undefined) return watcher.promise
     const forget = onAbort(signal, () => {

@@ -86,7 +86,7 @@ export class OperationsCore {
     })
     // Without an error observer XState would rethrow a fault from a timer and crash the process.
     this.actor.subscribe({
-      error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry broke'),
+      error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry has failed'),
     })
     this.actor.start()
     this.records.showUnder(this.actor, (id, event) => onSend?.(id, event))
@@ -149,20 +149,9 @@ export class OperationsCore {
     })
   }
 
-  /**
-   * Carries out a caller's request. Any refusal, now or later, because of the arguments, the chart or the lane, creates
-   * one inspection event.
-   */
-  ask<Answer>(request: CallerRequest, make: () => Answer): Answer {
-    if (!this.#inspection.isWatched) return make()
-    try {
-      const answer = make()
-      if (answer instanceof Promise) answer.catch((refusal: unknown) => this.showRefused(request, refusal))
-      return answer
-    } catch (refusal) {
-      this.showRefused(request, refusal)
-      throw refusal
-    }
+  /** Whether inspectors are told of refusals now. */
+  get isWatched(): boolean {
+    return this.#inspection.isWatched
   }
 
   /** Shows a refusal and its reason to inspectors; each refusal is shown once. */

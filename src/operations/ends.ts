@@ -1,7 +1,7 @@
 import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
-import type { NumberedEvent } from '../state/log.js'
+import type { Decided, NumberedEvent } from '../state/log.js'
 import type { EndEvent, EndStamp } from '../../machines/operation-registry.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { checkId } from './admission.js'
@@ -45,14 +45,16 @@ export class OperationEnds {
 
   /** Ends one operation. `outcomeOf` is called once the id was checked; an error that it throws is the refusal. */
   end(type: EndEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
-    return this.#core.ask({ type, id }, () => this.#end(type, id, outcomeOf))
+    const ended = this.#end(type, id, outcomeOf)
+    if (this.#core.isWatched) ended.catch((refusal: unknown) => this.#core.showRefused({ type, id }, refusal))
+    return ended
   }
 
   #end(type: EndEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: EndEvent
     try {
       checkId(id)
-      event = { type, id, outcome: outcomeOf() }
+      event = { type, id, outcome: outcomeOf(), stamp: undefined }
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
     }
@@ -84,7 +86,7 @@ export class OperationEnds {
     try {
       const staged = this.#core.stage(event)
       discard = () => this.#core.unstage(staged)
-      this.#checkBarriers([event])
+      checkBarriers(this.#records, [event])
       discard = () => {}
       this.#core.end(staged)
     } catch (refusal) {
@@ -96,64 +98,89 @@ export class OperationEnds {
   }
 
   #stage(ends: readonly EndEvent[]): Staged<void> {
-    const staged: StagedEnd[] = []
-    const discard = (): void => {
-      for (const end of staged.toReversed()) this.#core.unstage(end)
-    }
-    // Applied as one change, so that an inspector that ends an operation in response cannot come before ends that were
-    // decided earlier.
-    const commit = (): void =>
-      this.#core.change(() => {
-        for (const end of staged) this.#core.end(end)
-      })
-    const publish = (): void => {
-      for (const { id, outcome } of ends) this.#onEnded(id, outcome)
-    }
+    const group = new EndGroup(ends, this.#core, this.#onEnded)
     try {
-      for (const end of ends) staged.push(this.#core.stage(end))
-      this.#checkBarriers(ends)
-      return this.#history.stage({ events: this.#eventsOf(ends), commit, discard, publish })
+      group.stage()
+      checkBarriers(this.#records, ends)
+      group.check()
+      return this.#history.stage(group)
     } catch (fault) {
-      discard()
+      group.discard()
       throw fault
     }
   }
+}
 
-  /** Checks the facts now and fails closed; builds the events only when the journal asks for them. */
-  #eventsOf(ends: readonly EndEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
-    const kept: [MintedEnd, OperationRow][] = []
-    for (const end of ends) {
-      const row = this.#records.rows.get(end.id)
-      if (row !== undefined && !isKept(row)) continue
-      checkEnd(end, row)
-      kept.push([end, row as OperationRow])
-    }
-    return () =>
-      kept.map(
-        ([end, row]) =>
-          (sequence) =>
-            operationEnded.create(sequence, payloadOf(end, row)),
-      )
+/** Ends that are decided together: they become durable, or are reverted, as one. */
+class EndGroup implements Decided<OperationsEvent, void> {
+  readonly #ends: readonly EndEvent[]
+  readonly #core: OperationsCore
+  readonly #onEnded: OperationEndsOptions['onEnded']
+  readonly #staged: StagedEnd[] = []
+
+  constructor(ends: readonly EndEvent[], core: OperationsCore, onEnded: OperationEndsOptions['onEnded']) {
+    this.#ends = ends
+    this.#core = core
+    this.#onEnded = onEnded
   }
 
-  /** A broken barrier fails the call before anything becomes durable, and is removed (O-101). */
-  #checkBarriers(ends: readonly EndEvent[]): void {
-    const { waits } = this.#records
-    for (const { id } of ends) {
-      for (const wait of waits.of(id)) {
-        const problem = wait.problem()
-        if (problem === undefined) continue
-        waits.fault(wait, internalError(`wait_all completion channel dropped: ${problem}`))
-        throw internalError(problem)
-      }
+  /** Decides the ends in order. Throws the first refusal; those before it are then still staged. */
+  stage(): void {
+    for (const end of this.#ends) this.#staged.push(this.#core.stage(end))
+  }
+
+  /** Raises `internal` if an end, or the facts of its operation, are corrupt: they must not become durable. */
+  check(): void {
+    const { rows } = this.#core.records
+    for (const end of this.#ends) {
+      const row = rows.get(end.id)
+      if (row === undefined || isKept(row)) checkEnd(end, row)
+    }
+  }
+
+  events(): readonly NumberedEvent<OperationsEvent>[] {
+    const { rows } = this.#core.records
+    return this.#ends.flatMap((end) => {
+      const row = rows.get(end.id) as OperationRow
+      return isKept(row)
+        ? [(sequence: number) => operationEnded.create(sequence, payloadOf(end as MintedEnd, row))]
+        : []
+    })
+  }
+
+  /**
+   * Applied as one change, so that an inspector that ends an operation in response cannot come before ends that were
+   * decided earlier.
+   */
+  commit(): void {
+    this.#core.change(() => {
+      for (const end of this.#staged) this.#core.end(end)
+    })
+  }
+
+  discard(): void {
+    for (const end of this.#staged.toReversed()) this.#core.unstage(end)
+  }
+
+  publish(): void {
+    for (const { id, outcome } of this.#ends) this.#onEnded(id, outcome)
+  }
+}
+
+/** A broken barrier fails the call before anything becomes durable, and is removed (O-101). */
+function checkBarriers({ waits }: OperationRecords, ends: readonly EndEvent[]): void {
+  for (const { id } of ends) {
+    for (const wait of waits.of(id)) {
+      const problem = wait.problem()
+      if (problem === undefined) continue
+      waits.fault(wait, internalError(`wait_all completion channel dropped: ${problem}`))
+      throw internalError(problem)
     }
   }
 }
 
 /** An end with its sequence and its time. */
-interface MintedEnd extends EndEvent {
-  stamp: Required<EndStamp>
-}
+type MintedEnd = EndEvent & { readonly stamp: Required<EndStamp> }
 
 /**
  * Raises `internal` if the end or the facts of its operation are corrupt, because corrupt facts must not become

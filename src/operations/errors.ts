@@ -47,20 +47,20 @@ const messages = {
   already_peer_ready: ({ id }: OfOperation) => `operation is already peer-ready: ${id}`,
   max_concurrent_exceeded: ({ limit, active }: Capacity) =>
     `max concurrent operations exceeded (limit: ${limit}, active: ${active})`,
-  parent_not_found: ({ id, parentId }: OfChild) => `operation ${id} names a parent that is not known: ${parentId}`,
+  parent_not_found: ({ id, parentId }: OfChild) => `the parent of operation ${id} is unknown: ${parentId}`,
   /** The end of a parent closes the tree: nothing below it can start any more. */
-  parent_ended: ({ id, parentId }: OfChild) => `operation ${id} cannot start: ${parentId} above it has ended`,
+  parent_ended: ({ id, parentId }: OfChild) => `operation ${id} cannot start: its ancestor ${parentId} has ended`,
   tree_too_deep: ({ id, limit }: { readonly id: OperationId; readonly limit: number }) =>
-    `operation ${id} would have more than ${limit} operations above it`,
+    `operation ${id} would have more than ${limit} ancestors`,
   limit_reached: ({ id, by }: OfOperation & { readonly by: 'all' | 'kind' | 'key' | 'rate' }) =>
-    `operation ${id} does not fit now: the limit by ${by} is reached`,
-  queue_full: ({ limit }: { readonly limit: number }) => `so many operations wait in line already: ${limit}`,
+    `there is no room for operation ${id}: the limit by ${by} is reached`,
+  queue_full: ({ limit }: { readonly limit: number }) => `the line is full: ${limit} operations are waiting`,
   cancelled_in_line: ({ id, reason }: OfOperation & { readonly reason: string | null }) =>
     `operation ${id} was cancelled before it began${reason === null ? '' : `: ${reason}`}`,
   /** Nothing is known of this id: the operation may have been evicted, or never have existed. */
-  no_longer_retained: ({ id }: OfOperation) => `nothing is kept of operation ${id}, if it ever was one`,
+  no_longer_retained: ({ id }: OfOperation) => `operation ${id} never existed or is no longer kept`,
   /** The node is being taken out of service. Running operations may still start children. */
-  node_draining: () => 'no new operations are taken: the node drains',
+  node_draining: () => 'no new operations are accepted while the node drains',
   wait_already_active: () => 'wait_all already active',
   wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
     `wait_all not active for request: ${waitRequestId}`,
@@ -74,7 +74,7 @@ const messages = {
    * The call was made from inside another change of the same registry. Nothing has happened; call again in a later
    * microtask.
    */
-  reentrant_change: () => 'the registry is in the middle of a change: ask again after it',
+  reentrant_change: () => 'the registry is in the middle of a change; ask again afterwards',
   session_exists: ({ id }: { readonly id: SessionId }) => `session already exists: ${id}`,
 }
 
@@ -114,7 +114,7 @@ export const WaitDisposedError = defineErrors('AbortError', waitMessages)
 export type WaitDisposedError = StatewardError<'wait_disposed', ErrorDataOf<typeof waitMessages>['wait_disposed']>
 
 const turnMessages = {
-  turn_refused: ({ turnId, event, state }: TurnRefusal) => `turn ${turnId} is ${state} and does not take ${event}`,
+  turn_refused: ({ turnId, event, state }: TurnRefusal) => `turn ${turnId} is ${state} and does not accept ${event}`,
 }
 
 /** Raised with code `turn_refused` if a turn does not accept an event in its current state; the turn stays as it is. */

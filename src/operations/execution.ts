@@ -317,7 +317,7 @@ export class Execution implements Candidate, HandleTarget {
   #endOf(answer: JobEnd<'over'>['answer'], startedAt: number): End {
     if (answer.type === 'threw') return failure('threw', answer.thrown)
     try {
-      const value = encodedOf(answer.type === 'returned' ? answer.value : undefined)
+      const value = answer.type === 'returned' ? encodeValue(answer.value, 'result') : undefined
       const content = contentOf(value)
       this.#returned = { value, content }
       const durationMs = Math.max(0, Math.trunc(this.#options.clock.monotonicNow() - startedAt)) || 0
@@ -406,14 +406,6 @@ function insteadOf(end: End, refusal: unknown, refusals: number): End {
   // An internal fault elsewhere, such as a broken barrier, is cleared by the refusal: offer the same end again.
   if (StatewardError.is(refusal, 'internal') && refusals === 0) return end
   return failure('refused', refusal, `the end was refused: ${messageOf(refusal)}`)
-}
-
-/** Returns the value as JSON. Raises `invalid_input` naming the path of the first part that JSON would change. */
-function encodedOf(value: unknown): JsonValue | undefined {
-  if (value instanceof Uint8Array) {
-    throw new InvalidInputError({ subject: 'result', field: '$', reason: 'bytes are no JSON, encode them as text' })
-  }
-  return encodeValue(value, 'result')
 }
 
 /** The content of a result: a string as it is, any other JSON value as JSON text, `undefined` as the empty string. */

@@ -145,9 +145,9 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     })
   }
 
-  /** Removes operations from the lost ones; returns those that were lost. */
-  forgetLost<Id extends string>(ids: readonly Id[]): Id[] {
-    return ids.filter((id) => this.state.unfinished.delete(id as never))
+  /** Removes an operation from the lost ones; false if it was not lost. */
+  forgetLost(id: OperationId): boolean {
+    return this.state.unfinished.delete(id)
   }
 
   /** Also raises `internal` for rows that contradict each other. */

@@ -107,7 +107,7 @@ export class IdleWake implements Disposable {
       actions: {
         reportHold: ({ context: { hold } }, reason) => {
           if (hold?.warned.includes(reason) === true) return
-          logger.warn({ reason }, 'a completion waits until the runtime can be woken')
+          logger.warn({ reason }, 'a completion is waiting because the runtime could not be woken yet')
         },
         reportFailure: (_, { cause }) => logger.error({ ...faultFields(cause) }, 'the runtime could not be woken'),
       },

@@ -29,10 +29,10 @@ const noFailure: FailureOrigin = {}
  */
 export const outcomes = {
   completed: (id: OperationId, result: OperationResult): OperationOutcome =>
-    readable('operation result', () => completedWith(id, result)),
+    readable('operation result', completedWith, id, result),
   failed(error: string, failure: FailureOrigin = noFailure): OperationOutcome {
     checkText('error', error)
-    return readable('operation failure', () => failedWith(error, failure))
+    return readable('operation failure', failedWith, error, failure)
   },
   aborted(reason: string | null): OperationOutcome {
     checkReason(reason)

@@ -1,3 +1,4 @@
+import type { AnyActorRef } from 'xstate'
 import { InvalidInputError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import { checkText, textOf } from '../base/options.js'
@@ -13,6 +14,7 @@ import {
   type OperationId,
   type OperationKind,
 } from '../../machines/operation-vocabulary.js'
+import { checkId } from './admission.js'
 import {
   isIdempotentRepeat,
   kindClasses,
@@ -38,7 +40,7 @@ import { documentOf, type WireOperationsSnapshot } from './export.js'
 const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
 
 /**
- * Read access to the operations of one owner. Every answer is checked and fails closed: corrupt facts and a poisoned
+ * The reading half of {@link OperationRegistry}. Every answer is checked and fails closed: corrupt facts and a poisoned
  * registry raise `internal` rather than look like nothing.
  */
 export class OperationReader {
@@ -70,6 +72,11 @@ export class OperationReader {
   /** Number of operations that have not ended. */
   get activeCount(): number {
     return this.#records.activeCount
+  }
+
+  /** The limit on running operations; unlimited if absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#records.maxConcurrent
   }
 
   /**
@@ -161,6 +168,26 @@ export class OperationReader {
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
     return documentOf(this.#history.state, { wait: this.#records.waits.oldest?.request, withoutLost: true })
+  }
+
+  /**
+   * True if an operation above this one has ended, or is ending: this one will be ended, and nothing starts below it.
+   */
+  isTreeClosed(id: OperationId): boolean {
+    checkId(id)
+    this.#core.check()
+    return this.#records.isBelowEnded(id)
+  }
+
+  /** True if nothing can be registered with this id. Raises `invalid_input`. */
+  isUsed(id: OperationId): boolean {
+    checkId(id)
+    return this.#records.isUsed(id)
+  }
+
+  /** @internal The actor of an operation, created when it is first inspected. */
+  actorOf(id: OperationId): AnyActorRef | undefined {
+    return this.#records.rows.get(id)?.actor as AnyActorRef | undefined
   }
 
   #observedStatus(id: OperationId): ObservedStatus {

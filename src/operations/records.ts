@@ -46,8 +46,14 @@ export interface RecordsOptions extends RegistryLimits {
   readonly logger?: Logger
 }
 
+/** A decision of the operation's chart, and the event of the registry that it was asked about. */
+interface Asked extends Decided {
+  readonly request: AdvanceEvent | EndEvent
+}
+
 /** An end that is decided but not durable yet. */
-interface Ending extends Decided {
+interface Ending {
+  readonly decided: Decided
   readonly status: OperationStatus
 }
 
@@ -89,7 +95,7 @@ export class OperationRecords extends BookAnswers implements OperationBook {
    * The last event that was decided, and what the operation's chart selected for it, so that it is decided once and
    * then followed.
    */
-  #asked: { readonly event: AdvanceEvent | EndEvent; readonly decided: Decided } | undefined
+  #asked: Asked | undefined
   /** Whether the id belongs to an operation that is queued and not registered yet. */
   isReserved: (id: OperationId) => boolean = () => false
   #actors: RowActors<typeof operationMachine> | undefined
@@ -178,9 +184,9 @@ export class OperationRecords extends BookAnswers implements OperationBook {
   }
 
   allows(event: AdvanceEvent | EndEvent): boolean {
-    const decided = this.#ask(event)
-    if (decided === undefined || !decided.selection.isTaken) return false
-    this.#asked = { event, decided }
+    const asked = this.#ask(event)
+    if (asked === undefined || !asked.selection.isTaken) return false
+    this.#asked = asked
     return true
   }
 
@@ -206,7 +212,7 @@ export class OperationRecords extends BookAnswers implements OperationBook {
   stage(event: EndEvent): EndEvent {
     const row = this.#row(event.id)
     const sequence = this.order.mint()
-    this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
+    this.#ending.set(event.id, { decided: this.#decidedOf(event), status: event.outcome.type })
     const elapsedMs = elapsedSince(row, this.#clock)
     event.stamp = { sequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
@@ -238,7 +244,7 @@ export class OperationRecords extends BookAnswers implements OperationBook {
     const { type, id, outcome, stamp } = event
     const row = this.#row(id)
     if (stamp === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
-    this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
+    this.#move(row, this.#ending.get(id)?.decided ?? this.#decidedOf(event))
     // From here on the operation's own chart decides about the end.
     this.#ending.delete(id)
     if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
@@ -320,20 +326,20 @@ export class OperationRecords extends BookAnswers implements OperationBook {
   }
 
   /** Asks the operation's chart about an event, taking ends in progress into account. `undefined` for an unknown id. */
-  #ask(event: AdvanceEvent | EndEvent): Decided | undefined {
-    const row = this.rows.get(event.id)
+  #ask(request: AdvanceEvent | EndEvent): Asked | undefined {
+    const row = this.rows.get(request.id)
     if (row === undefined) return undefined
-    const ending = this.#ending.get(event.id)
-    const own = ownEvent(event)
+    const ending = this.#ending.get(request.id)
+    const event = ownEvent(request)
     const place = ending === undefined ? row : { value: ending.status, context: row.context }
-    return { event: own, selection: operationChart.decide(place, own) }
+    return { request, event, selection: operationChart.decide(place, event) }
   }
 
   /** The decision already made about the event, so that no guard runs twice. */
   #decidedOf(event: AdvanceEvent | EndEvent): Decided {
     const asked = this.#asked
     this.#asked = undefined
-    const decided = asked?.event === event ? asked.decided : this.#ask(event)
+    const decided = asked?.request === event ? asked : this.#ask(event)
     if (decided === undefined) throw internalError(`no record for operation ${event.id}`)
     return decided
   }

@@ -1,19 +1,14 @@
-import type { AnyActorRef } from 'xstate'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { faultFields } from '../base/error-details.js'
 import { InvalidInputError, toError } from '../base/errors.js'
-import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { textOf } from '../base/options.js'
 import type { Lane } from '../lane/lane.js'
-import type { OperationEvent } from '../../machines/operation.js'
 import type { AdvanceEvent, OperationRegistryEvent } from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
   FailureOrigin,
-  OperationAction,
   OperationId,
   OperationKind,
   OperationOutcome,
@@ -23,33 +18,24 @@ import type {
   TurnId,
   WaitAllSatisfied,
 } from '../../machines/operation-vocabulary.js'
+import { ActorRequests } from './actor-requests.js'
 import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { Awaiting, type WaitOptions } from './awaiting.js'
-import { kindClasses, type CompletionWakeClass, type ObservedStatus, type PublicResultClass } from './classification.js'
+import { kindClasses } from './classification.js'
 import { cursorAdvanced } from './completion.js'
 import type { CallerRequest } from './core.js'
 import { OperationEnds } from './ends.js'
 import { internalError, OperationError } from './errors.js'
-import type { WireOperationsSnapshot } from './export.js'
 import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
 import type { OperationRecords } from './records.js'
 import { lostForgotten, operationRegistered, operationsCollected, operationStarted } from './operation.js'
 import { readOutcome } from './operation-row.js'
-import { checkOutcome, outcomes } from './outcomes.js'
+import { outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
 import { guardedRegistryObserver, type RegistryObserver } from './registry-observer.js'
 import { sessionLimited } from './session-state.js'
-import type {
-  CompletionEntry,
-  EpochId,
-  LostOperation,
-  OperationProgress,
-  OperationSnapshot,
-  PendingWait,
-  RegistryDiagnostics,
-  WaitedOutcome,
-} from './types.js'
+import type { OperationProgress, WaitedOutcome } from './types.js'
 import { TreeEnds } from './tree-ends.js'
 import type { WaitAll } from './wait-all.js'
 
@@ -77,12 +63,11 @@ const done = Promise.resolve()
  * durable, everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` if a legal end could
  * not be made durable.
  */
-export class OperationRegistry {
+export class OperationRegistry extends OperationReader {
   readonly #lane: Lane
   readonly #history: OperationsHistory
   readonly #core: OperationsCore
   readonly #records: OperationRecords
-  readonly #reader: OperationReader
   readonly #ends: OperationEnds
   readonly #treeEnds: TreeEnds
   readonly #awaiting: Awaiting
@@ -92,6 +77,7 @@ export class OperationRegistry {
 
   constructor(options: OperationRegistryOptions) {
     const { lane, history, ids, deadlines, isReserved, observer = {}, logger: unguarded } = options
+    super(history)
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
@@ -99,7 +85,6 @@ export class OperationRegistry {
     this.#records = history.core.records
     if (isReserved !== undefined) this.#records.isReserved = isReserved
     this.#observer = guardedRegistryObserver(observer, logger)
-    this.#reader = new OperationReader(history)
     this.#awaiting = new Awaiting(history.core, ids)
     this.#ends = new OperationEnds({
       lane,
@@ -119,7 +104,15 @@ export class OperationRegistry {
       isOver: () => this.#core.isPoisoned || this.#core.isRetired,
     })
     this.#logger = logger
-    history.state.onSend = (id, event) => this.#request(id, event)
+    const requests = new ActorRequests({
+      core: history.core,
+      ends: this.#ends,
+      start: (id) => this.provisioningSucceeded(id),
+      retire: (id) => this.requestRetire(id),
+      countProgress: (id) => this.#advance({ type: 'operation.progress_reported', id }),
+      logger,
+    })
+    history.state.onSend = (id, event) => requests.take(id, event)
   }
 
   /** Ends operations that an earlier process left unfinished although an operation above them had ended. */
@@ -132,7 +125,8 @@ export class OperationRegistry {
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
     if (this.#core.isRetired) throw new OperationError('owner_retired', {})
-    this.#noteAll(lostForgotten, this.#history.forgetLost(ids))
+    const forgotten = ids.filter((id) => this.#history.forgetLost(id))
+    this.#noteAll(lostForgotten, forgotten)
   }
 
   /**
@@ -145,11 +139,6 @@ export class OperationRegistry {
     this.#records.limitTo(maxConcurrent)
     this.#history.note((sequence) => sessionLimited.create(sequence, { maxConcurrent }))
     this.#observer.onLimited()
-  }
-
-  /** The limit on running operations; unlimited if absent. */
-  get maxConcurrent(): number | undefined {
-    return this.#records.maxConcurrent
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -177,7 +166,12 @@ export class OperationRegistry {
    * Like {@link registerOperation}, but throws a refusal at once, even if it depends on an end that is not durable yet.
    */
   admit(spec: OperationSpec, limit?: number): void {
-    this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
+    try {
+      this.#admit(spec, limit)
+    } catch (refusal) {
+      this.#core.showRefused({ type: 'register' }, refusal)
+      throw refusal
+    }
   }
 
   #admit(spec: OperationSpec, limit: number | undefined): void {
@@ -189,23 +183,17 @@ export class OperationRegistry {
     // An id in use is refused with `already_registered`, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
     this.#core.change(() => {
-      this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
-      const taken = this.#history.forgetLost([id])
+      this.#now(limit === undefined ? { type: 'register', spec: checked } : { type: 'register', spec: checked, limit })
+      const wasLost = this.#history.forgetLost(id)
       if (this.#isKept(kind)) this.#history.note((sequence) => operationRegistered.create(sequence, { spec: checked }))
-      else this.#noteAll(lostForgotten, taken)
+      else if (wasLost) this.#noteAll(lostForgotten, [id])
     })
     this.#observer.onChange(id)
   }
 
   /** Moves the operation from `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
-    const note = (): void => {
-      if (!this.#isKept(this.#kindOf(id))) return
-      const startedAtMs = this.#records.rows.get(id)?.startedAtMs
-      const started = { id, ...(startedAtMs !== undefined && { startedAtMs }) }
-      this.#history.note((sequence) => operationStarted.create(sequence, started))
-    }
-    return this.#advance({ type: 'operation.start', id }, undefined, note)
+    return this.#advance({ type: 'operation.start', id })
   }
 
   /**
@@ -378,112 +366,9 @@ export class OperationRegistry {
     })
     if (after > this.#records.order.lastSequence) {
       const minted = this.#records.order.lastSequence
-      this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
+      this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of the last completion')
     }
     return after
-  }
-
-  /** Identity of the completion order; survives restarts. */
-  get epochId(): EpochId {
-    return this.#reader.epochId
-  }
-
-  /** Operations that were live when the previous process ended. */
-  get lost(): readonly LostOperation[] {
-    return this.#reader.lost
-  }
-
-  /** True once a change failed half-way; every other call then raises `internal`. */
-  get isPoisoned(): boolean {
-    return this.#reader.isPoisoned
-  }
-
-  /**
-   * True if an operation above this one has ended, or is ending: this one will be ended, and nothing starts below it.
-   */
-  isTreeClosed(id: OperationId): boolean {
-    checkId(id)
-    this.#core.check()
-    return this.#records.isBelowEnded(id)
-  }
-
-  /** True if nothing can be registered with this id. Raises `invalid_input`. */
-  isUsed(id: OperationId): boolean {
-    checkId(id)
-    return this.#records.isUsed(id)
-  }
-
-  /** Number of operations that have not ended. */
-  get activeCount(): number {
-    return this.#reader.activeCount
-  }
-
-  /**
-   * The current state of an operation; `undefined` for an unknown id. Raises `invalid_input`, and `internal` for
-   * corrupt facts.
-   */
-  snapshot(id: OperationId): OperationSnapshot | undefined {
-    return this.#reader.snapshot(id)
-  }
-
-  /** Every tracked operation, sorted by display name and then by creation. Raises `internal` for corrupt facts. */
-  listOperations(): readonly OperationSnapshot[] {
-    return this.#reader.listOperations()
-  }
-
-  /** The operations that have not ended, in creation order. Raises `internal` for corrupt facts. */
-  liveIds(): readonly OperationId[] {
-    return this.#reader.liveIds()
-  }
-
-  /** Whether a status is final; the id need not exist. */
-  classifyTerminality(id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
-    return this.#reader.classifyTerminality(id, status)
-  }
-
-  /** Whether completions of this kind wake an idle runtime; the id need not exist. */
-  classifyCompletionWake(id: OperationId, kind: OperationKind): CompletionWakeClass {
-    return this.#reader.classifyCompletionWake(id, kind)
-  }
-
-  /** The public result of an operation; `missing_authority` for an unknown id. */
-  classifyPublicResult(id: OperationId): PublicResultClass {
-    return this.#reader.classifyPublicResult(id)
-  }
-
-  /** Whether an action refused with `invalid_transition` counts as already done (O-25). */
-  classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
-    return this.#reader.classifyTransitionIdempotence(id, action)
-  }
-
-  /** The completion feed; the returned handle outlives the registry. */
-  completionFeed(): Feed<CompletionEntry> {
-    return this.#reader.completionFeed()
-  }
-
-  /** The cursor of a consumer. Raises `invalid_input` for an unknown consumer. */
-  completionCursor(consumer: CursorConsumer): number {
-    return this.#reader.completionCursor(consumer)
-  }
-
-  /** @internal The actor of an operation, created when it is first inspected. */
-  actorOf(id: OperationId): AnyActorRef | undefined {
-    return this.#records.rows.get(id)?.actor as AnyActorRef | undefined
-  }
-
-  /** The waits that are not satisfied yet, oldest first. */
-  pendingWaits(): readonly PendingWait[] {
-    return this.#reader.pendingWaits()
-  }
-
-  /** The state of the registry for diagnosis. Raises `internal` for corrupt facts. */
-  diagnostics(): RegistryDiagnostics {
-    return this.#reader.diagnostics()
-  }
-
-  /** The durable part of the registry as an exported document (O-108). Raises `internal` for corrupt facts. */
-  capturePersistenceSnapshot(): WireOperationsSnapshot {
-    return this.#reader.capturePersistenceSnapshot()
   }
 
   /**
@@ -499,45 +384,11 @@ export class OperationRegistry {
     this.#core.stop()
   }
 
-  /**
-   * Handles an event that was sent directly to the actor of an operation. It goes through the lane like any other
-   * request. There is no caller to reject, so a refusal is logged and shown to inspectors.
-   */
-  #request(id: OperationId, event: OperationEvent): void {
-    this.#carryOut(id, event).catch((refusal: unknown) => {
-      const { type } = event
-      this.#core.showRefused({ type, id }, refusal)
-      this.#logger.warn({ id, type, ...faultFields(refusal) }, 'an event sent to the actor of an operation was refused')
-    })
-  }
-
-  async #carryOut(id: OperationId, event: OperationEvent): Promise<void> {
-    const { type } = event
-    switch (type) {
-      case 'start':
-        return this.provisioningSucceeded(id)
-      case 'retire_requested':
-        return this.requestRetire(id)
-      case 'progress_reported':
-        return this.#advance({ type: `operation.${type}`, id })
-      case 'complete':
-      case 'fail':
-      case 'abort':
-      case 'cancel':
-      case 'retire_completed':
-      case 'terminate':
-        return this.#ends.end(`operation.${type}`, id, () => checkOutcome(id, event.outcome))
-      default: {
-        // `peer_ready` needs a handle, which the chart's event cannot carry; no other event is an action.
-        const reason = `not an event that can be sent to an operation: ${textOf(type)}`
-        throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
-      }
-    }
-  }
-
   /** A lost operation that ran again has ended, so its lost children that did not run again are ended too. */
   #endLostBelow(id: OperationId): void {
-    this.#history.state.unfinished.end(id)
+    const { unfinished } = this.#history.state
+    if (unfinished.size === 0) return
+    unfinished.end(id)
     this.finishTrees()
   }
 
@@ -556,21 +407,17 @@ export class OperationRegistry {
     return kindClasses[kind].durability === 'retain'
   }
 
-  #kindOf(id: OperationId): OperationKind {
-    return this.#records.rows.get(id)?.spec.kind ?? 'background_tool_capacity_slot'
-  }
-
   /** Decides and applies a change that needs no durable step of its own. */
   #now(event: OperationRegistryEvent): void {
     this.#core.take(event)
   }
 
-  #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
+  #advance(event: AdvanceEvent, followUp?: () => void): Promise<void> {
     try {
       checkId(event.id)
       this.#core.change(() => {
         this.#now(event)
-        note?.()
+        if (event.type === 'operation.start') this.#noteStart(event.id)
       })
     } catch (refusal) {
       return this.#refuse(event, refusal)
@@ -578,6 +425,16 @@ export class OperationRegistry {
     followUp?.()
     this.#observer.onChange(event.id)
     return done
+  }
+
+  /** Journals a start, in the background: no caller waits for it. */
+  #noteStart(id: OperationId): void {
+    const row = this.#records.rows.get(id)
+    if (row === undefined || !this.#isKept(row.spec.kind)) return
+    const { startedAtMs } = row
+    this.#history.note((sequence) =>
+      operationStarted.create(sequence, { id, ...(startedAtMs !== undefined && { startedAtMs }) }),
+    )
   }
 
   /**

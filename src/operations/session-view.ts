@@ -171,7 +171,7 @@ export class SessionView {
 
   /** Keeps a progress report, because the registry only counts them. */
   reported(id: OperationId, progress: OperationProgress): void {
-    this.#progress.set(id, Object.freeze({ ...progress }))
+    this.#progress.set(id, progress)
     this.changed(id)
   }
 

@@ -28,6 +28,7 @@ export class TreeEnds implements Disposable {
   /** Operations in groups that are not durable yet. */
   readonly #closing = new Set<OperationId>()
   readonly #groups = new Set<DurableEnd<readonly EndEvent[]>>()
+  readonly #isClosing = (id: OperationId): boolean => this.#closing.has(id)
 
   constructor(options: TreeEndsOptions) {
     this.#options = options
@@ -36,7 +37,7 @@ export class TreeEnds implements Disposable {
   /** Handles a durable end, which closes the tree below the operation. */
   close(id: OperationId, { type }: OperationOutcome): void {
     this.#closing.delete(id)
-    const below = this.#options.records.tree.below(id, (part) => this.#closing.has(part))
+    const below = this.#options.records.tree.below(id, this.#isClosing)
     if (below.length > 0) this.endAll(below, `parent ${id} has ended: ${type}`)
   }
 

@@ -29,6 +29,11 @@ export class UnfinishedOperations implements Iterable<UnfinishedOperation> {
     return this.#owed.size === 0 ? [...this] : [...this].filter(({ spec: { id } }) => !this.#owed.has(id))
   }
 
+  /** Number of operations. */
+  get size(): number {
+    return this.#operations.size
+  }
+
   get(id: OperationId): UnfinishedOperation | undefined {
     return this.#operations.get(id)
   }

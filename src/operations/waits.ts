@@ -3,6 +3,7 @@ import type { OperationId, OperationOutcome, TurnId, WaitRequestId } from '../..
 import { ActiveWait, type WaitRequest } from './wait.js'
 
 const none: ReadonlySet<ActiveWait> = new Set()
+const noWaits: readonly ActiveWait[] = []
 
 /**
  * The waits of a registry; each turn can have one. An end finds the waits that name it without searching the others,
@@ -82,7 +83,9 @@ export class Waits {
 
   /** Records the outcome of a member and returns the waits that name it. */
   memberEnded(id: OperationId, outcome: OperationOutcome): readonly ActiveWait[] {
-    const waits = [...this.of(id)]
+    const members = this.#byMember.get(id)
+    if (members === undefined) return noWaits
+    const waits = [...members]
     for (const wait of waits) wait.memberEnded(id, outcome)
     return waits
   }

@@ -1,8 +1,29 @@
-import type { Deferred } from '../base/promises.js'
+import { silence } from '../base/promises.js'
 import type { OperationOutcome } from '../../machines/operation-vocabulary.js'
 
-/** A waiter for the end of one operation. */
-export type Watcher = Deferred<OperationOutcome>
+/** A waiter for the end of one operation. There may be a million, so that they share the functions that settle them. */
+export class Watcher {
+  readonly promise: Promise<OperationOutcome>
+  #resolve!: (outcome: OperationOutcome) => void
+  #reject!: (reason: unknown) => void
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  resolve(outcome: OperationOutcome): void {
+    this.#resolve(outcome)
+  }
+
+  /** Nobody needs to handle the rejection. */
+  reject(reason: unknown): void {
+    silence(this.promise)
+    this.#reject(reason)
+  }
+}
 
 /** The watchers of one operation. Usually there is one, which then needs no set: there may be a million operations. */
 export type Watchers = Watcher | Set<Watcher>

@@ -2,7 +2,8 @@ import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
-import { durationSchema, optionsSchema, signalSchema } from '../base/options.js'
+import { durationSchema, optionsSchema, portSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
+import { clockSchema } from '../base/ports.js'
 import { ProcessError } from './errors.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessHub } from './hub.js'
@@ -26,6 +27,13 @@ export interface AwaiterOptions {
    */
   readonly longestPollMs?: number
 }
+
+const awaiterSchema = optionsSchema<AwaiterOptions>({
+  store: portSchema<AwaitedStore>(['getTerminal', 'firstEventAfter', 'eventsAfter']),
+  hub: v.optional(portSchema<ProcessHub>(['subscribe'])),
+  clock: clockSchema,
+  longestPollMs: v.optional(wholeNumberSchema(1)),
+})
 
 /** Options of a wait for an event. */
 export interface EventWaitBounds extends WaitBounds {
@@ -59,8 +67,9 @@ export class Awaiter implements Disposable {
   readonly #logs = new Map<string, SharedWait<readonly ProcessEvent[]>>()
   #isClosed = false
 
+  /** Raises `invalid_input`. */
   constructor(options: AwaiterOptions) {
-    this.#options = options
+    this.#options = decode(awaiterSchema, options, 'options of an awaiter')
     this.#deadlines = new DeadlineQueue(options.clock)
   }
 

@@ -90,7 +90,7 @@ export function known(
 /** `process.unknown`, with the time of pruning if the tombstone still exists. */
 export function unknownProcess(
   processId: ProcessId,
-  tombstone: Tombstone | undefined,
+  tombstone: Pick<Tombstone, 'prunedAtMs'> | undefined,
 ): ProcessError<'process.unknown'> {
   return new ProcessError('process.unknown', {
     processId,

@@ -98,7 +98,7 @@ export class DefinitionRunner implements ProcessRunner {
     if (unused.length > 0)
       logger.warn(
         { processId: record.id, unused },
-        'a process has not asked for what it had recorded: did its code change?',
+        'a process did not ask for something it had recorded; its code may have changed',
       )
     return outputOf(definition, returned)
   }

@@ -27,12 +27,12 @@ const messages = {
     stored,
     provided,
   }: OfProcess & { readonly stored: string; readonly provided: string }) =>
-    `process ${quoted(processId)} is registered differently: ${stored}, not ${provided}`,
+    `process ${quoted(processId)} is already registered differently: ${stored}, not ${provided}`,
   /** The process does not declare events of this type. */
   'process.event_undeclared': ({ processId, eventType }: OfEvent) =>
     `process ${quoted(processId)} declares no event ${eventType}`,
   /** Only the registry itself writes events of this type. */
-  'process.event_reserved': ({ eventType }: OfEvent) => `events ${eventType} are written by the registry alone`,
+  'process.event_reserved': ({ eventType }: OfEvent) => `events ${eventType} are written only by the registry`,
   /** Events of this type are appended once and need a replay key. */
   'process.event_key_required': ({ eventType }: OfEvent) => `an event ${eventType} needs a replay key`,
   /** The payload does not match the type's schema, or a selector finds nothing in it. */
@@ -41,13 +41,13 @@ const messages = {
     path,
     reason,
   }: OfEvent & { readonly path: string; readonly reason: string }) =>
-    `the payload of ${eventType} does not fit: ${path}: ${reason}`,
+    `the payload of ${eventType} is invalid: ${path}: ${reason}`,
   /** The replay key was used for a different event. */
   'process.replay_conflict': ({ processId, key }: OfProcess & { readonly key: string }) =>
     `process ${quoted(processId)} has another event under the key ${key}`,
   /** The process has ended: it cannot end again and accepts no signals. */
   'process.already_terminal': ({ processId, status }: OfProcess & { readonly status: ProcessStatus }) =>
-    `process ${quoted(processId)} is ${status} already`,
+    `process ${quoted(processId)} is already ${status}`,
   /** The process already has a different external reference, which is written only once. */
   'process.external_ref_conflict': ({
     processId,
@@ -73,7 +73,7 @@ const messages = {
     disposition,
     action,
   }: OfProcess & { readonly disposition: RecoveryDisposition; readonly action: string }) =>
-    `process ${quoted(processId)} is ${disposition}: ${action} is not for it`,
+    `process ${quoted(processId)} is ${disposition}, which does not allow ${action}`,
   /** This caller may not end the process. */
   'process.completion_unauthorized': ({
     processId,
@@ -89,7 +89,7 @@ const messages = {
     `the lease ${fencingToken} on process ${quoted(processId)} is missing or expired: stop working`,
   /** The fencing tokens of the process are used up. */
   'process.fencing_overflow': ({ processId }: OfProcess) =>
-    `process ${quoted(processId)} can be leased no further: its fencing tokens are used up`,
+    `process ${quoted(processId)} cannot be leased again: its fencing tokens are used up`,
   /** The lease is shorter than three renewal intervals, so it would not survive two failed renewals. */
   'process.lease_timings_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
     `invalid lease timings: ${field}: ${reason}`,
@@ -97,24 +97,24 @@ const messages = {
   'process.cursor_invalid': ({ cursor }: { readonly cursor: string }) => `not a cursor of this store: ${cursor}`,
   /** The stored data contradicts itself. The store does not guess. */
   'process.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the store holds what cannot be: ${field}: ${reason}`,
+    `the data of the store is corrupt: ${field}: ${reason}`,
   /** The wait timed out. The process goes on. */
   'process.await_timeout': ({ processId, timeoutMs }: OfProcess & { readonly timeoutMs: number }) =>
-    `process ${quoted(processId)}: what was waited for did not come within ${timeoutMs} ms`,
+    `the wait for process ${quoted(processId)} timed out after ${timeoutMs} ms`,
   /** No process of this kind is defined here, so its environment is unknown. */
-  'process.kind_unknown': ({ kind }: { readonly kind: string }) => `no process ${kind} is defined here`,
+  'process.kind_unknown': ({ kind }: { readonly kind: string }) => `no process kind ${kind} is defined here`,
   /** This definition, or an equal one, is already added. Another definition of the kind needs another version. */
   'process.kind_defined': ({ kind }: { readonly kind: string }) =>
-    `a process ${kind} of this version is defined already`,
+    `this version of the process kind ${kind} is already defined`,
   /** The reason of a run's signal when it must stop. */
   'process.run_stopped': ({ processId, cause }: OfProcess & { readonly cause: string }) =>
-    `the run of process ${quoted(processId)} was told to stop: ${cause}`,
+    `the run of process ${quoted(processId)} was asked to stop: ${cause}`,
   /** The process runs on another host, whose processes are not visible here. */
   'process.elsewhere': ({ processId, hostId }: OfProcess & { readonly hostId: string }) =>
     `process ${quoted(processId)} runs on another host: ${hostId}`,
   /** A facet would lose its state although the processes themselves are durable. */
   'process.facet_inline': ({ facet }: { readonly facet: string }) =>
-    `${facet} does not survive its host, and processes that are durable need it`,
+    `${facet} does not survive its host, but durable processes need it to`,
   /** The worker is closed and accepts nothing. */
   'process.worker_closed': () => 'the worker is closed',
   /** The wait ended because the runtime is closing. */
@@ -129,6 +129,12 @@ export type ProcessErrorData = ErrorDataOf<typeof messages>
 
 /** Thrown by the processes room. Branch on `code`. */
 export const ProcessError = defineErrors('ProcessError', messages)
+
+/** Refuses a cursor, whatever it is. */
+export function invalidCursor(cursor: unknown, cause?: unknown): ProcessError<'process.cursor_invalid'> {
+  const text = typeof cursor === 'string' ? cursor.slice(0, 300) : typeof cursor
+  return new ProcessError('process.cursor_invalid', { cursor: text }, { cause })
+}
 
 /** An error of the processes room. */
 export type ProcessError<Code extends keyof ProcessErrorData = keyof ProcessErrorData> = StatewardError<

@@ -1,7 +1,10 @@
+import * as v from 'valibot'
 import { faultFields } from '../base/error-details.js'
 import { BoundedQueue } from '../base/bounded-queue.js'
 import type { Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import type { Logger } from '../base/logger.js'
+import { functionSchema, optionsSchema, portSchema, wholeNumberSchema } from '../base/options.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessId } from './scalars.js'
@@ -25,6 +28,9 @@ export interface ProcessEventSink {
   /** Receives faults of the worker. Without it, they are logged. */
   emitWorkerFault?(fault: WorkerFault): void | Promise<void>
 }
+
+/** Accepts a {@link ProcessEventSink}. */
+export const sinkSchema = portSchema<ProcessEventSink>(['emit'], ['emitWorkerFault'])
 
 /** Counts of what a sink received. */
 export interface SinkCounts {
@@ -93,7 +99,7 @@ export class SinkFeeder {
     const timer = clock.setTimeout(() => late.resolve('late'), timeoutMs)
     if ((await Promise.race([settled, late.promise])) === 'settled') return clock.clearTimeout(timer)
     this.#stalled.add(processId)
-    logger.warn({ processId, timeoutMs }, 'the event sink is stalled: events of the process are left out')
+    logger.warn({ processId, timeoutMs }, 'the event sink is stalled, so events of the process are dropped')
     void settled.then(() => this.#stalled.delete(processId))
   }
 
@@ -112,6 +118,14 @@ export interface BoundedQueueSinkOptions {
   readonly onError?: (error: unknown, event: ProcessEvent) => void
 }
 
+type Deliver = (event: ProcessEvent) => void | Promise<void>
+
+const deliverSchema = functionSchema<Deliver>()
+const queueOptionsSchema = optionsSchema<BoundedQueueSinkOptions>({
+  capacity: v.optional(wholeNumberSchema(1)),
+  onError: v.optional(functionSchema<NonNullable<BoundedQueueSinkOptions['onError']>>()),
+})
+
 /**
  * A sink that accepts every event immediately and delivers them one by one, at the consumer's pace. When the queue is
  * full, the oldest event is dropped and counted.
@@ -119,17 +133,19 @@ export interface BoundedQueueSinkOptions {
  *     const sink = new BoundedQueueSink((event) => socket.send(JSON.stringify(event)))
  */
 export class BoundedQueueSink implements ProcessEventSink {
-  readonly #deliver: (event: ProcessEvent) => void | Promise<void>
+  readonly #deliver: Deliver
   readonly #queue: BoundedQueue<ProcessEvent>
   readonly #onError: BoundedQueueSinkOptions['onError']
   #delivering: Promise<void> | undefined
   #idle: Deferred<void> | undefined
   #dropped = 0
 
+  /** Raises `invalid_input`. */
   constructor(deliver: (event: ProcessEvent) => void | Promise<void>, options: BoundedQueueSinkOptions = {}) {
-    this.#deliver = deliver
-    this.#queue = new BoundedQueue(options.capacity ?? 1000)
-    this.#onError = options.onError
+    const { capacity = 1000, onError } = decode(queueOptionsSchema, options, 'options of a queue for events')
+    this.#deliver = decode(deliverSchema, deliver, 'delivery of events')
+    this.#queue = new BoundedQueue(capacity)
+    this.#onError = onError
   }
 
   /** The number of events dropped because the queue was full. */

@@ -9,6 +9,7 @@ import type { LoopShare } from '../base/loop-share.js'
 import { durationSchema, optionsSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
 import { abortable, silence } from '../base/promises.js'
 import { checkValue, decodeValue, encodeValue, type InputOf, type Schema } from '../work/values.js'
+import { unknownProcess } from './command.js'
 import type { SchemaMap } from './definition.js'
 import { ProcessError } from './errors.js'
 import { cancelRequestedType } from './event-type.js'
@@ -186,11 +187,12 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
 
   /** The current record: status, what it waits for, who started it, and its outcome. */
   async status(): Promise<ProcessRecord> {
-    const { share } = this.#port
+    const { share, driver } = this.#port
     if (share.isUsedUp) await share.turn()
-    const record = await this.#port.driver.store.getProcess(this.id)
-    if (record === undefined) throw new ProcessError('process.unknown', { processId: this.id })
-    return record
+    const record = await driver.store.getProcess(this.id)
+    if (record !== undefined) return record
+    const terminal = await driver.store.getTerminal(this.id)
+    throw unknownProcess(this.id, terminal.state === 'pruned' ? terminal : undefined)
   }
 
   async #result(options: ProcessWaitOptions): Promise<Output> {

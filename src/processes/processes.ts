@@ -40,9 +40,10 @@ import type { SystemResult } from './system/outcome.js'
 import { systemKind, systemProcess, type SystemProcessOptions } from './system/system-process.js'
 import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
-import { watch } from './watched-store.js'
+import { watchStore } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
-import { Worker, type DriveReport } from './worker.js'
+import { Worker } from './worker.js'
+import type { DriveReport } from './drive-report.js'
 
 /** Options of {@link Processes}. */
 export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'> {
@@ -162,6 +163,7 @@ export class Processes {
   /** Aborts when all is over, for what would otherwise be waited for beyond that. */
   readonly #over = new AbortController()
   #sweep: Deadline | undefined
+  #announced: AsyncDisposable | undefined
   #isClosed = false
 
   constructor(options: ProcessesOptions) {
@@ -172,7 +174,7 @@ export class Processes {
     if (rest.facets !== undefined) checkDurability(rest.store.durabilityTier(), rest.facets)
     this.#spans = tracer === undefined ? undefined : new ProcessSpans(tracer, logger)
     const metrics = instruments === undefined ? undefined : new ProcessMetrics(instruments)
-    const { store, hub } = watch(rest.store, {
+    const { store, hub } = watchStore(rest.store, {
       clock,
       logger,
       onWake: () => this.#wakes.look(),
@@ -240,6 +242,10 @@ export class Processes {
 
   /** Runs pending processes and delivers pending wakes. Called once the store accepts calls. */
   begin(): void {
+    this.#announced = this.#options.store.announcements?.listen(
+      (processId) => this.#hub.wake(processId),
+      () => this.#hub.wakeAll(),
+    )
     this.#drive('open')
     this.#wakes.look()
     this.#sweepLater()
@@ -364,6 +370,7 @@ export class Processes {
     await this.#worker.close(graceMs)
     if (drain) await this.#drain()
     await this.#closeWakes(graceMs)
+    await this.#announced?.[Symbol.asyncDispose]()
     this.#awaiter[Symbol.dispose]()
     this.#over.abort(closedError())
   }
@@ -458,8 +465,8 @@ export class Processes {
   async #drain(): Promise<void> {
     const { abandoned, deferred } = await this.#worker.drainOwnerBoundWork()
     const { logger } = this.#options
-    if (abandoned.length > 0) logger.info({ abandoned }, 'processes that were bound to this host were given up')
-    if (deferred.length > 0) logger.warn({ deferred }, 'processes that are bound to this host could not be given up')
+    if (abandoned.length > 0) logger.info({ abandoned }, 'processes bound to this host were abandoned')
+    if (deferred.length > 0) logger.warn({ deferred }, 'processes bound to this host could not be abandoned')
   }
 
   /** A wake handler that does not return delays closing no longer than a run may. */

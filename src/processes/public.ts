@@ -22,6 +22,19 @@ export {
   type SchemaMap,
 } from './definition.js'
 export { checkDurability, type DurabilityFacet } from './durability.js'
+export { Awaiter, type AwaitedStore, type AwaiterOptions, type EventWaitBounds } from './awaiter.js'
+export {
+  BoundedQueueSink,
+  type BoundedQueueSinkOptions,
+  type ProcessEventSink,
+  type SinkCounts,
+  type WorkerFault,
+} from './event-sink.js'
+export type { ProcessHub } from './hub.js'
+export type { WaitBounds } from './shared-wait.js'
+export { watchStore, type Watched, type WatchOptions } from './watched-store.js'
+export type { ProcessAttach, WorkDriver } from './work-driver.js'
+export type { DriveReport } from './drive-report.js'
 export {
   processEnd,
   processEvent,
@@ -120,6 +133,7 @@ export type {
   CompletionOutcome,
   DurabilityTier,
   PendingWake,
+  ProcessAnnouncements,
   ProcessStore,
   StartRequest,
   StepResult,

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
-import { types } from 'node:util'
 import * as v from 'valibot'
+import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
-import { canonicalJson } from '../base/json-copy.js'
-import type { JsonObject, JsonValue } from '../base/json.js'
+import { canonicalJson, copyJson } from '../base/json-copy.js'
+import type { JsonValue } from '../base/json.js'
 import { snakeCase, wireCodec } from '../state/wire.js'
 import { traceparentSchema } from '../work/trace-context.js'
 import { ProcessError } from './errors.js'
@@ -19,7 +19,7 @@ import {
   type ProcessInput,
 } from './input.js'
 import { digestOf } from './keys.js'
-import { checkSize, idSchema, longestId, positiveSchema, take, type ProcessId } from './scalars.js'
+import { checkSize, idSchema, largestValueBytes, longestId, positiveSchema, type ProcessId } from './scalars.js'
 import { provenanceSchema, scopeSchema, type Provenance, type SessionScope } from './scope.js'
 import { recoveryDispositions, type RecoveryDisposition } from './vocabulary.js'
 
@@ -81,12 +81,16 @@ const common = {
   maxAttempts: v.exactOptional(positiveSchema),
 }
 
-const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strictSchema({
+const registrationEntries = {
   ...individual,
   ...common,
+  // A shared list was checked before, and cannot have changed since.
+  eventTypes: v.lazy((list) => (isSharedEventTypes(list) ? v.any() : common.eventTypes)),
   identity: v.exactOptional(identitySchema),
   wakeTarget: v.exactOptional(scopeSchema),
-})
+}
+
+const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strictSchema(registrationEntries)
 
 /** The fields specific to one process. */
 export type IndividualPart = Pick<Registered, 'id' | 'input' | 'traceparent'>
@@ -106,19 +110,20 @@ export const registeredSchema: v.GenericSchema<unknown, Registered> = strictSche
   identity: identitySchema,
 })
 
-const wire = wireCodec(registrationSchema)
-
 /** Checks and copies a registration. Raises `process.registration_invalid` naming the field. */
 export function takeRegistration(input: unknown): TakenRegistration {
   try {
-    const { wakeTarget, ...registration } = takeFields(input)
-    checkSize(registration.input as unknown as JsonValue, 'registration', 'input')
+    const { wakeTarget, identity, ...registration } = takeFields(input)
     const { eventTypes: given } = registration
     if (!isSharedEventTypes(given)) checkSize(given as unknown as JsonValue, 'registration', 'eventTypes')
-    const identity = registration.identity ?? identityOf(registration.input)
-    checkRegistered({ ...registration, identity })
-    const registered = { ...registration, identity, eventTypes: sharedEventTypes(given) }
-    return { registered, wakeTarget, registrationHash: hashOf(registered, wakeTarget) }
+    const checked = { ...registration, identity: identity ?? identityOf(registration.input) }
+    checkRegistered(checked)
+    const registered = { ...checked, eventTypes: sharedEventTypes(given) }
+    const text = hashedText(registered, wakeTarget)
+    // A UTF-16 unit takes at most three bytes, so most inputs need no exact count.
+    if (3 * text.length > largestValueBytes)
+      checkSize(registered.input as unknown as JsonValue, 'registration', 'input')
+    return { registered, wakeTarget, registrationHash: `v1:${hash('sha256', text)}` }
   } catch (cause) {
     if (!(cause instanceof InvalidInputError)) throw cause
     const { field, reason } = cause.data
@@ -126,21 +131,9 @@ export function takeRegistration(input: unknown): TakenRegistration {
   }
 }
 
-/** Copies and checks the fields. A shared list of event types is not checked again. */
+/** Copies and checks the fields. A shared list of event types is neither copied nor checked again. */
 function takeFields(input: unknown): ProcessRegistration {
-  const known = sharedListOf(input)
-  if (known === undefined) return take(registrationSchema, input, 'registration')
-  return { ...take(registrationSchema, { ...(input as object), eventTypes: [] }, 'registration'), eventTypes: known }
-}
-
-function sharedListOf(input: unknown): readonly ProcessEventType[] | undefined {
-  // Anything but a plain object with plain data fields is read once only, while copying it.
-  if (typeof input !== 'object' || input === null || types.isProxy(input)) return undefined
-  const fields = Object.getOwnPropertyDescriptors(input) as Readonly<Record<string, PropertyDescriptor>>
-  const isPlain = Object.getPrototypeOf(input) === Object.prototype && Object.getOwnPropertySymbols(input).length === 0
-  if (!isPlain || Object.values(fields).some((field) => !Object.hasOwn(field, 'value'))) return undefined
-  const list: unknown = fields['eventTypes']?.value
-  return isSharedEventTypes(list) ? (list as readonly ProcessEventType[]) : undefined
+  return decode(registrationSchema, copyJson(input, 'registration', isSharedEventTypes), 'registration')
 }
 
 /** Checks rules that span several fields, also for stored registrations. Raises `process.registration_invalid`. */
@@ -197,28 +190,44 @@ function refuse(field: string, reason: string): never {
   throw new ProcessError('process.registration_invalid', { field, reason })
 }
 
+/** Fields in the order of their names on the wire. */
+const hashedFields = Object.entries(registrationEntries)
+  .filter(([name]) => name !== 'traceparent')
+  .map(([name, schema]) => ({
+    name: name as Exclude<keyof typeof registrationEntries, 'traceparent'>,
+    wireName: snakeCase(name),
+    wire: wireCodec(schema as v.GenericSchema),
+  }))
+  .toSorted(({ wireName: one }, { wireName: other }) => (one < other ? -1 : 1))
+
 /**
- * The hash by which a repeated registration is recognized: `v1:` and the hex SHA-256 of its canonical form. The order
- * of keys and of event types does not matter. The id, the trace and unchanged built-in types are left out.
+ * The canonical form of a registration, by whose hash a repeated one is recognized. The order of keys and of event
+ * types does not matter. The id, the trace and unchanged built-in types are left out.
  */
-function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
-  const { id: _id, traceparent: _traceparent, eventTypes, ...rest } = registered
-  const form = wire.encode({ id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }) as JsonObject
-  const fields = [...Object.keys(form), eventTypesName].sort().map((name) => {
-    const text = name === eventTypesName ? textOfEventTypes(eventTypes, hashedEventTypes) : canonicalJson(form[name])
-    return `"${name}":${text}`
-  })
-  return `v1:${hash('sha256', `{${fields.join(',')}}`)}`
+function hashedText(registered: Registered, wakeTarget: SessionScope | undefined): string {
+  let text = ''
+  for (const { name, wireName, wire } of hashedFields) {
+    let part: string
+    if (name === 'id') part = '""'
+    else if (name === 'eventTypes') part = textOfEventTypes(registered.eventTypes, hashedEventTypes)
+    else {
+      const value = name === 'wakeTarget' ? wakeTarget : registered[name]
+      if (value === undefined) continue
+      part = canonicalJson(wire.encode(value))
+    }
+    text += `${text === '' ? '' : ','}"${wireName}":${part}`
+  }
+  return `{${text}}`
 }
 
-const eventTypesName = snakeCase('eventTypes' satisfies keyof Registered)
+const eventTypesWire = wireCodec(common.eventTypes)
 
 /** Event types in the form that is hashed, with wire names. */
 function hashedEventTypes(eventTypes: readonly ProcessEventType[]): JsonValue {
   const own = eventTypes
     .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))
     .toSorted(({ name: one }, { name: other }) => (one < other ? -1 : 1))
-  return (wire.encode({ eventTypes: own }) as JsonObject)[eventTypesName] as JsonValue
+  return eventTypesWire.encode(own)
 }
 
 const builtInTexts: ReadonlySet<string> = new Set(

@@ -1,12 +1,12 @@
 import * as v from 'valibot'
-import { functionSchema, nameSchema, optionsSchema, portSchema, textOf, wholeNumberSchema } from '../base/options.js'
+import { functionSchema, nameSchema, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { isProcessDefinition, type ProcessDefinition } from './definition.js'
 import type { DurabilityFacet } from './durability.js'
-import type { ProcessEventSink } from './event-sink.js'
+import { sinkSchema, type ProcessEventSink } from './event-sink.js'
 import type { LeaseTimings } from './lease.js'
 import { idSchema, positiveSchema } from './scalars.js'
 import type { ProcessStore } from './store.js'
-import { storeMethods } from './watched-store.js'
+import { storeSchema } from './watched-store.js'
 import type { WakeHandler } from './wakes.js'
 
 /** Options for the processes of a runtime. Every field has a default. */
@@ -67,10 +67,10 @@ const definitionSchema = v.custom<ProcessDefinition>(
 /** Accepts {@link RuntimeProcessesOptions}. */
 export const runtimeProcessesSchema = optionsSchema<RuntimeProcessesOptions>({
   define: v.optional(v.array(definitionSchema, 'not a list')),
-  store: v.optional(portSchema<ProcessStore>(storeMethods)),
+  store: v.optional(storeSchema),
   concurrency: v.optional(wholeNumberSchema(1)),
   owner: v.optional(v.pipe(idSchema, v.maxLength(longestOwner, `longer than ${longestOwner} characters`))),
-  sink: v.optional(portSchema<ProcessEventSink>(['emit'], ['emitWorkerFault'])),
+  sink: v.optional(sinkSchema),
   sinkTimeoutMs: v.optional(wholeNumberSchema(0)),
   emitLifecycle: v.optional(v.boolean()),
   timings: v.optional(optionsSchema<LeaseTimings>({ ttlMs: positiveSchema, renewIntervalMs: positiveSchema })),

@@ -89,7 +89,7 @@ export class Wakes implements Disposable {
         await this.#lookOnce()
       }
     } catch (failure) {
-      this.#options.logger.warn({ cause: messageOf(failure) }, 'pending wakes could not be read, trying again')
+      this.#options.logger.warn({ cause: messageOf(failure) }, 'pending wakes could not be read, retrying')
       this.#lookLater()
     } finally {
       this.#looking = undefined

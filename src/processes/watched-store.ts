@@ -1,12 +1,16 @@
+import * as v from 'valibot'
 import { faultFields } from '../base/error-details.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { StatewardError } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { decode } from '../base/decode.js'
 import { guardedLogger } from '../base/observers.js'
+import { functionSchema, optionsSchema, portSchema, wholeNumberSchema } from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import { silence } from '../base/promises.js'
 import type { AppendResult, ProcessEvent } from './event.js'
 import { isLifecycleEventType } from './event-type.js'
-import { defaultSinkTimeoutMs, SinkFeeder, type ProcessEventSink, type SinkCounts } from './event-sink.js'
+import { defaultSinkTimeoutMs, SinkFeeder, sinkSchema, type ProcessEventSink, type SinkCounts } from './event-sink.js'
 import { ProcessHub } from './hub.js'
 import type { ProcessLease } from './lease.js'
 import type { ProcessRecord } from './record.js'
@@ -88,7 +92,7 @@ export const storeMethods: readonly (keyof ProcessStore)[] = [
   'isHolderDead',
 ]
 
-/** Options of {@link watch}. */
+/** Options of {@link watchStore}. */
 export interface WatchOptions {
   readonly sink?: ProcessEventSink
   /** Milliseconds that an append waits for the sink. Default 1,000. */
@@ -102,6 +106,19 @@ export interface WatchOptions {
   readonly clock?: Clock
   readonly logger?: Logger
 }
+
+const watchOptionsSchema = optionsSchema<WatchOptions>({
+  sink: v.optional(sinkSchema),
+  sinkTimeoutMs: v.optional(wholeNumberSchema(0)),
+  emitLifecycle: v.optional(v.boolean()),
+  onEnd: v.optional(functionSchema<NonNullable<WatchOptions['onEnd']>>()),
+  onWake: v.optional(functionSchema<() => void>()),
+  clock: v.optional(clockSchema),
+  logger: v.optional(loggerSchema),
+})
+
+/** Accepts a {@link ProcessStore}. */
+export const storeSchema = portSchema<ProcessStore>(storeMethods)
 
 /** A watched store. */
 export interface Watched {
@@ -119,9 +136,11 @@ type Call = (...args: readonly unknown[]) => Promise<unknown>
  *
  * Each call is passed on unchanged, with its result or error. Only after it has succeeded is the hub notified, then the
  * sink, in the order in which the events of a process were appended. A store that is the sole writer already has a hub.
- * Another store gets a new one, which does not notice writes made through another wrapper.
+ * Another store gets a new one, which does not notice writes made through another wrapper. Raises `invalid_input`.
  */
-export function watch(inner: ProcessStore, options: WatchOptions = {}): Watched {
+export function watchStore(inner: ProcessStore, options: WatchOptions = {}): Watched {
+  decode(storeSchema, inner, 'process store')
+  decode(watchOptionsSchema, options, 'options of a watched store')
   const hub = inner.hub ?? new ProcessHub()
   const watcher = new Watcher(inner, hub, options)
   const methods = Object.entries(methodEffects).map(([name, effect]) => {
@@ -228,10 +247,7 @@ class Watcher {
         if (isTransition(event)) await feeder.feed(event)
       }
     } catch (failure) {
-      this.#logger.warn(
-        { processId, ...faultFields(failure) },
-        'events could not be read for the sink, and are left out',
-      )
+      this.#logger.warn({ processId, ...faultFields(failure) }, 'events could not be read for the sink and are skipped')
     }
   }
 

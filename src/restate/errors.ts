@@ -73,9 +73,9 @@ const claimMessages = {
     `operation ${operationId} is not held under the token ${fencingToken}`,
   /** The operation is owner-bound and this step was already started. */
   already_claimed: ({ operationId, owner }: OfClaim & { readonly owner: string }) =>
-    `operation ${operationId} was begun already, by ${owner}`,
+    `operation ${operationId} was already started by ${owner}`,
   attempts_exhausted: ({ operationId, maxAttempts }: OfClaim & { readonly maxAttempts: number }) =>
-    `operation ${operationId} was begun ${maxAttempts} times already`,
+    `operation ${operationId} was already started ${maxAttempts} times`,
 }
 
 /** Data of every {@link ClaimError}, by code. */

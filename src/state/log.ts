@@ -22,13 +22,9 @@ export interface EventLogOptions<Tables, View, Event extends StateEvent> {
 export type NumberedEvent<Event> = (sequence: number) => Event
 
 /** A decision of a room that keeps track of its decisions in progress itself. */
-export interface Decided<Event, Result> {
+export interface Decided<Event, Result> extends Omit<Staged<Result>, 'facts'> {
   /** Called once, and only if there is a journal. */
-  readonly events: () => readonly NumberedEvent<Event>[]
-  /** See {@link Staged}. */
-  readonly commit: () => Result
-  readonly discard: () => void
-  readonly publish?: () => void
+  events(): readonly NumberedEvent<Event>[]
 }
 
 /**
@@ -108,9 +104,7 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
    * return them if they are discarded.
    */
   stage<Result>(decided: Decided<Event, Result>): Staged<Result> {
-    const { events, commit, discard, publish } = decided
-    if (this.#lane?.isDurable === false)
-      return { facts: [], commit, discard, ...(publish !== undefined && { publish }) }
+    if (this.#lane?.isDurable === false) return new Unjournalled(decided)
     const { catalogue, tables } = this.#options
     let last = 0
     let taken = 0
@@ -124,18 +118,18 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
     }
     return {
       get facts() {
-        return events().map(written)
+        return decided.events().map(written)
       },
       commit: () => {
-        const result = commit()
+        const result = decided.commit()
         if (taken > 0) tables.sequence.commit(last)
         return result
       },
       discard: () => {
-        discard()
+        decided.discard()
         tables.sequence.giveBack(taken)
       },
-      ...(publish !== undefined && { publish }),
+      publish: () => decided.publish?.(),
     }
   }
 
@@ -178,5 +172,32 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
     this.#options.tables.sequence.restore(0)
     this.#notes.restore(0)
     this.#known = 0
+  }
+}
+
+const noFacts: readonly JsonObject[] = []
+
+/** A decision in memory: there is no journal, so its events are never created. */
+class Unjournalled<Result> implements Staged<Result> {
+  readonly #decided: Decided<unknown, Result>
+
+  constructor(decided: Decided<unknown, Result>) {
+    this.#decided = decided
+  }
+
+  get facts(): readonly JsonObject[] {
+    return noFacts
+  }
+
+  commit(): Result {
+    return this.#decided.commit()
+  }
+
+  discard(): void {
+    this.#decided.discard()
+  }
+
+  publish(): void {
+    this.#decided.publish?.()
   }
 }

@@ -119,11 +119,10 @@ export class EventStream<
   ): Promise<Result> {
     const lane = this.#lane
     if (lane === undefined) return rejected(new StateError('stream_not_started', { stream: this.name }))
-    const staging: { batch?: StagedBatch<Tables, View, Event, Command, Result> } = {}
-    const settled = lane.submit(this, () => (staging.batch = this.#stage(build, expectedSequence)))
-    const { batch } = staging
+    let batch: OpenBatch<Tables, View, Event, Command, Result> | undefined
+    const settled = lane.submit(this, () => (batch = this.#stage(build, expectedSequence)))
     if (batch === undefined) return silence(settled.catch(orNothingToDo<Result>))
-    return durability === 'deferred' && !batch.isDiscarded ? Promise.resolve(batch.result) : settled
+    return durability === 'deferred' && !batch.isDiscarded ? Promise.resolve(batch.result as Result) : settled
   }
 
   /**
@@ -157,22 +156,16 @@ export class EventStream<
   #stage<Result>(
     build: (batch: Batch<View, Command>) => Result,
     expectedSequence: number | undefined,
-  ): StagedBatch<Tables, View, Event, Command, Result> {
-    const { tables } = this.#options
-    tables.sequence.next(expectedSequence)
-    const batch = new OpenBatch(this.#options)
-    let result: Result
+  ): OpenBatch<Tables, View, Event, Command, Result> {
+    this.#options.tables.sequence.next(expectedSequence)
+    const batch = new OpenBatch<Tables, View, Event, Command, Result>(this.#options, this.#publish)
     try {
-      result = build(batch)
-      batch.check()
-      if (batch.events.length === 0) throw new NothingToDo(result)
+      batch.fill(build)
     } catch (refusal) {
       batch.discard()
       throw refusal
-    } finally {
-      batch.close()
     }
-    return new StagedBatch(this.#options, batch, result, this.#publish)
+    return batch
   }
 
   readonly #publish = (events: readonly Event[]): void => {
@@ -192,27 +185,41 @@ type BatchOptions<Tables, View, Event extends StateEvent, Command extends { read
   'catalogue' | 'tables' | 'latest'
 >
 
-/** A batch while its commands are being decided. */
-class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }>
-  implements Batch<View, Command>
+/** A batch: its commands are decided while it is filled, then it is on its way through the lane. */
+class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }, Result>
+  implements Batch<View, Command>, Staged<Result>
 {
-  readonly events: Event[] = []
+  readonly view: View
+  isDiscarded = false
+  /** What the caller is given, once the batch is filled. */
+  result: Result | undefined
   readonly #options: BatchOptions<Tables, View, Event, Command>
+  readonly #tell: (events: readonly Event[]) => void
   readonly #draft: Draft<Tables, View>
-  #isClosed = false
+  readonly #events: Event[] = []
+  #isOpen = true
   #fault: Error | undefined
 
-  constructor(options: BatchOptions<Tables, View, Event, Command>) {
+  constructor(options: BatchOptions<Tables, View, Event, Command>, tell: (events: readonly Event[]) => void) {
     this.#options = options
+    this.#tell = tell
+    this.view = options.latest
     this.#draft = new Draft<Tables, View>(options.tables, options.latest)
   }
 
-  get view(): View {
-    return this.#draft.view
+  /** Lets `build` decide commands. Throws its error, that of an event that could not be applied, and if there is none. */
+  fill(build: (batch: Batch<View, Command>) => Result): void {
+    try {
+      this.result = build(this)
+    } finally {
+      this.#isOpen = false
+    }
+    if (this.#fault !== undefined) throw this.#fault
+    if (this.#events.length === 0) throw new NothingToDo(this.result)
   }
 
   take(command: Command): { readonly sequence: number; readonly applied: unknown } {
-    if (this.#isClosed) throw new StateError('batch_closed', {})
+    if (!this.#isOpen) throw new StateError('batch_closed', {})
     const { catalogue, tables } = this.#options
     const sequence = tables.sequence.next()
     const { event, applied, decided } = catalogue.decide(this.view, command, sequence)
@@ -226,70 +233,30 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
       throw fault
     }
     tables.sequence.take(sequence)
-    this.events.push(event)
+    this.#events.push(event)
     return { sequence, applied }
-  }
-
-  /** Throws the error of an event that could not be applied. */
-  check(): void {
-    if (this.#fault !== undefined) throw this.#fault
-  }
-
-  close(): void {
-    this.#isClosed = true
-  }
-
-  commit(): void {
-    this.#draft.commit()
-    const last = this.events.at(-1)
-    if (last !== undefined) this.#options.tables.sequence.commit(last.sequence)
-  }
-
-  discard(): void {
-    this.#draft.discard()
-    this.#options.tables.sequence.giveBack(this.events.length)
-  }
-}
-
-/** A decided batch on its way through the lane. */
-class StagedBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }, Result>
-  implements Staged<Result>
-{
-  readonly result: Result
-  isDiscarded = false
-  readonly #options: BatchOptions<Tables, View, Event, Command>
-  readonly #batch: OpenBatch<Tables, View, Event, Command>
-  readonly #tell: (events: readonly Event[]) => void
-
-  constructor(
-    options: BatchOptions<Tables, View, Event, Command>,
-    batch: OpenBatch<Tables, View, Event, Command>,
-    result: Result,
-    tell: (events: readonly Event[]) => void,
-  ) {
-    this.#options = options
-    this.#batch = batch
-    this.#tell = tell
-    this.result = result
   }
 
   /** Encoded on demand: without a journal it never is. */
   get facts(): readonly JsonObject[] {
-    return this.#batch.events.map((event) => this.#options.catalogue.encode(event))
+    const { catalogue } = this.#options
+    return this.#events.map((event) => catalogue.encode(event))
   }
 
   commit(): Result {
-    this.#batch.commit()
-    return this.result
+    this.#draft.commit()
+    this.#options.tables.sequence.commit((this.#events.at(-1) as Event).sequence)
+    return this.result as Result
   }
 
   discard(): void {
     this.isDiscarded = true
-    this.#batch.discard()
+    this.#draft.discard()
+    this.#options.tables.sequence.giveBack(this.#events.length)
   }
 
   publish(): void {
-    this.#tell(Object.freeze(this.#batch.events))
+    this.#tell(Object.freeze(this.#events))
   }
 }
 

@@ -21,8 +21,10 @@ export interface TableOptions<Row> {
    */
   readonly isSettled?: (row: Row) => boolean
   /** The groups that a row belongs to, by which {@link Table.keysIn} finds it. Default: none. */
-  readonly groupsOf?: (row: Row) => readonly string[]
+  readonly groupsOf?: GroupsOf<Row>
 }
+
+type GroupsOf<Row> = (row: Row) => readonly string[]
 
 /** A packed row. */
 type Packed = string
@@ -50,7 +52,7 @@ export class Table<Key, Row> {
   }
   #listener: RowListener<Key, Row> | undefined
   readonly #isSettled: ((row: Row) => boolean) | undefined
-  readonly #groupsOf: ((row: Row) => readonly string[]) | undefined
+  readonly #groupsOf: GroupsOf<Row> | undefined
   readonly #groups = new MultiMap<string, Key>()
   readonly #packer = new Packer()
   /** Keys of the rows that settled last, in a ring buffer. */
@@ -113,7 +115,7 @@ export class Table<Key, Row> {
   /** Stages a row, which is frozen from now on, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
     deepFreeze(row)
-    this.#enterGroups(key, row)
+    if (this.#groupsOf !== undefined) this.#enterGroups(this.#groupsOf, key, row)
     const pending = this.#pending.get(key)
     const write = new Write(this.#settle, key, row, pending?.row)
     if (pending === undefined) {
@@ -128,7 +130,7 @@ export class Table<Key, Row> {
   /** Commits a row, which is frozen from now on, or its removal at once. The key must have no writes in progress. */
   set(key: Key, row: Row | undefined): void {
     deepFreeze(row)
-    this.#enterGroups(key, row)
+    if (this.#groupsOf !== undefined) this.#enterGroups(this.#groupsOf, key, row)
     this.#show(key, row)
   }
 
@@ -141,7 +143,7 @@ export class Table<Key, Row> {
     const before = this.#listener === undefined && this.#groupsOf === undefined ? undefined : this.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)
-    this.#leaveGroups(key, before)
+    if (this.#groupsOf !== undefined) this.#leaveGroups(this.#groupsOf, key, before)
     this.#listener?.(key, before, row)
     if (row !== undefined && this.#isSettled?.(row) === true) this.#onSettled(key)
   }
@@ -170,21 +172,20 @@ export class Table<Key, Row> {
   #undo(key: Key, row: Row | undefined, hidden: Row | undefined): void {
     const pending = this.#forgetWrite(key)
     if (pending !== undefined) pending.row = hidden
-    this.#leaveGroups(key, row)
+    if (this.#groupsOf !== undefined) this.#leaveGroups(this.#groupsOf, key, row)
   }
 
-  #enterGroups(key: Key, row: Row | undefined): void {
-    if (this.#groupsOf === undefined || row === undefined) return
-    for (const group of this.#groupsOf(row)) this.#groups.add(group, key)
+  #enterGroups(groupsOf: GroupsOf<Row>, key: Key, row: Row | undefined): void {
+    if (row !== undefined) for (const group of groupsOf(row)) this.#groups.add(group, key)
   }
 
   /** Removes the key of a replaced or undone row from its groups, except those of the committed and the pending row. */
-  #leaveGroups(key: Key, row: Row | undefined): void {
-    const groups = this.#groupsOf === undefined || row === undefined ? [] : this.#groupsOf(row)
+  #leaveGroups(groupsOf: GroupsOf<Row>, key: Key, row: Row | undefined): void {
+    const groups = row === undefined ? [] : groupsOf(row)
     if (groups.length === 0) return
     const stay = new Set<string>()
     for (const kept of [this.get(key), this.#pending.get(key)?.row]) {
-      if (kept !== undefined) for (const group of this.#groupsOf?.(kept) ?? []) stay.add(group)
+      if (kept !== undefined) for (const group of groupsOf(kept)) stay.add(group)
     }
     for (const group of groups) if (!stay.has(group)) this.#groups.delete(group, key)
   }

@@ -8,7 +8,7 @@ import { checkParts, outcomeSchema } from './attempt-outcome.js'
 import { attemptRun, checkFinish, checkStart } from './attempt.js'
 import { checkAmount, consume, consumptionSchema, dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
-import type { ReservationId, RunId, SubscriptionId } from './ids.js'
+import type { AttemptId, ReservationId, RunId, SubscriptionId } from './ids.js'
 import { checkAcquire, checkHeld } from './lease.js'
 import {
   checkReserved,
@@ -21,6 +21,7 @@ import {
 } from './reservation.js'
 import {
   checkCreate,
+  checkReplayedState,
   checkResume,
   checkRetryAt,
   checkSuspend,
@@ -28,17 +29,22 @@ import {
   insertRun,
   knownRun,
   putRun,
+  replayedMoves,
   replayedRun,
-  replayedStep,
 } from './run-commands.js'
 import {
-  after,
+  advance,
   checkOwner,
   checkRunIds,
+  inMotion,
+  rowOf,
   runInstanceSchema,
-  type SelectedMove,
+  type Lease,
   type MoveFacts,
+  type MovingRun,
   type Run,
+  type SelectedMove,
+  type StandingRun,
 } from './run.js'
 import { fenced, idSchema, labelSchema, naturalSchema, ofAttempt, optionalTime } from './scalars.js'
 import { checkTriggers, triggerSubscription, type SubscriptionReads, type SubscriptionRows } from './subscription.js'
@@ -60,6 +66,8 @@ const reservation = strictSchema({
 
 const beginEntries = {
   ...ofAttempt,
+  /** Present for a run that becomes ready only now; otherwise it has to be ready. */
+  previousState: v.exactOptional(v.literal('scheduled')),
   /** Owner of the lease; not empty. */
   owner: labelSchema,
   expiresAtMs: naturalSchema,
@@ -97,10 +105,8 @@ export const attemptBegun = defineEvent('attempt_begun', {
   evolve: (draft, event, decided?: Run) => {
     const { runId, reservations = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    let next = decided ?? run
-    if (decided === undefined) {
-      for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
-    }
+    if (decided === undefined) checkReplayedState(run, event, event.previousState ?? 'ready')
+    const next = decided ?? replayedMoves(run, event, beginMoves(event, sequence))
     for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
     putRun(draft, event, run, next)
   },
@@ -113,10 +119,7 @@ export const attemptEnded = defineEvent('attempt_ended', {
   evolve: (draft, event, decided?: Run) => {
     const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    let next = decided ?? run
-    if (decided === undefined) {
-      for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
-    }
+    const next = decided ?? replayedMoves(run, event, endMoves(run, event))
     for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
     for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
     // Insert the new runs before this one ends, so that a repeating task has not ended in between.
@@ -127,8 +130,9 @@ export const attemptEnded = defineEvent('attempt_ended', {
 })
 
 /**
- * Claims a ready run and starts an attempt. Equivalent to `budget_reserve` for each reservation, `run_state_transition`
- * to `leased`, `lease_acquire`, `run_state_transition` to `running` and `attempt_start`, in this order.
+ * Claims a run and starts an attempt. Equivalent to `budget_reserve` for each reservation, `run_state_transition` to
+ * `ready` if the run is still scheduled and `previousState` says so, `run_state_transition` to `leased`,
+ * `lease_acquire`, `run_state_transition` to `running` and `attempt_start`, in this order.
  */
 export const attemptBegin = defineCommand('attempt_begin', {
   fields: beginEntries,
@@ -137,18 +141,27 @@ export const attemptBegin = defineCommand('attempt_begin', {
     checkOwner(command)
   },
   decide: (view, { type: _, ...payload }, sequence) => {
-    const { runId, attemptId, reservations = [], atMs } = payload
-    const run = knownRun(view, runId)
+    const { runId, attemptId, reservations = [] } = payload
+    const run = inMotion(knownRun(view, runId))
     const { taskId } = run
     checkReserved(view, taskId, reservations)
-    const [, acquire] = beginMoves(payload, sequence)
-    const claim = checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
-    const hold = checkAcquire(view, after(claim, { atMs }), acquire)
-    const held = after(hold, { atMs })
-    const work = checkTransition(view, held, { previousState: 'leased', newState: 'running', fencingToken: sequence })
-    const start = checkStart(view, after(work, { atMs }), { attemptId, fencingToken: sequence })
+    const check = (move: BeginMove): SelectedMove<MovingRun> => {
+      switch (move.type) {
+        case 'to_ready':
+          return checkTransition(view, run, { previousState: 'scheduled', newState: 'ready' })
+        case 'to_leased':
+          return checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
+        case 'acquire_lease':
+          return checkAcquire(view, run, move)
+        case 'to_running':
+          return checkTransition(view, run, { previousState: 'leased', newState: 'running', fencingToken: sequence })
+        case 'start_attempt':
+          return checkStart(view, run, { attemptId, fencingToken: sequence })
+      }
+    }
+    for (const [move, facts] of beginMoves(payload, sequence)) advance(check(move), facts)
     return {
-      ...attemptBegun.decided(sequence, payload, after(start, { atMs })),
+      ...attemptBegun.decided(sequence, payload, rowOf(run)),
       applied: { type: 'attempt_begin', runId, taskId, attemptId, fencingToken: sequence } as const,
     }
   },
@@ -172,32 +185,31 @@ export const attemptEnd = defineCommand('attempt_end', {
   },
   decide: (view, { type: _, fencingToken, ...payload }, sequence) => {
     const { runId, attemptId, newState, settlements = [], consumptions = [], runs = [], triggers = [] } = payload
-    const run = attemptRun(view, runId)
-    const check = (at: Run, move: RunMove): SelectedMove => {
+    const run = inMotion(attemptRun(view, runId))
+    const check = (move: RunMove): SelectedMove<MovingRun> => {
       switch (move.type) {
         case 'finish_attempt':
-          return checkFinish(at, { attemptId, fencingToken })
+          return checkFinish(run, { attemptId, fencingToken })
         case 'close_lease':
-          return checkHeld(at, 'release', move, fencingToken)
+          return checkHeld(run, 'release', move, fencingToken)
         case 'resume':
-          return checkResume(view, at)
+          return checkResume(view, run)
         default: {
           checkSpent(view, run.taskId, settlements, consumptions)
           const isSuspended = move.type === 'suspend'
           const leave = isSuspended
-            ? checkSuspend(at, undefined)
-            : checkTransition(view, at, { previousState: 'running', newState })
+            ? checkSuspend(run, undefined)
+            : checkTransition(view, run, { previousState: 'running', newState })
           checkCreateAll(view, runs)
           return leave
         }
       }
     }
-    let at = run
-    for (const [move, facts] of endMoves(run, payload)) at = after(check(at, move), facts)
+    for (const [move, facts] of endMoves(run, payload)) advance(check(move), facts)
     checkTriggers(view, triggers)
     return {
-      ...attemptEnded.decided(sequence, payload, at),
-      applied: { type: 'attempt_end', runId, attemptId, newState: at.state } as const,
+      ...attemptEnded.decided(sequence, payload, rowOf(run)),
+      applied: { type: 'attempt_end', runId, attemptId, newState: run.state } as const,
     }
   },
 })
@@ -210,21 +222,31 @@ export type AttemptBegin = Payload<typeof attemptBegin>
 /** The payload of {@link attemptEnd}. */
 export type AttemptEnd = Payload<typeof attemptEnd>
 
+/** A move with which an attempt begins. */
+type BeginMove =
+  | { readonly type: 'to_ready' | 'to_leased' | 'to_running' }
+  | { readonly type: 'acquire_lease'; readonly lease: Lease }
+  | { readonly type: 'start_attempt'; readonly attemptId: AttemptId }
+
+/** The moves that begin an attempt, each with its facts from the log. */
 function beginMoves(
-  { owner, expiresAtMs, attemptId }: Pick<AttemptBegin, 'owner' | 'expiresAtMs' | 'attemptId'>,
+  { previousState, owner, expiresAtMs, attemptId, atMs }: Omit<AttemptBegin, 'runId'>,
   sequence: number,
-) {
-  return [
-    { type: 'to_leased' },
-    { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } },
-    { type: 'to_running' },
-    { type: 'start_attempt', attemptId },
-  ] as const satisfies readonly RunMove[]
+): readonly (readonly [BeginMove, MoveFacts])[] {
+  const facts = { atMs }
+  const moves: [BeginMove, MoveFacts][] = [
+    [{ type: 'to_leased' }, facts],
+    [{ type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } }, facts],
+    [{ type: 'to_running' }, facts],
+    [{ type: 'start_attempt', attemptId }, facts],
+  ]
+  if (previousState !== undefined) moves.unshift([{ type: 'to_ready' }, facts])
+  return moves
 }
 
 /** The moves that end an attempt, each with its facts from the log. */
 function endMoves(
-  { lease }: Run,
+  { lease }: StandingRun,
   { attemptId, outcome, newState, retryAtMs, reason, resume, atMs }: Omit<AttemptEnd, 'fencingToken'>,
 ): readonly (readonly [RunMove, MoveFacts])[] {
   const moves: [RunMove, MoveFacts][] = [

@@ -5,7 +5,7 @@ import { checkParts, outcomeEntries, outcomeSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
 import { advanceRun, checkNotCancelled, type RunReads, type RunRows } from './run-commands.js'
-import { after, checkToken, selectMove, statesOf, type SelectedMove, type Run } from './run.js'
+import { after, checkToken, selectMove, statesOf, type SelectedMove, type Run, type StandingRun } from './run.js'
 import { fenced, ofAttempt } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -63,7 +63,11 @@ interface Claim {
 }
 
 /** The move that starts an attempt; raises the refusal if it cannot be made. */
-export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
+export function checkStart<Of extends StandingRun>(
+  view: TaskReads,
+  run: Of,
+  { attemptId, fencingToken }: Claim,
+): SelectedMove<Of> {
   const { id: runId, state } = run
   const selected = selectMove(run, { type: 'start_attempt', attemptId })
   const { isTaken, guard } = selected.selection
@@ -79,7 +83,7 @@ export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken 
 }
 
 /** The move that finishes an attempt; raises the refusal if it cannot be made. */
-export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): SelectedMove {
+export function checkFinish<Of extends StandingRun>(run: Of, { attemptId, fencingToken }: Claim): SelectedMove<Of> {
   const selected = selectMove(run, { type: 'finish_attempt', attemptId })
   if (!selected.selection.isTaken) throw finishRefusal(run, attemptId)
   checkToken(run, fencingToken, { isRequired: true })
@@ -93,7 +97,7 @@ export function attemptRun(view: RunReads, runId: Run['id']): Run {
   return run
 }
 
-function finishRefusal(run: Run, providedAttemptId: AttemptId): TaskError {
+function finishRefusal(run: StandingRun, providedAttemptId: AttemptId): TaskError {
   const { id: runId, state, currentAttemptId: expectedAttemptId } = run
   if (!runChart.isPossible({ ...statesOf(run), attempt: 'active' }, 'finish_attempt')) {
     return new TaskError('attempt_finish_requires_running', { runId, state })

@@ -65,19 +65,31 @@ const submitOptionsSchema = optionsSchema<SubmitOptions>({
   durability: v.optional(v.picklist(['immediate', 'deferred'])),
 })
 
-/** Prepares a command for a batch: decodes it, or only checks its values. */
-type Take = (command: TaskCommand) => TaskCommand
+/** A batch under construction in the stream. */
+type OpenBatch = Batch<TaskView, TaskCommand>
 
 /**
  * For commands from outside: makes a copy that nobody else can change. Raises `invalid_input`, or the construction
  * error of a value.
  */
-const decoded: Take = (command) => readable('command', () => taskCatalogue.parse(command))
+function decoded(command: TaskCommand): TaskCommand {
+  return readable('command', () => taskCatalogue.parse(command))
+}
+
+/** For builders from outside, whose commands are decoded. */
+function decoding(batch: OpenBatch): TaskBatch {
+  return { view: batch.view, submit: (command) => batch.take(decoded(command as TaskCommand)) as never }
+}
 
 /** For commands of this room, whose input has been decoded: checks only the rules of the values. */
-const asItIs: Take = (command) => {
-  taskCatalogue.check(command)
-  return command
+function asItIs(batch: OpenBatch): TaskBatch {
+  return {
+    view: batch.view,
+    submit: (command) => {
+      taskCatalogue.check(command as TaskCommand)
+      return batch.take(command as TaskCommand) as never
+    },
+  }
 }
 
 /**
@@ -112,10 +124,10 @@ export class TaskAuthority implements LaneStream, TaskMutations {
       ...(logger !== undefined && { logger }),
     })
     this.#own = {
-      submit: (command, options) => this.#run((batch) => submitTo(batch, asItIs, command), options),
+      submit: (command, options) => this.#run((batch) => asItIs(batch).submit(command), options),
       submitBatch: (commands, options) =>
-        this.#run((batch) => commands.map((command) => submitTo(batch, asItIs, command)), options),
-      transact: (build, options) => this.#run((batch) => build(taskBatch(batch, asItIs)), options),
+        this.#run((batch) => commands.map((command): MutationOutcome => asItIs(batch).submit(command)), options),
+      transact: (build, options) => this.#run((batch) => build(asItIs(batch)), options),
       onCommit: (listener) => this.onCommit(listener),
     }
   }
@@ -179,7 +191,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   transact<Result>(build: (batch: TaskBatch) => Result, options?: SubmitOptions): Promise<Result> {
     return attempt(() => {
       checkFunction('builder of a batch', build)
-      return this.#run((batch) => build(taskBatch(batch, decoded)), options)
+      return this.#run((batch) => build(decoding(batch)), options)
     })
   }
 
@@ -209,27 +221,12 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     return this.#stream.capture()
   }
 
-  #run<Result>(
-    build: (batch: Batch<TaskView, TaskCommand>) => Result,
-    options: SubmitOptions | undefined,
-  ): Promise<Result> {
+  #run<Result>(build: (batch: OpenBatch) => Result, options: SubmitOptions | undefined): Promise<Result> {
     return this.#stream.transact(
       build,
       options === undefined ? undefined : decode(submitOptionsSchema, options, 'submit options'),
     )
   }
-}
-
-function taskBatch(batch: Batch<TaskView, TaskCommand>, take: Take): TaskBatch {
-  return { view: batch.view, submit: (command) => submitTo(batch, take, command) }
-}
-
-function submitTo<Type extends CommandType>(
-  batch: Batch<TaskView, TaskCommand>,
-  take: Take,
-  command: CommandOf<Type>,
-): MutationOutcome<Type> {
-  return batch.take(take(command as TaskCommand)) as MutationOutcome<Type>
 }
 
 /** Turns a synchronous throw into a rejection. */

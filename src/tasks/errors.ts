@@ -101,7 +101,7 @@ export const refusalMessages = {
     `run ${runId} has not ended: it is ${state}`,
   /** Something that has not ended refers to the task. */
   task_in_use: ({ taskId, use }: { readonly taskId: TaskId; readonly use: TaskUse }) =>
-    `task ${taskId} must stay: a ${use.by} refers to it`,
+    `task ${taskId} cannot be forgotten: a ${use.by} refers to it`,
   /** The task has ended and was forgotten; only a tombstone is left. */
   no_longer_retained: ({
     taskId,
@@ -216,7 +216,7 @@ export const refusalMessages = {
   attempt_id_reused: ({ runId, attemptId }: { readonly runId: RunId; readonly attemptId: AttemptId }) =>
     `run ${runId} has had an attempt ${attemptId}`,
   /** The attempt counter does not wrap (T-33). */
-  attempt_count_overflow: ({ runId }: { readonly runId: RunId }) => `run ${runId} can count no further attempt`,
+  attempt_count_overflow: ({ runId }: { readonly runId: RunId }) => `run ${runId} cannot count another attempt`,
   /** T-133; `cycleThrough` is the prerequisite that leads back to the task. */
   dependency_cycle: ({ taskId, cycleThrough }: { readonly taskId: TaskId; readonly cycleThrough: TaskId }) =>
     `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,
@@ -274,7 +274,7 @@ export const refusalMessages = {
   }) =>
     `${amount} of ${dimension} exceed the budget of task ${taskId}: limit ${limit}, spent ${consumed}, reserved ${reserved}`,
   budget_overflow: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: BudgetDimension }) =>
-    `the ${dimension} budget of task ${taskId} can count no further`,
+    `the ${dimension} budget of task ${taskId} cannot count any further`,
   reservation_already_exists: ({ reservationId }: { readonly reservationId: ReservationId }) =>
     `reservation ${reservationId} is open already`,
   unknown_reservation: ({ reservationId }: { readonly reservationId: ReservationId }) =>
@@ -284,7 +284,7 @@ export const refusalMessages = {
   step_already_recorded: ({ runId, key }: OfDurable) => `run ${runId} has done ${key} already`,
   wait_already_begun: ({ runId, key }: OfDurable) => `run ${runId} waits for ${key} already`,
   unknown_wait: ({ runId, key }: OfDurable) => `run ${runId} does not wait for ${key}`,
-  wait_already_ended: ({ runId, key }: OfDurable) => `what run ${runId} waited for is there already: ${key}`,
+  wait_already_ended: ({ runId, key }: OfDurable) => `what run ${runId} waits for has already arrived: ${key}`,
   /** A wait for a time or for the end of a task ends in no other way. */
   wait_ends_otherwise: ({ runId, key }: OfDurable) => `this does not end the wait of run ${runId} for ${key}`,
   /** The attempt is already waiting, or already working. */

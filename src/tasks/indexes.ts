@@ -1,4 +1,5 @@
 import { MultiMap } from '../base/multi-map.js'
+import { OrderedSet } from '../base/ordered-set.js'
 import { GateIndex } from './dependencies.js'
 import { DurableIndex } from './durable-index.js'
 import type { BudgetDimension, LedgerEntryId, ReservationId, RunId, TaskId, TenantId } from './ids.js'
@@ -22,6 +23,8 @@ export class TaskIndexes {
   readonly gates: GateIndex
   readonly subscriptions = new SubscriptionIndex()
   readonly durable: DurableIndex
+  /** Every task by its id, so that a list can be continued anywhere. */
+  readonly tasksById = new OrderedSet<TaskId>((one, other) => (one < other ? -1 : one > other ? 1 : 0))
   readonly cronTasks = new Set<TaskId>()
   /** Tombstones without a key and with one, oldest first. */
   readonly tombstones = new Set<TaskId>()
@@ -89,6 +92,8 @@ export class TaskIndexes {
   }
 
   #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
+    if (before === undefined) this.tasksById.add(taskId)
+    else if (after === undefined) this.tasksById.delete(taskId)
     if (after?.spec !== before?.spec || after?.cancelledAtMs !== before?.cancelledAtMs) {
       if (after?.spec.runPolicy.type === 'cron' && after.cancelledAtMs === undefined) this.cronTasks.add(taskId)
       else this.cronTasks.delete(taskId)

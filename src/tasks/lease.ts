@@ -4,7 +4,17 @@ import { eventDefiner } from '../state/event.js'
 import { TaskError, type LeaseAction, type LeaseCausality } from './errors.js'
 import type { RunId } from './ids.js'
 import { checkNotCancelled, putRun, type OfRun, type RunDraft, type RunReads, type RunRows } from './run-commands.js'
-import { after, checkOwner, checkToken, selectMove, statesOf, step, type SelectedMove, type Run } from './run.js'
+import {
+  after,
+  checkOwner,
+  checkToken,
+  selectMove,
+  statesOf,
+  step,
+  type SelectedMove,
+  type Run,
+  type StandingRun,
+} from './run.js'
 import { fenced, labelSchema, naturalSchema, ofRun } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -142,11 +152,11 @@ export const leaseRelease = defineCommand('lease_release', {
 type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_lease' }>
 
 /** The move that takes a lease; raises the refusal if it cannot be made. */
-export function checkAcquire(
+export function checkAcquire<Of extends StandingRun>(
   view: TaskReads,
-  run: Run,
+  run: Of,
   move: Extract<RunMove, { readonly type: 'acquire_lease' }>,
-): SelectedMove {
+): SelectedMove<Of> {
   const { id: runId, state } = run
   const selected = selectMove(run, move)
   if (!selected.selection.isTaken) {
@@ -160,7 +170,12 @@ export function checkAcquire(
 }
 
 /** The move that extends or closes a held lease; raises the refusal if it cannot be made. */
-export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): SelectedMove {
+export function checkHeld<Of extends StandingRun>(
+  run: Of,
+  action: LeaseAction,
+  move: HeldLeaseMove,
+  token: number | undefined,
+): SelectedMove<Of> {
   const selected = selectMove(run, move)
   const { isTaken, guard } = selected.selection
   if (!isTaken) throw heldRefusal(run, action, move, guard)
@@ -168,7 +183,7 @@ export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, to
   return selected
 }
 
-function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
+function heldRefusal(run: StandingRun, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
   const { id: runId, state, lease } = run
   if (!runChart.isPossible({ ...statesOf(run), lease: 'held' }, move.type)) {
     return new TaskError('lease_invalid_run_state', { runId, event, state })

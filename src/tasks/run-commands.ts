@@ -12,25 +12,28 @@ import { attemptRecordSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { RunId } from './ids.js'
 import {
+  advance,
   after,
   checkRun,
   checkRunIds,
   checkToken,
   historyEntrySchema,
+  inMotion,
   isTerminalRunState,
   leaseSchema,
   moveTo,
+  rowOf,
   runInstanceEntries,
   runInstanceSchema,
   runStates,
   selectMove,
   statesOf,
-  step,
   type SelectedMove,
   type MoveFacts,
   type Run,
   type RunInstance,
   type RunState,
+  type StandingRun,
   type TerminalRunState,
 } from './run.js'
 import type { RunsByTask } from './runs-by-task.js'
@@ -90,9 +93,7 @@ export const runStateChanged = defineEvent('run_state_changed', {
   },
   evolve: (draft, event, decided?: Run) => {
     const run = replayedRun(draft, event)
-    if (run.state !== event.previousState) {
-      illegal(event.sequence, run.id, `it is ${run.state}, not ${event.previousState}`)
-    }
+    checkReplayedState(run, event, event.previousState)
     const move = moveTo(event.newState)
     if (move === undefined) illegal(event.sequence, run.id, `${run.state} to ${event.newState}`)
     advanceRun(draft, event, move, event, decided)
@@ -201,13 +202,7 @@ export const runRow = defineRow('run', {
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
     const task = storedTask(draft, run.taskId, 'run')
     addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
-    const { lastScheduledAtMs: _, ...progress } = progressWith(task.spec, task.progress, run)
-    // The position in the calendar is stored in the task's own row.
-    const { lastScheduledAtMs } = task.progress
-    draft.put(draft.tables.tasks, task.spec.id, {
-      ...task,
-      progress: lastScheduledAtMs === undefined ? sharedProgress(progress) : { ...progress, lastScheduledAtMs },
-    })
+    draft.put(draft.tables.tasks, task.spec.id, { ...task, progress: progressWithStored(task, run) })
   },
 })
 
@@ -219,7 +214,7 @@ export function knownRun(view: RunReads, runId: RunId): Run {
 }
 
 /** Raises `run_of_cancelled_task`. */
-export function checkNotCancelled(view: TaskReads, { id: runId, taskId }: Run): void {
+export function checkNotCancelled(view: TaskReads, { id: runId, taskId }: StandingRun): void {
   if (view.task(taskId)?.cancelledAtMs !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
 }
 
@@ -245,15 +240,15 @@ export function checkCreate(view: RunReads, runInstance: RunInstance): void {
 }
 
 /** The move of a run to another state; raises the refusal if it cannot be made. */
-export function checkTransition(
+export function checkTransition<Of extends StandingRun>(
   view: TaskReads,
-  run: Run,
+  run: Of,
   {
     previousState,
     newState,
     fencingToken,
   }: { readonly previousState: RunState; readonly newState: RunState; readonly fencingToken?: number | undefined },
-): SelectedMove {
+): SelectedMove<Of> {
   const { id: runId } = run
   if (run.state !== previousState) {
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
@@ -271,7 +266,7 @@ export function checkTransition(
 }
 
 /** The move that suspends a run; raises the refusal if it cannot be made. */
-export function checkSuspend(run: Run, fencingToken: number | undefined): SelectedMove {
+export function checkSuspend<Of extends StandingRun>(run: Of, fencingToken: number | undefined): SelectedMove<Of> {
   const selected = selectMove(run, { type: 'suspend' })
   if (isUnheard(selected.selection))
     throw new TaskError('run_suspend_requires_running', { runId: run.id, state: run.state })
@@ -281,7 +276,7 @@ export function checkSuspend(run: Run, fencingToken: number | undefined): Select
 }
 
 /** The move that resumes a run; raises the refusal if it cannot be made. */
-export function checkResume(view: TaskReads, run: Run): SelectedMove {
+export function checkResume<Of extends StandingRun>(view: TaskReads, run: Of): SelectedMove<Of> {
   const selected = selectMove(run, { type: 'resume' })
   if (!selected.selection.isTaken)
     throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
@@ -310,18 +305,29 @@ export function replayedRun({ view }: RunDraft, { runId, sequence }: OfRun): Run
   return view.run(runId) ?? illegal(sequence, runId, 'no such run')
 }
 
+/** Raises `replay_invalid_transition` for a run that is not in the state that a stored event says. */
+export function checkReplayedState(run: Run, { sequence }: OfRun, state: RunState): void {
+  if (run.state !== state) illegal(sequence, run.id, `it is ${run.state}, not ${state}`)
+}
+
 /**
  * Moves a run as an event says, or puts the run that was already `decided`; raises `replay_invalid_transition` if the
  * chart refuses.
  */
 export function advanceRun(draft: RunDraft, event: OfRun, move: RunMove, facts: MoveFacts, decided?: Run): void {
   const run = replayedRun(draft, event)
-  putRun(draft, event, run, decided ?? replayedStep(run, event, move, facts))
+  putRun(draft, event, run, decided ?? replayedMoves(run, event, [[move, facts]]))
 }
 
-/** The run after a move from a stored event; raises `replay_invalid_transition`. */
-export function replayedStep(run: Run, { sequence }: OfRun, move: RunMove, facts: MoveFacts): Run {
-  return step(run, move, facts) ?? illegal(sequence, run.id, `${move.type} from ${run.state}`)
+/** The run after the moves of a stored event; raises `replay_invalid_transition`. */
+export function replayedMoves(run: Run, { sequence }: OfRun, moves: Iterable<readonly [RunMove, MoveFacts]>): Run {
+  const moving = inMotion(run)
+  for (const [move, facts] of moves) {
+    const selected = selectMove(moving, move)
+    if (!selected.selection.isTaken) illegal(sequence, run.id, `${move.type} from ${moving.state}`)
+    advance(selected, facts)
+  }
+  return rowOf(moving)
 }
 
 /** Stages a changed run; if it has ended, its task counts that. */
@@ -375,13 +381,22 @@ export function progressWith(
   })
 }
 
+/** The same for a stored run: the position in the calendar is stored in the task's own row. */
+function progressWithStored({ spec, progress }: Task, run: RunInstance): TaskProgress {
+  const withRun = progressWith(spec, progress, run)
+  if (withRun.lastScheduledAtMs === undefined) return withRun
+  const { lastScheduledAtMs: _, ...counts } = withRun
+  const { lastScheduledAtMs } = progress
+  return sharedProgress(lastScheduledAtMs === undefined ? counts : { ...counts, lastScheduledAtMs })
+}
+
 /** True when no state of the run handles the move, whatever its data. */
 function isUnheard({ isTaken, guard }: Selection): boolean {
   return !isTaken && guard === undefined
 }
 
 /** Raises the refusal that belongs to the guard which blocks an existing edge. */
-function checkRegions({ id: runId, currentAttemptId, lease }: Run, { isTaken, guard }: Selection): void {
+function checkRegions({ id: runId, currentAttemptId, lease }: StandingRun, { isTaken, guard }: Selection): void {
   if (isTaken) return
   if (guard === 'isAttemptIdle' && currentAttemptId !== undefined) {
     throw new TaskError('attempt_still_active', { runId, activeAttemptId: currentAttemptId })

@@ -154,7 +154,7 @@ export function checkOwner({ owner }: Pick<Lease, 'owner'>): void {
  * a token, and `fencing_token_superseded` for a token that does not hold the run.
  */
 export function checkToken(
-  { id: runId, lease }: Run,
+  { id: runId, lease }: StandingRun,
   provided: number | undefined,
   options: { readonly isRequired: boolean },
 ): void {
@@ -183,13 +183,34 @@ export interface MoveFacts {
   readonly retryAtMs?: number
 }
 
-/** The fields that determine a run's states in the chart. */
-interface Standing {
-  readonly state: RunState
+/** What the rules of commands read of a run, be it a row or a {@link MovingRun}. */
+export interface StandingRun extends Pick<Run, 'id' | 'taskId' | 'state' | 'attemptCount' | 'attempts'> {
   readonly currentAttemptId?: AttemptId | undefined
   readonly isWaiting?: true | undefined
   readonly lease?: RunLease | undefined
+  /** Where it stands in the chart, if that is known already. */
+  readonly place?: RunPlace
 }
+
+/** A run that the moves of one command change in turn, before it becomes a row. */
+export interface MovingRun extends StandingRun {
+  readonly createdAtMs: number
+  readonly scheduledAtMs: number
+  readonly effectivePriority: number
+  place: RunPlace
+  state: RunState
+  attemptCount: number
+  currentAttemptId: AttemptId | undefined
+  isWaiting: true | undefined
+  lease: RunLease | undefined
+  retryAtMs: number | undefined
+  lastStateChangeAtMs: number
+  history: readonly RunHistoryEntry[]
+  attempts: readonly AttemptRecord[]
+}
+
+/** The fields that determine a run's states in the chart. */
+type Standing = Pick<StandingRun, 'state' | 'currentAttemptId' | 'isWaiting' | 'lease'>
 
 /** The states of a run in the chart; the same combination is always the same object. */
 export function statesOf({ state, currentAttemptId, isWaiting, lease }: Standing): States {
@@ -225,8 +246,8 @@ const moves: Readonly<Partial<Record<RunState, RunMove>>> = Object.fromEntries(
 )
 
 /** The chart's decision on a move of a run. */
-export function selectMove(run: Run, move: RunMove): SelectedMove {
-  const place = placeOf(run, move)
+export function selectMove<Of extends StandingRun>(run: Of, move: RunMove): SelectedMove<Of> {
+  const place = run.place ?? placeOf(run)
   return { run, move, place, selection: runChart.select(place, move) }
 }
 
@@ -237,8 +258,8 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
 }
 
 /** A move of a run, its states, and the chart's decision, so that the chart is asked only once. */
-export interface SelectedMove {
-  readonly run: Run
+export interface SelectedMove<Of extends StandingRun = Run> {
+  readonly run: Of
   readonly move: RunMove
   readonly place: RunPlace
   readonly selection: Selection
@@ -246,51 +267,92 @@ export interface SelectedMove {
 
 /** The run after a legal move. */
 export function after({ run, move, place, selection }: SelectedMove, facts: MoveFacts): Run {
-  const { value, context } = runChart.follow(place, move, selection)
-  const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
-  const isMoved = value.lifecycle !== run.state
-  // Built in one piece: a copy per changed part would be the most expensive part of a command.
-  const next: { -readonly [Field in keyof Run]: Run[Field] } = {
+  const moving = inMotion(run, place)
+  advance({ run: moving, move, place, selection }, facts)
+  return rowOf(moving)
+}
+
+/** A copy of a run, for several moves; {@link rowOf} makes it a row. */
+export function inMotion(run: Run, place = placeOf(run)): MovingRun {
+  const { id, taskId, state, attemptCount, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs } = run
+  const { currentAttemptId, isWaiting, lease, retryAtMs, history, attempts } = run
+  return {
     id,
     taskId,
-    state: value.lifecycle,
-    attemptCount: context.attemptCount,
+    place,
+    state,
+    currentAttemptId,
+    attemptCount,
     createdAtMs,
     scheduledAtMs,
     effectivePriority,
-    lastStateChangeAtMs: isMoved ? facts.atMs : lastStateChangeAtMs,
-    history: isMoved ? [...history, entryOf(run, value.lifecycle, facts)] : history,
-    attempts: attemptsAfter(run, move, facts),
-  }
-  const lease = leaseAfter(run.lease, context.lease, facts)
-  const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
-  if (context.activeAttemptId !== undefined) next.currentAttemptId = context.activeAttemptId
-  if (lease !== undefined) next.lease = lease
-  if (value.attempt === 'waiting') next.isWaiting = true
-  if (retryAtMs !== undefined) next.retryAtMs = retryAtMs
-  return next
-}
-
-function placeOf(run: Run, move: RunMove): RunPlace {
-  const { currentAttemptId, attemptCount, attempts, lease } = run
-  return {
-    value: statesOf(run),
-    context: {
-      activeAttemptId: currentAttemptId,
-      attemptCount,
-      // Only a start needs the ids of all earlier attempts.
-      attemptIds: move.type === 'start_attempt' ? attempts.map(({ attemptId }) => attemptId) : [],
-      lease,
-    },
+    lastStateChangeAtMs,
+    retryAtMs,
+    lease,
+    isWaiting,
+    history,
+    attempts,
   }
 }
 
-function entryOf(run: Run, to: RunState, { atMs, reason }: MoveFacts): RunHistoryEntry {
-  return { from: run.state, to, atMs, ...(reason !== undefined && { reason }) }
+/** Makes a legal move. */
+export function advance({ run, move, place: before, selection }: SelectedMove<MovingRun>, facts: MoveFacts): void {
+  const place = runChart.follow(before, move, selection)
+  const { value, context } = place
+  const { atMs, reason } = facts
+  run.place = place
+  if (value.lifecycle !== run.state) {
+    const entry: RunHistoryEntry = {
+      from: run.state,
+      to: value.lifecycle,
+      atMs,
+      ...(reason !== undefined && { reason }),
+    }
+    run.history = [...run.history, entry]
+    run.state = value.lifecycle
+    run.lastStateChangeAtMs = atMs
+    run.retryAtMs = facts.retryAtMs
+  }
+  run.attempts = attemptsAfter(run, move, facts)
+  run.attemptCount = context.attemptCount
+  run.currentAttemptId = context.activeAttemptId
+  run.isWaiting = value.attempt === 'waiting' ? true : undefined
+  if (context.lease !== before.context.lease) run.lease = leaseAfter(run.lease, context.lease, atMs)
+}
+
+/** The row of a run that has been moved. Built in one piece: a copy per optional part would be expensive. */
+export function rowOf(run: MovingRun): Run {
+  const { id, taskId, state, attemptCount, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs } = run
+  const { currentAttemptId, isWaiting, lease, retryAtMs, history, attempts } = run
+  const row: { -readonly [Field in keyof Run]: Run[Field] } = {
+    id,
+    taskId,
+    state,
+    attemptCount,
+    createdAtMs,
+    scheduledAtMs,
+    effectivePriority,
+    lastStateChangeAtMs,
+    history,
+    attempts,
+  }
+  if (currentAttemptId !== undefined) row.currentAttemptId = currentAttemptId
+  if (lease !== undefined) row.lease = lease
+  if (isWaiting !== undefined) row.isWaiting = isWaiting
+  if (retryAtMs !== undefined) row.retryAtMs = retryAtMs
+  return row
+}
+
+const noAttempts: readonly AttemptId[] = []
+
+function placeOf(run: StandingRun): RunPlace {
+  const { currentAttemptId: activeAttemptId, attemptCount, attempts, lease } = run
+  const attemptIds = attempts.length === 0 ? noAttempts : attempts.map(({ attemptId }) => attemptId)
+  return { value: statesOf(run), context: { activeAttemptId, attemptCount, attemptIds, lease } }
 }
 
 /** An attempt that is dropped by a cancellation stays unfinished. */
-function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
+function attemptsAfter({ attempts }: MovingRun, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
   if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAtMs: atMs }]
   if (move.type !== 'finish_attempt') return attempts
   const open = attempts.at(-1) as AttemptRecord
@@ -300,9 +362,8 @@ function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: Move
 function leaseAfter(
   before: RunLease | undefined,
   held: RunPlace['context']['lease'],
-  { atMs }: MoveFacts,
+  atMs: number,
 ): RunLease | undefined {
-  if (held === before) return before
   if (held === undefined) return undefined
   const { owner, fencingToken, expiresAtMs } = held
   return { owner, fencingToken, expiresAtMs, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
@@ -322,7 +383,8 @@ export function checkRun(run: Run): void {
 
 function checkAttempts(run: Run): void {
   const { id: runId, currentAttemptId, attemptCount, attempts } = run
-  if (!runChart.isReachable({ ...statesOf(run), lease: 'free' })) {
+  const { state, isWaiting } = run
+  if (!runChart.isReachable(statesOf({ state, currentAttemptId, isWaiting }))) {
     throw new TaskError('snapshot_attempt_outside_running', { runId })
   }
   if (currentAttemptId !== undefined && attemptCount === 0) {
@@ -357,5 +419,5 @@ function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {
 function follows(before: RunHistoryEntry | undefined, { from, to }: RunHistoryEntry): boolean {
   const move = moveTo(to)
   if (from === undefined || from !== before?.to || move === undefined) return false
-  return runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type)
+  return runChart.isPossible(statesOf({ state: from }), move.type)
 }

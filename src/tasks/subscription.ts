@@ -319,6 +319,11 @@ export class SubscriptionIndex {
     return this.#triggered
   }
 
+  /** True if there is an armed subscription. */
+  get isAnyArmed(): boolean {
+    return this.#armed.size > 0
+  }
+
   /** Armed subscriptions that an event may trigger; only thresholds need a further check. */
   candidates(event: SystemEvent): Iterable<SubscriptionId> {
     const key = keyOfEvent(event)

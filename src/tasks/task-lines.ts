@@ -35,23 +35,23 @@ export const attemptEnded = defineLine<
 >('debug', 'an attempt has ended')
 export const attemptRetried = defineLine<
   AttemptFields & Fault & { readonly result: AttemptResult; readonly retryAtMs: number; readonly delayMs: number }
->('debug', 'an attempt has failed, the run is tried again')
+>('debug', 'an attempt has failed and the run will be retried')
 export const attemptLost = defineLine<AttemptFields & Fault>('warn', 'an attempt was lost with its process')
 
 export const runSuspended = defineLine<RunFields & { readonly reason?: string }>('debug', 'a run was suspended')
 export const runOutOfBudget = defineLine<RunFields>('warn', 'a run was suspended because its budget is spent')
-export const runResumed = defineLine<RunFields>('debug', 'a run goes on')
+export const runResumed = defineLine<RunFields>('debug', 'a run has resumed')
 export const runBlocked = defineLine<RunFields & { readonly by: string }>('debug', 'a run cannot start yet')
 
-export const stepDone = defineLine<RunFields & { readonly step: string }>('debug', 'a step is done')
+export const stepDone = defineLine<RunFields & { readonly step: string }>('debug', 'a step has completed')
 
 export const answerAwaited = defineLine<
   RunFields & { readonly name: string; readonly whom?: string; readonly untilMs?: number }
->('debug', 'a run waits for an answer')
-export const timeAwaited = defineLine<RunFields & { readonly untilMs: number }>('debug', 'a run sleeps')
+>('debug', 'a run is waiting for an answer')
+export const timeAwaited = defineLine<RunFields & { readonly untilMs: number }>('debug', 'a run is sleeping')
 export const callAwaited = defineLine<RunFields & { readonly childTaskId: TaskId }>(
   'debug',
-  'a run waits for a task it has called',
+  'a run is waiting for a task it called',
 )
 export const questionAnswered = defineLine<{ readonly taskId: TaskId; readonly name: string }>(
   'debug',
@@ -63,11 +63,11 @@ export const answerRefused = defineLine<{
   readonly runId: RunId
   readonly name: string
   readonly error: string
-}>('warn', 'an answer was refused, its question is asked again')
+}>('warn', 'an answer was refused and its question is asked again')
 
 export const dispatchPaused = defineLine<object>('info', 'dispatch is paused')
-export const dispatchResumed = defineLine<object>('info', 'dispatch goes on')
+export const dispatchResumed = defineLine<object>('info', 'dispatch has resumed')
 export const runsTakenBack = defineLine<{ readonly runs: number }>(
   'info',
-  'runs that an earlier process held were taken back',
+  'runs held by an earlier process were reclaimed',
 )

@@ -257,6 +257,18 @@ export class TaskProjection extends TaskView {
     return this.tables.tasks.rows()
   }
 
+  /**
+   * Tasks in the order of their ids, which for generated ids is the order of creation, from the first with a greater
+   * id than this one. That task need not exist (any more), and finding the place costs O(log n).
+   */
+  *tasksAfter(taskId: TaskId | undefined): Iterable<Task> {
+    const { tasksById } = this.#indexes
+    for (const id of taskId === undefined ? tasksById : tasksById.after(taskId)) {
+      const task = this.task(id)
+      if (task !== undefined) yield task
+    }
+  }
+
   /** Runs in a state; for `scheduled`, `ready`, `retry_wait` in the order below, otherwise by id. */
   runsIn(state: RunState): Iterable<Run> {
     return this.#indexes.runs.inState(state)
@@ -345,6 +357,11 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
+  /** All budgets, in the order in which they were allocated. */
+  budgets(): Iterable<Budget> {
+    return this.tables.budgets.rows()
+  }
+
   /** Budgets of this task, without those of its ancestors. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
@@ -416,6 +433,11 @@ export class TaskProjection extends TaskView {
   subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
     checkSystemEvent(event)
     return this.#subscriptionsFor(event)
+  }
+
+  /** True if any event may trigger a subscription. */
+  get hasArmedSubscriptions(): boolean {
+    return this.#indexes.subscriptions.isAnyArmed
   }
 
   /** Subscriptions with pending triggers that are not cancelled. */

@@ -185,7 +185,10 @@ export class DurableContext {
     const untilMs = epochMs(instant)
     const awayMs = Math.abs(untilMs - this.#wallNow())
     if (!(awayMs <= longestDurationMs))
-      throw invalid('instant', `expected epoch milliseconds within 25 years from now, got ${textOf(instant)}`)
+      throw invalid(
+        'instant',
+        `expected epoch milliseconds within 25 years from now, got ${textOf(Number.isFinite(untilMs) ? untilMs : instant)}`,
+      )
     await this.#answerTo(this.#numbered('sleep'), { type: 'time', untilMs: Math.trunc(untilMs) })
   }
 
@@ -222,8 +225,10 @@ export class DurableContext {
     const key = this.#numbered(`call:${isDurableName(kind) ? kind : digestOf(kind)}:${digestOf(encoded)}`)
     const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
     if (answer.type !== 'answered') {
-      const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
-      throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
+      const { reason, message, cause } =
+        answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out', cause: undefined }
+      const text = `${kind} ended without a result: ${message}`
+      throw new DurableError('call_failed', text, { kind, reason }, cause && { cause })
     }
     const value = decodeValue(answer.value)
     return callable.output === undefined ? value : checkValue(callable.output, value, `result of ${kind}`)
@@ -257,7 +262,7 @@ export class DurableContext {
     checkName('name', name)
     const base = `${prefix}:${name}`
     if (this.#inFlight.has(base)) {
-      throw new DurableError('name_in_flight', `${name} is under way already: give each its own name`, { name })
+      throw new DurableError('name_in_flight', `${name} is already in progress: give each a name of its own`, { name })
     }
     this.#inFlight.add(base)
     try {

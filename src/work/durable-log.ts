@@ -27,7 +27,7 @@ export type DurableAnswer =
   | { readonly type: 'answered'; readonly value: JsonValue | undefined }
   | { readonly type: 'timed_out' }
   /** The called work ended without a result. */
-  | { readonly type: 'failed'; readonly reason: string; readonly message: string }
+  | { readonly type: 'failed'; readonly reason: string; readonly message: string; readonly cause?: Error }
 
 /** A step that has been done. */
 export interface RecordedStep {

@@ -83,7 +83,7 @@ export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
     try {
       lost = await renew(leases)
     } catch (failure) {
-      logger.warn({ leases: leases.length, ...faultFields(failure) }, 'leases were not renewed, trying again')
+      logger.warn({ leases: leases.length, ...faultFields(failure) }, 'leases could not be renewed, retrying')
     }
     this.#next = undefined
     this.#arm()

@@ -119,7 +119,7 @@ export class DurableEnd<End> implements Disposable {
     if (isFinal(failure) || StatewardError.is(failure, 'lane_closed'))
       return this.#settle({ result: 'given_up', refusal: failure })
     if (isTransient(failure)) {
-      logger.warn({ ...subject, ...faultFields(failure) }, 'an end is not durable yet, trying again')
+      logger.warn({ ...subject, ...faultFields(failure) }, 'an end is not durable yet, retrying')
       const next = Math.min(2 * delay, longestRetryMs)
       this.#again = () => this.#offer(end, next, refusals)
       this.#retry = deadlines.after(delay, this.#again)

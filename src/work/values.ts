@@ -24,8 +24,8 @@ const plainKey = '$plain'
 
 /**
  * Encodes a value as JSON that {@link decodeValue} turns into the same value again: null, booleans, finite numbers,
- * text, arrays, plain objects, and bytes (`Uint8Array`, `Buffer`). Properties that are `undefined` are left out, and
- * a value that is `undefined` itself stays `undefined`.
+ * text, arrays, plain objects, and bytes (`Uint8Array`, `Buffer`). Properties that are `undefined` are left out, a
+ * value that is `undefined` itself stays `undefined`, and -0 becomes 0.
  *
  * Throws `invalid_input` naming the path of the first part that JSON would change: NaN and infinities, BigInt,
  * symbols, functions, dates, maps, sets, other typed arrays, class instances, holes, cycles, and anything nested
@@ -127,7 +127,8 @@ class ValueEncoder {
       case 'boolean':
         return value
       case 'number':
-        if (Number.isFinite(value)) return value
+        // -0 is 0 in JSON. Returned so at once, it is the same before and after a restart.
+        if (Number.isFinite(value)) return value === 0 ? 0 : value
         return this.#refuse(place, `${value} has no form in JSON`)
       case 'object':
         return value === null ? null : this.#encodeObject(value, place)

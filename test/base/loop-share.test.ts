@@ -28,3 +28,20 @@ it('who waits goes on in the next turn, 64 in each, in the order they came; othe
   expect(wentOn).toEqual(Array.from({ length: 100 }, (_, number) => number))
   expect(share.isUsedUp).toBe(false)
 })
+
+it('while the clock stands still a share is 1,000 questions of one turn', async () => {
+  const share = new LoopShare(new SimulatedClock())
+  const answers = Array.from({ length: 1001 }, () => share.isUsedUp)
+  expect(answers.indexOf(true)).toBe(1000)
+  await turn()
+  expect(share.isUsedUp).toBe(false)
+})
+
+it('a clock that moves is asked as often as there is time', () => {
+  const clock = new SimulatedClock()
+  const share = new LoopShare(clock)
+  for (let asked = 0; asked < 9; asked += 1) {
+    clock.advance(1)
+    expect(Array.from({ length: 999 }, () => share.isUsedUp)).not.toContain(true)
+  }
+})

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { showStatus } from '../../src/cli/directory/status.js'
 import { statusText } from '../../src/cli/directory/status-text.js'
+import { tail } from '../../src/cli/directory/tail.js'
 import type { DirectorySummary } from '../../src/directory-summary.js'
 import { createRuntime } from '../../src/runtime.js'
-import type { RunId, TaskId } from '../../src/tasks/index.js'
+import { TerminalFailure, type RunId, type TaskId } from '../../src/tasks/index.js'
 import { tool, Workspace } from './support/cli.js'
 
 let work: Workspace
@@ -216,7 +217,7 @@ describe('stateward status', () => {
       'tasks: 1, paused',
       '  report  1 retry_wait',
       'attempts: 1',
-      '  r2  report  attempt 2 for 2.0 s, wait…',
+      '  r2  report  attempt 2 interrupted, st…',
       'waiting: 1',
       '  r1  report  waits for its retry, in 1…',
       'questions: 1',
@@ -266,5 +267,23 @@ describe('stateward tail', () => {
     ])
     expect((await work.start('tail', 'data', '--lines', '0').ended).stdout).toBe('')
     expect((await work.start('tail', 'data', '--lines', 'x').ended).exitCode).toBe(2)
+  })
+
+  it('masks secrets for people, and says in JSON what the journal holds', async () => {
+    const directory = work.path('service')
+    const runtime = await createRuntime({ dataDir: directory })
+    runtime.tasks.handle('work', () => {
+      throw new TerminalFailure('password=hunter2')
+    })
+    await (await runtime.tasks.submit('work', null)).outcome()
+    await runtime.close()
+    const output = async (json: boolean): Promise<string> => {
+      const written: string[] = []
+      const target = { write: (text: string) => written.push(text), columns: 240 }
+      await tail({ directory, lines: 1, json }, target, new AbortController().signal)
+      return written.join('')
+    }
+    expect(await output(false)).toMatch(/attempt_ended .*password=\[masked\]/)
+    expect(await output(true)).toContain('password=hunter2')
   })
 })

@@ -16,6 +16,13 @@ it('serves the tools of a plan to a host, over stdio', { timeout: 60_000 }, asyn
   const tools = [
     { name: 'greet', description: 'Greets', command: 'echo', args: ['hello'] },
     { name: 'fail', command: 'false' },
+    { name: 'explain', command: 'sh', args: ['-c', 'echo "why it failed" >&2; exit 3'] },
+    {
+      name: 'half',
+      command: 'sh',
+      args: ['-c', 'echo "50% sorting"; while [ ! -e go ]; do sleep 0.01; done'],
+      progress: { pattern: '^(?<percent>\\d+)% (?<message>.*)$' },
+    },
   ]
   await writeFile(plan, JSON.stringify({ name: 'example', tools }))
   const main = join(dist, 'src/cli/main.js')
@@ -46,12 +53,26 @@ it('serves the tools of a plan to a host, over stdio', { timeout: 60_000 }, asyn
   expect((await call('tools/list', {}))['tools']).toMatchObject([
     { name: 'greet', description: 'Greets' },
     { name: 'fail', description: 'Runs false' },
+    { name: 'explain' },
+    { name: 'half' },
   ])
   expect(await resultOf('greet')).toMatchObject({ content: [{ type: 'text', text: 'hello\n' }] })
   expect(await resultOf('fail')).toMatchObject({
     isError: true,
     content: [{ type: 'text', text: 'fail: ended with exit code 1 instead of exit code 0' }],
   })
+  expect(await resultOf('explain')).toMatchObject({
+    isError: true,
+    content: [
+      { type: 'text', text: 'explain: ended with exit code 3 instead of exit code 0' },
+      { type: 'text', text: 'why it failed\n' },
+    ],
+  })
+  const { taskId } = await call('tools/call', { name: 'half', arguments: {} })
+  let task = await call('tasks/get', { taskId })
+  while (task['statusMessage'] === undefined) task = await call('tasks/get', { taskId })
+  expect(task).toMatchObject({ status: 'working', statusMessage: '50% sorting' })
+  await writeFile(join(home, 'go'), '')
   child.stdin.end()
   expect(await once(child, 'exit')).toEqual([0, null])
 })

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { apiPages } from '../../docs/tools/api.js'
-import { declarationsIn } from '../../docs/tools/declarations.js'
+import { apiPages } from '../../tools/docs/api.js'
+import { declarationsIn } from '../../tools/docs/declarations.js'
 
 const door = `import { Key } from './key.js';
 /** What a door is made of; see {@link Key}. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { and, assign, fromPromise, not, setup } from 'xstate'
-import { diagramOf } from '../../docs/tools/diagram.js'
+import { diagramOf } from '../../tools/docs/diagram.js'
 import { actionName, eventName, guardName } from '../../machines/chart-names.js'
-import { pageOf } from '../../docs/tools/page.js'
+import { pageOf } from '../../tools/docs/page.js'
 
 const door = setup({
   types: { events: {} as { type: 'open' | 'close' | 'lock' | 'knock' } },

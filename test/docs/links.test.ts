@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 
 function pages(): string[] {
-  const inside = ['docs', 'examples'].flatMap((folder) =>
+  const inside = ['decisions', 'docs', 'examples'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   )
   return ['README.md', 'CHANGELOG.md', ...inside].filter((name) => name.endsWith('.md'))
@@ -65,8 +65,8 @@ it('names headings as GitHub does', () => {
   expect([...anchorsOf(page)]).toEqual(['who-may-ask', 'step-and-so-on', 'is-it-so-15', 'who-may-ask-1'])
 })
 
-it('docs/decisions/README.md lists every decision', () => {
-  const folder = join(root, 'docs/decisions')
+it('decisions/README.md lists every decision', () => {
+  const folder = join(root, 'decisions')
   const listed = localLinks(readFileSync(join(folder, 'README.md'), 'utf8'))
   const records = readdirSync(folder).filter((name) => /^\d{4}-/.test(name))
   expect(listed).toEqual(records.sort())

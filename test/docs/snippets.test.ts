@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { embedSnippets } from '../../docs/tools/snippets.js'
+import { embedSnippets } from '../../tools/docs/snippets.js'
 
 const page = (code: string): string => `Before\n\n<!-- from examples/a.ts -->\n\`\`\`ts\n${code}\`\`\`\n\nAfter\n`
 

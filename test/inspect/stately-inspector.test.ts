@@ -276,8 +276,8 @@ describe('a fault in what the user hands over', () => {
       await settle(inspector)
       expect(received.events).toEqual([])
       expect(inspector.dropped).toBeGreaterThan(0)
-      const lost = 'an event could not be shown to the inspector'
-      const untold = 'the inspector could not be told what it has missed'
+      const lost = 'an event could not be sent to the inspector'
+      const untold = 'the inspector could not be notified of missed events'
       expect(new Set(warnings)).toEqual(new Set(part === 'filter' ? [lost] : [lost, untold]))
     },
   )

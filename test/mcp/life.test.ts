@@ -2,11 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createDeferred } from '../../src/base/promises.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { accepted, openPlace, requestOf, type Place } from './support/place.js'
 import { ask, defineTools } from './support/tools.js'
 import type { McpTasks } from '../../src/mcp/index.js'
+import type { DurableTool } from '../../src/mcp/life/tool.js'
+import { defineProcess } from '../../src/processes/index.js'
 
 const unknown = 'A'.repeat(32)
 const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] })
@@ -439,6 +442,97 @@ describe('a call', () => {
     expect((await place.get(failed.taskId)).error).toEqual({ code: -32000, message: 'no' })
     expect((await place.get(cancelled.taskId)).status).toBe('cancelled')
     await expect(place.door.complete(done.taskId, text('again'))).rejects.toMatchObject({ code: 'mcp_task_ended' })
+  })
+
+  it('hands its arguments to the tool as the host or the schema has made them [M-900]', async () => {
+    const toBytes = {
+      '~standard': {
+        version: 1 as const,
+        vendor: 'test',
+        validate: ({ text: given }: { text: string }) => ({ value: { bytes: new TextEncoder().encode(given) } }),
+        jsonSchema: { input: () => ({ type: 'object' }), output: () => ({ type: 'object' }) },
+      },
+    }
+    const place = await openPlace({
+      tools: (door, runtime) => {
+        door.tool('echo', {}, (args) => text(JSON.stringify(args)))
+        door.tool('bytes', { inputSchema: toBytes as never }, (args: unknown) =>
+          text(new TextDecoder().decode((args as { readonly bytes: Uint8Array }).bytes)),
+        )
+        const defined = defineProcess('defined', { disposition: 'rerunnable' }, (args: unknown) => JSON.stringify(args))
+        runtime.processes.define(defined)
+        door.tool(defined)
+      },
+    })
+    const saidBy = async (name: string, args: Readonly<Record<string, unknown>>): Promise<unknown> =>
+      (await place.until((await place.begin(name, args)).taskId, 'completed')).result?.content
+    for (const args of [{ $bytes: 'aGk=' }, { in: { $plain: { $bytes: 'aGk=' } } }]) {
+      expect(await saidBy('echo', args)).toEqual(text(JSON.stringify(args)).content)
+      expect(await saidBy('defined', args)).toEqual(text(JSON.stringify(args)).content)
+    }
+    expect(await saidBy('bytes', { text: 'hi' })).toEqual(text('hi').content)
+  })
+
+  it('says which of its arguments JSON cannot hold [M-901]', async () => {
+    const place = await openPlace({
+      tools: (door) => door.tool('late', { before: () => ({ args: { at: new Date(0) } }) }, () => text('never')),
+    })
+    const { error } = await place.call('tools/call', { name: 'late', arguments: {} })
+    expect(error?.code).toBe(-32602)
+    expect(error?.message).toMatch(/^Invalid arguments for tool late: at: an instance of Date has no form in JSON/)
+  })
+})
+
+describe('the cancel of work that is done elsewhere', () => {
+  const externalTool = (work: Partial<DurableTool>): DurableTool => ({
+    name: 'elsewhere',
+    taskSupport: 'optional',
+    recovery: 'external',
+    ttlMs: null,
+    pollIntervalMs: 20,
+    run: () => undefined,
+    ...work,
+  })
+
+  it('cancels the task, also if the work ends before its cancel is over [M-902]', async () => {
+    const ended = createDeferred<never>()
+    const place = await openPlace()
+    const { life } = place.door.parts
+    const tool = externalTool({
+      begin: () => ended.promise,
+      cancel: async () => {
+        ended.reject(new Error('the work was cancelled'))
+        // Whatever is made of that is written first.
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      },
+    })
+    life.define(tool)
+    const state = await life.create({ tool, args: {}, caller: { principal: 'anonymous' }, questions: [] })
+    await life.cancel(state)
+    expect((await life.read(state.taskId))?.place.value).toBe('cancelled')
+  })
+
+  it('is taken up again when the server was lost in the middle of it [M-902]', async () => {
+    const dataDir = directory()
+    const first = await openPlace({ runtime: { dataDir } })
+    const stuck = externalTool({ begin: () => new Promise(() => {}), cancel: () => new Promise(() => {}) })
+    const { life } = first.door.parts
+    life.define(stuck)
+    const state = await life.create({ tool: stuck, args: {}, caller: { principal: 'anonymous' }, questions: [] })
+    void life.cancel(state)
+    while ((await first.runtime.processes.store.getProcess(state.taskId))?.cancelRequested !== true)
+      await first.runtime.flush()
+    await first.close()
+    const cancelled: string[] = []
+    const second = await openPlace({
+      runtime: { dataDir },
+      tools: (door) =>
+        door.parts.life.define(
+          externalTool({ begin: () => new Promise(() => {}), cancel: async (taskId) => void cancelled.push(taskId) }),
+        ),
+    })
+    expect((await second.get(state.taskId)).status).toBe('cancelled')
+    expect(cancelled).toEqual([state.taskId])
   })
 })
 

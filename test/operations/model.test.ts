@@ -9,7 +9,7 @@ import { OperationsOracle } from '../../src/testing/operations/oracle.js'
 import * as calls from '../../src/testing/operations/steps.js'
 import * as journal from './support/model/journal-steps.js'
 import { JournalledOperations } from './support/model/journalled-operations.js'
-import { checkJournalledOperations } from './support/model/search.js'
+import { checkJournalledOperations, microtasks } from './support/model/search.js'
 
 const steps = { ...calls, ...journal }
 type Step = journal.JournalStep
@@ -195,6 +195,44 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.lateSurvivorStep(),
     ],
   },
+  '[O-150] an end that is owed below a capacity slot is offered again when the journal refuses it': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      steps.settleStep('abort', steps.exactly(0), ''),
+      steps.refusedWriteStep(),
+    ],
+  },
+  'a terminated owner waits for the ends under way, not for those that follow': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      ...started(2),
+      steps.flushStep(),
+      steps.settleStep('complete', steps.exactly(2), 'done'),
+      steps.terminateOwnerStep(),
+    ],
+  },
+  '[O-150] an end that is owed below a capacity slot is durable no sooner than others, however the slot ended': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      steps.flushStep(),
+      steps.terminateOwnerStep(),
+    ],
+  },
   'a sequence that a lost write took back is minted again, beside slots that ended meanwhile': {
     maxCompleted: 3,
     steps: [
@@ -218,6 +256,7 @@ async function disagreement(
   oracle: OperationsOracle,
 ): Promise<string | undefined> {
   try {
+    system.verifyNothingLeaked()
     await assertAgreement(system, oracle)
     await assertInvariants(system.registry)
     return undefined
@@ -233,6 +272,7 @@ describe('registry and oracle agree that', () => {
     const oracle = new OperationsOracle(limits)
     for (const step of [...history, steps.flushStep()]) {
       await step.run(oracle, system)
+      await microtasks()
       expect(await disagreement(step, system, oracle)).toBeUndefined()
     }
     await system.close()

@@ -237,7 +237,7 @@ describe('a failure', () => {
     await withDatabase({ maxConnections: 1, logger }, async (other) => {
       const [own] = (await other.read(ownProcess)).rows
       await database.read(terminate, [own?.['pid'] as number])
-      expect(await warned.promise).toBe('lost an idle connection to the store')
+      expect(await warned.promise).toBe('an idle connection to PostgreSQL was lost')
       expect((await other.read(ownProcess)).rows).not.toEqual([own])
     })
   })

@@ -57,7 +57,7 @@ describe('a sink that breaks [P-146]', () => {
     pending[2]?.()
     await fourth
     expect(seen).toEqual([1, 9, 4])
-    expect(lines).toEqual(['the event sink is stalled: events of the process are left out'])
+    expect(lines).toEqual(['the event sink is stalled, so events of the process are dropped'])
     expect(clock.pendingTimeouts).toBe(0)
   })
 })

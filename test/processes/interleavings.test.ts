@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { Awaiter } from '../../src/processes/awaiter.js'
 import { openProcessStore, type ProcessEvent } from '../../src/processes/index.js'
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { isLong, timeout } from '../journal/support/long.js'
 import { ProcessOracle } from './support/oracle.js'
@@ -32,7 +32,7 @@ it('two owners, those who wait and a sink, in whatever order they get on: all ar
       const clock = new SimulatedClock()
       const embedded = await openProcessStore({ clock })
       const told: ProcessEvent[] = []
-      const { store, hub } = watch(embedded, {
+      const { store, hub } = watchStore(embedded, {
         clock,
         sinkTimeoutMs: Number.MAX_SAFE_INTEGER,
         sink: {

@@ -3,7 +3,7 @@ import { Awaiter } from '../../src/processes/awaiter.js'
 import type { ProcessEvent } from '../../src/processes/event.js'
 import { noProjector, openProcessStore, type OpenedProcessStore } from '../../src/processes/index.js'
 import type { ProcessRegistration } from '../../src/processes/registration.js'
-import { methodEffects, watch } from '../../src/processes/watched-store.js'
+import { methodEffects, watchStore } from '../../src/processes/watched-store.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { settle } from './support/scripted-store.js'
 
@@ -64,7 +64,7 @@ describe('what is told of [P-140]', () => {
   })
 
   it('tells who subscribed before the process existed of its registration and its events', async () => {
-    const { store, hub } = watch(inner)
+    const { store, hub } = watchStore(inner)
     using subscription = hub.subscribe('one')
     await store.registerProcess(registrationOf('one'))
     expect(await subscription.changed()).toBe('changed')
@@ -74,15 +74,15 @@ describe('what is told of [P-140]', () => {
   })
 
   it('hears of what is written past the wrapper, and a second wrapper has the same hub', async () => {
-    const { hub } = watch(inner)
+    const { hub } = watchStore(inner)
     using subscription = hub.subscribe('one')
     await inner.registerProcess(registrationOf('one'))
     expect(await subscription.changed()).toBe('changed')
-    expect(watch(inner).hub).toBe(hub)
+    expect(watchStore(inner).hub).toBe(hub)
   })
 
   it('says nothing of leases, handles, acknowledged sessions and pruning', async () => {
-    const { store, hub } = watch(inner)
+    const { store, hub } = watchStore(inner)
     for (const id of ['live', 'ended']) await store.registerProcess(registrationOf(id))
     await store.completeProcess('ended', done)
     clock.advance(1000)
@@ -97,7 +97,7 @@ describe('what is told of [P-140]', () => {
   })
 
   it('says nothing of a call that failed', async () => {
-    const { store, hub } = watch(inner)
+    const { store, hub } = watchStore(inner)
     await store.registerProcess(registrationOf('one'))
     using subscription = hub.subscribe('one')
     await expect(store.appendEvent('one', appended('unheard.of'))).rejects.toMatchObject({
@@ -107,7 +107,7 @@ describe('what is told of [P-140]', () => {
   })
 
   it('wakes 16 waiters with one completion, all with the same output', async () => {
-    const { store, hub } = watch(inner)
+    const { store, hub } = watchStore(inner)
     await store.registerProcess(registrationOf('one'))
     using awaiter = new Awaiter({ store, hub, clock })
     const waiting = Array.from({ length: 16 }, () => awaiter.awaitTerminal('one'))
@@ -127,7 +127,7 @@ describe('the sink [P-144]', () => {
 
   it('is given appended events in their order, and no end', async () => {
     const seen: string[] = []
-    const { store } = watch(inner, { sink: seenBy(seen) })
+    const { store } = watchStore(inner, { sink: seenBy(seen) })
     await store.registerProcess(registrationOf('one'))
     await Promise.all([
       store.appendEvent('one', appended('producer.a')),
@@ -139,7 +139,7 @@ describe('the sink [P-144]', () => {
 
   it('is not given an event twice for a retry under its key', async () => {
     const seen: string[] = []
-    const { store } = watch(inner, { sink: seenBy(seen) })
+    const { store } = watchStore(inner, { sink: seenBy(seen) })
     await store.registerProcess(registrationOf('one'))
     const request = { ...appended('producer.a'), replay: { key: 'once' } }
     expect(await store.appendEvent('one', request)).toMatchObject({ replayed: false })
@@ -149,7 +149,7 @@ describe('the sink [P-144]', () => {
 
   it('is given no event that a producer declared to be an end', async () => {
     const seen: string[] = []
-    const { store } = watch(inner, { sink: seenBy(seen) })
+    const { store } = watchStore(inner, { sink: seenBy(seen) })
     const finished = {
       name: 'producer.done',
       payloadSchema: {},
@@ -163,7 +163,7 @@ describe('the sink [P-144]', () => {
 
   it('is given ends and transitions too where that was asked for, after the hub was told', async () => {
     const seen: string[] = []
-    const { store, hub } = watch(inner, { sink: seenBy(seen), emitLifecycle: true })
+    const { store, hub } = watchStore(inner, { sink: seenBy(seen), emitLifecycle: true })
     await store.registerProcess(registrationOf('one'))
     using subscription = hub.subscribe('one')
     await store.requestAbandon('one', { requestedBy: 'somebody', requestedAtMs: 1 })
@@ -176,7 +176,7 @@ describe('the sink [P-144]', () => {
 
   it('that drops events is made good by the log', async () => {
     const received: number[] = []
-    const { store } = watch(inner, {
+    const { store } = watchStore(inner, {
       sink: { emit: ({ sequence }) => void (sequence % 2 === 1 && received.push(sequence)) },
     })
     await store.registerProcess(registrationOf('one'))
@@ -190,7 +190,7 @@ describe('the sink [P-144]', () => {
   })
 
   it('that is slow holds up the append for its time, and no waiter', async () => {
-    const { store, hub, sinkCounts } = watch(inner, { sink: { emit: () => new Promise(() => {}) }, clock })
+    const { store, hub, sinkCounts } = watchStore(inner, { sink: { emit: () => new Promise(() => {}) }, clock })
     await store.registerProcess(registrationOf('one'))
     using awaiter = new Awaiter({ store, hub, clock })
     const waiting = awaiter.awaitEvent('one', 'producer.a', 0)
@@ -209,7 +209,7 @@ describe('the sink [P-144]', () => {
     const emit = (): never => {
       throw new Error('no')
     }
-    const { store, sinkCounts } = watch(inner, { sink: { emit } })
+    const { store, sinkCounts } = watchStore(inner, { sink: { emit } })
     await store.registerProcess(registrationOf('one'))
     expect(await store.appendEvent('one', appended('producer.a'))).toMatchObject({ event: { sequence: 1 } })
     expect(sinkCounts().failed).toBe(1)
@@ -226,12 +226,12 @@ describe('events that cannot be read for the sink [P-280]', () => {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value
       },
     })
-    const { store } = watch(flaky, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    const { store } = watchStore(flaky, { sink: { emit: () => {} }, emitLifecycle: true, clock })
     expect((await store.completeProcess('p', done)).outcome).toBe('committed')
   })
 
   it('and a lease that is none is refused as ever', async () => {
-    const { store } = watch(inner, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    const { store } = watchStore(inner, { sink: { emit: () => {} }, emitLifecycle: true, clock })
     await expect(store.completeWithLease(undefined as never, done)).rejects.toMatchObject({ code: 'invalid_input' })
   })
 })

@@ -6,7 +6,7 @@ import { Awaiter } from '../../src/processes/awaiter.js'
 import { openProcessStore, type AwaitOutput, type OpenedProcessStore } from '../../src/processes/index.js'
 import { checkDurability } from '../../src/processes/durability.js'
 import { processEnd, processEvent } from '../../src/processes/wait-logic.js'
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import { WorkDriver, type ProcessAttach, type RunHandle } from '../../src/processes/work-driver.js'
 import { external } from '../../src/testing/processes/fixture.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
@@ -22,7 +22,7 @@ let warnings: object[]
 beforeEach(async () => {
   clock = new SimulatedClock()
   open = await openProcessStore({ clock })
-  awaiter = new Awaiter({ store: open, hub: open.hub ?? watch(open).hub, clock })
+  awaiter = new Awaiter({ store: open, hub: open.hub ?? watchStore(open).hub, clock })
   warnings = []
   await open.registerProcess(external('p'))
 })
@@ -35,7 +35,7 @@ function driverOf(
   attach?: ProcessAttach,
   runs: RunHandle = { claimAndRunPending: () => Promise.reject(new Error('no')) },
 ) {
-  const { store, hub } = watch(open)
+  const { store, hub } = watchStore(open)
   const logger = { debug() {}, info() {}, warn: (fields: object) => void warnings.push(fields), error() {} }
   const driver = new WorkDriver({ store, hub, awaiter, runs, clock, logger })
   if (attach !== undefined) driver.attach(attach)

@@ -13,7 +13,7 @@ import {
   type ProcessStore,
 } from '../../src/processes/index.js'
 import type { RunContext } from '../../src/processes/runner.js'
-import { watch } from '../../src/processes/watched-store.js'
+import { watchStore } from '../../src/processes/watched-store.js'
 import { Worker, type WorkerOptions } from '../../src/processes/worker.js'
 import { engine, external } from '../../src/testing/processes/fixture.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
@@ -45,7 +45,7 @@ type Run = (context: RunContext) => AwaitOutput | Promise<AwaitOutput>
 
 function workerOf(run: Run, options: Partial<WorkerOptions> & { readonly name?: string } = {}): Worker {
   const { name = 'w', store: given, ...rest } = options
-  const { store, hub } = watch(given ?? open, { clock })
+  const { store, hub } = watchStore(given ?? open, { clock })
   const awaiter = new Awaiter({ store, hub, clock })
   const worker = new Worker({
     store,
@@ -430,7 +430,7 @@ describe('how much runs [P-176]', () => {
     for (const id of ['parent', 'child', 'grandchild']) await open.registerProcess(engine(id, 'rerunnable'))
     const childOf: Record<string, string> = { parent: 'child', child: 'grandchild' }
     const running = { now: 0, most: 0 }
-    const { store, hub } = watch(open, { clock })
+    const { store, hub } = watchStore(open, { clock })
     const awaiter = new Awaiter({ store, hub, clock })
     const worker = workerOf(
       async ({ record, job }) => {

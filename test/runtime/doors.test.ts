@@ -8,6 +8,7 @@ import { createTaskStore } from '../../src/mcp/v1/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import * as processes from '../../src/processes/public.js'
 import * as rooms from '../../src/tasks/public.js'
 import { idOf, specOf } from '../operations/support/registry.js'
 
@@ -631,6 +632,32 @@ const optionDoors: readonly OptionsDoor[] = [
     call: ({ runtime }, options) => runtime.processes.get(undefined, 'p').signal('go', null, options),
     good: {},
     bad: { id: [5, '', null] },
+  },
+  {
+    name: 'watchStore',
+    call: async (_, options) => processes.watchStore(await processes.openProcessStore(), options),
+    good: { sink: { emit: work } },
+    bad: {
+      sink: [5, {}, null],
+      sinkTimeoutMs: notCounts,
+      emitLifecycle: ['true', null],
+      onEnd: [5, null],
+      onWake: [5, null],
+      clock: [5, {}, null],
+      logger: [5, {}, null],
+    },
+  },
+  {
+    name: 'Awaiter',
+    call: (_, options) => new processes.Awaiter(options),
+    good: { store: { getTerminal: work, firstEventAfter: work, eventsAfter: work }, clock: main.systemClock },
+    bad: { store: [5, {}, null], hub: [5, {}, null], clock: [5, {}, null], longestPollMs: [0, ...notCounts] },
+  },
+  {
+    name: 'BoundedQueueSink',
+    call: (_, options) => new processes.BoundedQueueSink(work, options),
+    good: { capacity: 1 },
+    bad: { capacity: [0, ...notCounts], onError: [5, null] },
   },
   {
     name: 'TaskHandle.result',

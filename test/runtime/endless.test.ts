@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { defineTask } from '../../src/index.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 
 /** Counts rounds of something that has no end by itself, and ends it when it has gone on for too long. */
 class Endless {
@@ -125,6 +126,16 @@ it.each(cases)('%s: starves nobody, in memory or with a journal [P-310]', async 
     await runtime.close({ policy: 'terminate', graceMs: 0 })
     await begun
   }
+})
+
+it('who goes on without end under a simulated clock starves nobody either [P-310]', async () => {
+  const runtime = await createRuntime({ clock: new SimulatedClock() })
+  const endless = new Endless(mostStarts)
+  const fired = new Promise<boolean>((resolve) => setTimeout(() => resolve(endless.isExhausted)))
+  void processesThat['a process that does steps without end']?.(runtime, endless)
+  expect(await fired).toBe(false)
+  endless.stop()
+  await runtime.close({ policy: 'terminate', graceMs: 0 })
 })
 
 it.each(Object.entries(processesThat).slice(0, 2))(

@@ -35,13 +35,20 @@ describe('the end of an operation is not lost', () => {
     })
   })
 
-  it('when its result is bytes, however many: JSON is not even tried', async () => {
-    const { session } = await openFixture()
+  it('[O-162] when its result is bytes, which come out as they went in', async () => {
+    const { session } = await openFixture({}, { store: createMemoryJournal() })
+    const operation = session.run(job, () => new Uint8Array([0, 1, 255]))
+    expect(await operation.result()).toEqual(new Uint8Array([0, 1, 255]))
+    expect(await operation.outcome).toMatchObject({ type: 'completed', result: { content: '{"$bytes":"AAH/"}' } })
+  })
+
+  it('when its result is more bytes than the journal takes: it fails, and says why', async () => {
+    const { session } = await openFixture({}, { store: createMemoryJournal() })
     const bytes = new Uint8Array(64 * 1024 * 1024)
     expect(await session.run(job, () => bytes).outcome).toMatchObject({
       type: 'failed',
       reason: 'refused',
-      error: expect.stringContaining('bytes are no JSON'),
+      error: expect.stringContaining('the end does not fit the journal'),
     })
   })
 

@@ -32,10 +32,10 @@ describe('the log', () => {
     expect(lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
       'debug a task was submitted',
       'debug an attempt has started',
-      'debug a step is done',
-      'debug an attempt has failed, the run is tried again',
+      'debug a step has completed',
+      'debug an attempt has failed and the run will be retried',
       'debug an attempt has started',
-      'debug a run waits for an answer',
+      'debug a run is waiting for an answer',
       'debug a question was answered',
       'debug an attempt has ended',
       'warn a task has failed',
@@ -75,7 +75,7 @@ describe('the log', () => {
     expect(logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
       'info the runtime is open',
       'info dispatch is paused',
-      'info dispatch goes on',
+      'info dispatch has resumed',
       'info the journal was compacted',
       'info the runtime is closing',
       'info the runtime is closed',
@@ -108,7 +108,7 @@ describe('the log', () => {
         fields: { sessions: 1, lostOperations: 1, tasks: 1, openRuns: 1 },
       },
       { level: 'warn', message: 'an attempt was lost with its process', fields: { kind: 'work', reason: 'lost' } },
-      { level: 'info', message: 'runs that an earlier process held were taken back', fields: { runs: 1 } },
+      { level: 'info', message: 'runs held by an earlier process were reclaimed', fields: { runs: 1 } },
     ])
     await second.close({ policy: 'terminate' })
   })

@@ -141,7 +141,7 @@ describe('a completion cursor', () => {
     const { operations } = runtime.session('cursors')
     expect(operations.advanceCompletionCursor('agent_applied', 7)).toBe(7)
     expect(warnings).toEqual([
-      [{ consumer: 'agent_applied', cursor: 7, minted: 0 }, 'a cursor is ahead of every completion'],
+      [{ consumer: 'agent_applied', cursor: 7, minted: 0 }, 'a cursor is ahead of the last completion'],
     ])
   })
 })

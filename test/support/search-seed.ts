@@ -8,4 +8,7 @@ import fc from 'fast-check'
 const chosen = process.env['STATEWARD_SEED'] ?? (process.env['STATEWARD_LONG'] === '1' ? 'fresh' : undefined)
 const fixed = process.env['NODE_ENV'] === 'production' ? 2 : 1
 
-if (chosen !== 'fresh') fc.configureGlobal({ ...fc.readConfigureGlobal(), seed: Number(chosen ?? fixed) })
+/** The seed of this run, unless a new one is wanted each time. */
+export const searchSeed = chosen === 'fresh' ? undefined : Number(chosen ?? fixed)
+
+if (searchSeed !== undefined) fc.configureGlobal({ ...fc.readConfigureGlobal(), seed: searchSeed })

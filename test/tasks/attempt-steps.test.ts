@@ -85,6 +85,36 @@ describe('attempt_begin', () => {
       })
   })
 
+  it('[T-900] makes a scheduled run ready as well, if it says so', async () => {
+    await given(reach.scheduled)
+      .when(begin({ previousState: 'scheduled' }))
+      .accepts({
+        applied: { type: 'attempt_begin', runId: R1, taskId: T1, attemptId: A1, fencingToken: 3 },
+        then: (projection) => {
+          expect(projection.run(R1)?.history.map(({ to, atMs }) => [to, atMs])).toEqual([
+            ['scheduled', 100],
+            ['ready', 120],
+            ['leased', 120],
+            ['running', 120],
+          ])
+        },
+      })
+    await given(reach.scheduled)
+      .when(begin())
+      .refuses('previous_state_mismatch', { runId: R1, expected: 'ready', actual: 'scheduled' })
+    await given(reach.ready)
+      .when(begin({ previousState: 'scheduled' }))
+      .refuses('previous_state_mismatch', { runId: R1, expected: 'scheduled', actual: 'ready' })
+  })
+
+  it('[T-900] is not replayed from another state than it says, even where the chart has an edge to ready', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, [...reach.ready, begin(), end({ fencingToken: 4, newState: 'retry_wait', retryAtMs: 500 })])
+    const { type: _, ...payload } = begin({ attemptId: A2, previousState: 'scheduled' })
+    const stored = taskCatalogue.encode({ type: 'attempt_begun', version: 1, sequence: 6, ...payload })
+    expect(() => tasks.authority.replay(stored)).toThrow(expect.objectContaining({ code: 'replay_invalid_transition' }))
+  })
+
   it('is refused as the first of its moves is', async () => {
     await given().when(begin()).refuses('unknown_run', { runId: R1 })
     await given(reach.leased)
@@ -202,10 +232,13 @@ function submitMoves(batch: TaskBatch, command: Begin | End): void {
   const { runId: id, atMs } = command
   const ofRun = { runId: id, atMs }
   if (command.type === 'attempt_begin') {
-    const { attemptId: attempt, owner, expiresAtMs, reservations = [] } = command
+    const { attemptId: attempt, previousState, owner, expiresAtMs, reservations = [] } = command
     const known = batch.view.run(id)
     for (const item of known === undefined ? [] : reservations) {
       batch.submit({ type: 'budget_reserve', ...item, ...ofRun, taskId: known?.taskId ?? T1 })
+    }
+    if (previousState !== undefined) {
+      batch.submit({ type: 'run_state_transition', ...ofRun, previousState, newState: 'ready' })
     }
     batch.submit({ type: 'run_state_transition', ...ofRun, previousState: 'ready', newState: 'leased' })
     const { fencingToken } = batch.submit({ type: 'lease_acquire', ...ofRun, owner, expiresAtMs }).applied
@@ -264,13 +297,15 @@ describe('composites and the commands of their moves', () => {
     .record({
       run: small(4),
       attempt: small(8),
+      isScheduled: fc.boolean(),
       owner: fc.constantFrom('one', 'other'),
       atMs: time,
       reservations: list(fc.record({ reservationId: small(4).map(reservationId), dimension, amount: small(6) })),
     })
-    .map(({ run, attempt, reservations, ...rest }) =>
+    .map(({ run, attempt, isScheduled, reservations, ...rest }) =>
       begin({
         ...rest,
+        ...(isScheduled && { previousState: 'scheduled' }),
         runId: runId(run),
         attemptId: attemptId(attempt),
         ...(reservations !== undefined && { reservations }),
@@ -329,7 +364,7 @@ describe('composites and the commands of their moves', () => {
     taskCreate(taskId(1)),
     taskCreate(taskId(2), { parentTaskId: taskId(1), runPolicy: { type: 'repeat', count: 9, intervalMs: 10 } }),
     ...[1, 2, 3, 4].map((run) => runCreate(runId(run), taskId((run % 2) + 1))),
-    ...[1, 2, 3, 4].map((run) => move('scheduled', 'ready', { runId: runId(run) })),
+    ...[1, 2].map((run) => move('scheduled', 'ready', { runId: runId(run) })),
     allocate(9, taskId(1)),
     allocate(7, taskId(2)),
     subscribe(subscriptionId(1), { type: 'custom', key: 'k' }),
@@ -385,8 +420,11 @@ describe('composites and the commands of their moves', () => {
     switch (command.type) {
       case 'attempt_end':
         return { ...command, ...fence, ...(run?.currentAttemptId !== undefined && { attemptId: run.currentAttemptId }) }
-      case 'attempt_begin':
-        return { ...command, attemptId: attemptId(100 + (run?.attemptCount ?? 0)) }
+      case 'attempt_begin': {
+        const { previousState: _, ...rest } = command
+        const from = run?.state === 'scheduled' ? { previousState: run.state } : {}
+        return { ...rest, ...from, attemptId: attemptId(100 + (run?.attemptCount ?? 0)) }
+      }
       case 'attempt_start':
         return { ...command, ...fence }
       case 'run_state_transition':

@@ -46,6 +46,11 @@ describe('values', () => {
     expect(throughJson({ a: undefined, b: 1 })).toEqual({ b: 1 })
   })
 
+  it('say -0 as JSON does, before it is stored too', () => {
+    expect(encodeValue(-0, 'output')).toBe(0)
+    expect(decodeValue(encodeValue([-0, -1], 'output'))).toEqual([0, -1])
+  })
+
   const instanceOf = (name: string) => `an instance of ${name} has no form in JSON: pass a plain object, text or bytes`
   class Point {
     x = 1

@@ -27,7 +27,7 @@ export function statusText(directory: string, summary: DirectorySummary, options
     `sessions: ${sessions.total}`,
     ...listed(sessions, (session) => sessionLines(session, isRunning(summary), options.nowMs)),
     `tasks: ${tasks.total}${tasks.paused ? ', paused' : ''}`,
-    ...tasksLines(tasks, options.nowMs),
+    ...tasksLines(tasks, isRunning(summary), options.nowMs),
     ...processesLines(processes, options.nowMs),
   ]
   if (brokenEnd !== null) {
@@ -68,13 +68,17 @@ function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolea
   return [`${id}  ${counts.join(', ') || 'nothing yet'}`, ...operations]
 }
 
-function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummary, nowMs: number): string[] {
+function tasksLines(
+  { kinds, budgets, running, waiting, questions }: TasksSummary,
+  isOwned: boolean,
+  nowMs: number,
+): string[] {
   const lines = listed(kinds, ({ kind, runs }) => {
     const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
     return [`${kind}  ${counts.join(', ')}`]
   })
   if (running.total > 0) lines.push(`attempts: ${running.total}`)
-  lines.push(...listed(running, (attempt) => [attemptText(attempt, nowMs)]))
+  lines.push(...listed(running, (attempt) => [attemptText(attempt, isOwned, nowMs)]))
   if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
   lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
   if (questions.total > 0) lines.push(`questions: ${questions.total}`)
@@ -100,12 +104,13 @@ function processText({ id, kind, label, waitsFor, untilMs }: OpenProcess, nowMs:
   return `${id}  ${kind}${label === null ? '' : `  ${label}`}${waits}`
 }
 
-function attemptText(attempt: RunningAttempt, nowMs: number): string {
+function attemptText(attempt: RunningAttempt, isOwned: boolean, nowMs: number): string {
   const { runId, kind, startedAtMs, isWaiting, steps } = attempt
   const since = duration(Math.max(0, nowMs - startedAtMs))
+  const state = isOwned ? `for ${since}${isWaiting ? ', waits' : ''}` : `interrupted, started ${since} ago`
   const names = `${steps.total > steps.entries.length ? '…, ' : ''}${steps.entries.join(', ')}`
   const done = steps.total === 0 ? '' : `, ${count(steps.total, 'step')} done: ${names}`
-  return `${runId}  ${kind}  attempt ${attempt.attempt} for ${since}${isWaiting ? ', waits' : ''}${done}`
+  return `${runId}  ${kind}  attempt ${attempt.attempt} ${state}${done}`
 }
 
 function questionText({ taskId, kind, name, whom, untilMs }: PendingQuestion, nowMs: number): string {

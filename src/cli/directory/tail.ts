@@ -1,5 +1,6 @@
 import { describeValue } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
+import { maskFields, secretKeys } from '../../base/mask.js'
 import type { ReplayedRecord } from '../../journal/journal.js'
 import { readDirectoryJournal } from '../../journal/reading.js'
 import { columnsOf, type OutputTarget } from '../paint.js'
@@ -14,6 +15,9 @@ export interface TailOptions {
   readonly lines: number
   readonly json: boolean
 }
+
+/** What a terminal shows may be seen by others; `--json` says what the journal holds. */
+const isSecret = secretKeys()
 
 /** Width in columns when the output does not state one. */
 const usualColumns = 240
@@ -65,7 +69,8 @@ function eventOf({ sequence, record }: ReplayedRecord): JournalledEvent {
 function eventText(record: ReplayedRecord): string {
   const { sequence, stream, event } = eventOf(record)
   const { type = '', ...fields } = event
-  const details = Object.entries(fields).map(([name, value]) => `${name}=${valueText(value)}`)
+  const shown = Object.entries(maskFields(fields, isSecret)) as [string, JsonValue][]
+  const details = shown.map(([name, value]) => `${name}=${valueText(value)}`)
   return plain([sequence, stream, typeof type === 'string' ? type : '', details.join(' ')].join('  '))
 }
 

@@ -44,7 +44,10 @@ const travelling: ReadonlySet<string> = new Set([
   'machines',
   'machine',
   'sequence',
+  'feeds',
+  'feed',
   'waits',
+  'budgets',
   'processes',
 ])
 
@@ -101,7 +104,8 @@ export function Shell(): JSX.Element {
         <Title />
         {at !== undefined && !travelling.has(place.value.screen) && (
           <p class="notice">
-            This screen shows how things are now. Work, charts, messages, waits and processes go back in time.
+            This screen shows how things are now. Work, charts, messages, feeds, waits, budgets and processes go back in
+            time.
           </p>
         )}
         <Screen key={keyOf(place.value)} at={place.value} />
@@ -202,8 +206,9 @@ function Status(): JSX.Element {
 function TimeTravel(): JSX.Element | null {
   const hello = connection.hello.value
   const newest = usePaced(connection.entries).at(-1)?.n ?? hello?.newest ?? 0
-  const oldest = hello?.oldest ?? 0
-  const at = place.value.at
+  const oldest = usePaced(connection.oldest)
+  const asked = place.value.at
+  const at = asked === undefined ? undefined : Math.max(asked, oldest)
   const [isPlaying, setPlaying] = useState(false)
   useEffect(() => {
     if (!isPlaying || at === undefined) return undefined
@@ -215,14 +220,14 @@ function TimeTravel(): JSX.Element | null {
     <section class="travel" aria-label="Time travel">
       <button
         type="button"
-        disabled={(at ?? newest) <= Math.max(1, oldest)}
-        onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}
+        disabled={(at ?? newest) <= oldest}
+        onClick={() => refine({ at: Math.max(oldest, (at ?? newest) - 1) })}
       >
         back
       </button>
       <input
         type="range"
-        min={Math.max(1, oldest)}
+        min={oldest}
         max={newest}
         value={at ?? newest}
         aria-label="Entry of the stream"

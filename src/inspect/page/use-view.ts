@@ -11,9 +11,14 @@ export interface Shown<Answer> {
   readonly error: string | undefined
 }
 
+/** Whether a view of the past is requested. A time that the stream has not reached is not the past. */
+function isPast(request: ViewRequest): boolean {
+  return 'at' in request && request.at !== undefined && request.at <= connection.newest
+}
+
 /**
- * Requests a view, and again whenever the server reports that it has changed, at most four times a second; with
- * `isOnce`, for views whose changes are known otherwise, once per stream. The previous answer of the same view is kept
+ * Requests a view, and again whenever the server reports that it has changed, at most four times a second; once per
+ * stream for the past, which does not change, and with `isOnce`, for views whose changes are known otherwise. The previous answer of the same view is kept
  * until the new one arrives; answers to outdated requests are dropped.
  */
 export function useView<Request extends ViewRequest>(
@@ -23,7 +28,11 @@ export function useView<Request extends ViewRequest>(
   const [shown, setShown] = useState<Shown<ViewOf<Request>>>({ view: undefined, error: undefined })
   const key = request === undefined ? '' : JSON.stringify(request)
   const version =
-    request === undefined ? 0 : isOnce ? connection.hello.value?.stream : (connection.versions.value[request.view] ?? 0)
+    request === undefined
+      ? 0
+      : isOnce || isPast(request)
+        ? connection.hello.value?.stream
+        : (connection.versions.value[request.view] ?? 0)
   const wanted = useRef(key)
   const last = useRef({ key: '', atMs: 0 })
   wanted.current = key

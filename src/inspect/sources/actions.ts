@@ -4,7 +4,7 @@ import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import type { Runtime } from '../../runtime.js'
 import type { RunId, TaskId } from '../../tasks/index.js'
 import type { ActionAnswer, ActionName, ActionRequest, ItemRef } from '../stream/protocol.js'
-import { readOnly } from './stream-source.js'
+import { readOnly } from './refusals.js'
 
 /** The reason that is recorded when a viewer gives none. */
 const usualReason = 'asked for in the inspector'

@@ -1,17 +1,20 @@
 import { runStates } from '../../tasks/index.js'
+import { operationMachine } from '../../../machines/operation.js'
 import { runMachine } from '../../../machines/run.js'
 import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import { silence } from '../../base/promises.js'
 import { appearanceOf } from '../../directory-appearance.js'
 import { readDirectory, type DirectoryState } from '../../directory-state.js'
-import { readDirectoryJournal } from '../../journal/reading.js'
+import { readDirectoryJournal, readDirectoryOwner } from '../../journal/reading.js'
 import { itemsOfEvent } from '../stream/event-items.js'
 import { InspectionStream } from '../stream/inspection-stream.js'
+import type { KnownState } from '../stream/known-state.js'
 import { MachineTable } from '../stream/machine-table.js'
 import type {
   ActionAnswer,
   ActionRequest,
+  InspectedSource,
   ItemRow,
   OverviewView,
   View,
@@ -22,13 +25,15 @@ import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
 import { nodeHistoryView } from '../views/node-history.js'
-import type { InspectedState } from '../views/state.js'
+import { operationsOf, type InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { knownMachines } from './known-machines.js'
 import { release } from './release.js'
 import { occupancyOfRuns } from './run-occupancy.js'
 import { stateView, viewsOfRooms } from './state-view.js'
-import { readOnly, StreamSource } from './stream-source.js'
+import { readOnly } from './refusals.js'
+import { StreamSource } from './stream-source.js'
+import { ToldParts } from './told-parts.js'
 
 /** How a directory is read. */
 export interface DirectorySourceOptions {
@@ -64,6 +69,7 @@ export class DirectorySource extends StreamSource {
   #state: InspectedState
   /** The rows that were published, as text, by item. */
   #rows = new Map<string, string>()
+  #parts = new ToldParts()
   /** Sequence of the last event that was published. */
   #told: number | undefined
   #seen: string | undefined
@@ -102,6 +108,7 @@ export class DirectorySource extends StreamSource {
     if (this.#hasBegun) this.options.stream.restart()
     this.#hasBegun = true
     this.#rows.clear()
+    this.#parts = new ToldParts()
     this.#told = undefined
     this.#seen = undefined
     this.#watching = new AbortController()
@@ -117,19 +124,27 @@ export class DirectorySource extends StreamSource {
     return this.#reading.nextSequence - 1
   }
 
-  protected override occupancy(machine: string): Readonly<Record<string, number>> {
-    if (machine === runMachine.id) return occupancyOfRuns(this.#state)
-    return machine === 'operation' ? this.#occupancyOfOperations() : {}
+  protected override get source(): InspectedSource {
+    return { type: 'directory', name: this.#own.directory, isLive: isOwned(this.#reading) }
   }
 
-  protected override async otherView(request: ViewRequest): Promise<View> {
+  protected override get views(): readonly ViewName[] {
+    return viewsOf(this.#reading)
+  }
+
+  protected override occupancy(machine: string, then: KnownState | undefined): Readonly<Record<string, number>> {
+    if (machine === operationMachine.id) return occupancyOfOperations(then ?? this.known)
+    return then === undefined && machine === runMachine.id ? occupancyOfRuns(this.#state) : {}
+  }
+
+  protected override async otherView(request: ViewRequest, then: KnownState | undefined): Promise<View> {
     const { node } = this.#reading
     if (request.view === 'overview') return this.#overview()
     if (request.view === 'node' && node !== undefined) {
       const { shown, isOwned: hasOwner } = this.#state
       return nodeHistoryView(node, { shown, isOwned: hasOwner, nowMs: this.#state.nowMs() })
     }
-    return stateView(this.#state, request, this.#own.directory)
+    return stateView(this.#state, request, this.#own.directory, then)
   }
 
   /** Checks repeatedly until the last viewer leaves. */
@@ -139,7 +154,9 @@ export class DirectorySource extends StreamSource {
       const startedAt = clock.monotonicNow()
       let isChanged = false
       try {
-        const appearance = await appearanceOf(directory)
+        // A process that is killed changes no file.
+        const owner = await readDirectoryOwner(directory)
+        const appearance = `${await appearanceOf(directory)}\n${owner?.standing}`
         isChanged = appearance !== this.#seen
         if (isChanged) await this.#read(signal)
         this.#seen = appearance
@@ -154,8 +171,10 @@ export class DirectorySource extends StreamSource {
 
   async #read(signal: AbortSignal): Promise<void> {
     const { directory } = this.#own
+    const before = this.#greeting
     this.#reading = await readDirectory({ directory })
     this.#state = stateOf(this.#reading, this.#own)
+    if (this.#greeting !== before) this.greet()
     await this.#tellEvents(signal)
     const rows = new Map<string, string>()
     for await (const row of rowsOf(this.#state)) {
@@ -165,6 +184,8 @@ export class DirectorySource extends StreamSource {
       if (this.#rows.get(key) !== text) this.options.stream.push({ type: 'row', row }, this.#seen !== undefined)
     }
     this.#rows = rows
+    this.#parts.tell(this.#state, this.options.stream)
+    if (this.#seen === undefined) this.options.stream.settle()
     this.touch(viewsOf(this.#reading))
   }
 
@@ -188,9 +209,9 @@ export class DirectorySource extends StreamSource {
     this.#told = Math.max(this.#told, journal.nextSequence - 1)
   }
 
-  #occupancyOfOperations(): Readonly<Record<string, number>> {
-    const { statuses } = this.options.stream.rows.counts('operation')
-    return Object.fromEntries(Object.entries(statuses).map(([status, count]) => [`operation.${status}`, count]))
+  /** What viewers were told of the source; when it changes, they are told again. */
+  get #greeting(): string {
+    return `${this.source.isLive} ${this.views.join(' ')}`
   }
 
   #overview(): OverviewView {
@@ -201,13 +222,13 @@ export class DirectorySource extends StreamSource {
       view: 'overview',
       atMs: Math.trunc(clock.wallNow()),
       jobs: 0,
-      operations: stream.rows.counts('operation'),
+      operations: this.known.rows.counts('operation'),
       tasks: {
-        phases: stream.rows.counts('task').phases,
+        phases: this.known.rows.counts('task').phases,
         statuses: Object.fromEntries(runStates.map((state) => [state, tasks.countIn(state)])),
         isPaused: tasks.engine.paused,
       },
-      processes: stream.rows.counts('process'),
+      processes: this.known.rows.counts('process'),
       sessions: sessions.length,
       barriers: [...barriersOf(this.#state)].length,
       questions: [...tasks.openWaits()].filter(({ subject }) => subject.type === 'answer').length,
@@ -223,6 +244,13 @@ export class DirectorySource extends StreamSource {
       samples: this.samples,
     }
   }
+}
+
+function occupancyOfOperations({ rows }: KnownState): Readonly<Record<string, number>> {
+  const { statuses } = rows.counts('operation')
+  return Object.fromEntries(
+    Object.entries(statuses).map(([status, count]) => [`${operationMachine.id}.${status}`, count]),
+  )
 }
 
 /** Resolves after a delay, or at once when the signal aborts. */
@@ -260,7 +288,7 @@ async function* rowsOf(state: InspectedState): AsyncGenerator<ItemRow> {
   const { tasks, processes, shown } = state
   for (const session of state.sessions()) {
     for (const lost of session.lost) yield unfinishedRow(session.id, lost, state.isOwned)
-    for (const view of session.view.rows()) yield operationRow(session.id, view, shown)
+    for (const view of operationsOf(session)) yield operationRow(session.id, view, shown)
   }
   for (const task of tasks.tasks()) yield taskRow(tasks, task, shown)
   for (const record of await processes.listProcesses({ status: 'any' })) yield processRow(record, shown)

@@ -2,7 +2,9 @@ import { InvalidInputError } from '../../base/errors.js'
 import { nextTurn } from '../../base/promises.js'
 import { ActorTable } from '../stream/actor-table.js'
 import { decodeRecordingHeader, decodeRecordingLine } from '../stream/decode-protocol.js'
+import { KnownState } from '../stream/known-state.js'
 import type { MachineTable } from '../stream/machine-table.js'
+import { PartTable } from '../stream/part-table.js'
 import type { RecordingHeader, Sample, StreamEntry } from '../stream/protocol.js'
 import { RowTable } from '../stream/row-table.js'
 
@@ -19,6 +21,7 @@ const mostCheckpoints = 8
 /** The bounds of each checkpoint, whatever the recording contains. */
 const rowBounds = { live: 50_000, ended: 50_000, characters: 16 * 1024 * 1024 }
 const actorBounds = { live: 10_000, ended: 10_000, characters: 8 * 1024 * 1024 }
+const partBounds = { parts: 5000, characters: 8 * 1024 * 1024 }
 /** The maximum number of samples for plots; when there are more, every second one is dropped, repeatedly. */
 const mostSamples = 600
 /** The number of malformed lines after which reading stops. */
@@ -35,8 +38,7 @@ export interface RecordingFile extends AsyncDisposable {
 export interface Checkpoint {
   /** Number of the entry; 0 before the first. */
   readonly n: number
-  readonly actors: ActorTable
-  readonly rows: RowTable
+  readonly known: KnownState
 }
 
 /** A recording that has been read once: the positions of its entries, and checkpoints of the state. */
@@ -116,8 +118,7 @@ export async function* linesOf(file: RecordingFile, from: number, to: number): A
 /** One pass over a recording. */
 class Reading {
   readonly #machines: MachineTable
-  readonly #actors = new ActorTable(actorBounds)
-  readonly #rows = new RowTable(rowBounds)
+  readonly #known = new KnownState(new ActorTable(actorBounds), new RowTable(rowBounds), new PartTable(partBounds))
   readonly #places: number[] = []
   #checkpoints: Checkpoint[] = []
   /** Entries between two checkpoints; doubled whenever there are too many. */
@@ -160,7 +161,7 @@ class Reading {
     const notices = [
       ...(this.#bad > 0 ? [`${this.#bad} lines could not be understood and are left out`] : []),
       ...(this.#isCut ? [`only the first ${this.#entryCount} entries are shown`] : []),
-      ...(this.#rows.dropped > 0 ? [`${this.#rows.dropped} items were too many to be remembered`] : []),
+      ...(this.#known.rows.dropped > 0 ? [`${this.#known.rows.dropped} items were too many to be remembered`] : []),
     ]
     return {
       header: this.#header,
@@ -168,7 +169,7 @@ class Reading {
       entryCount: this.#entryCount,
       size: this.#size,
       checkpoints: this.#checkpoints,
-      end: { n: this.#entryCount, actors: this.#actors, rows: this.#rows },
+      end: { n: this.#entryCount, known: this.#known },
       samples: this.#samples,
       ...(notices.length > 0 && { notice: notices.join('; ') }),
     }
@@ -177,10 +178,9 @@ class Reading {
   #takeEntry(entry: StreamEntry, position: number): void {
     if (this.#entryCount % entriesPerPlace === 0) this.#places.push(position)
     this.#entryCount = entry.n
-    this.#actors.take(entry)
-    if (entry.type === 'row') this.#rows.put(entry.row)
+    this.#known.take(entry)
     if (entry.n % this.#stride !== 0) return
-    this.#checkpoints.push({ n: entry.n, actors: this.#actors.copy(), rows: this.#rows.copy() })
+    this.#checkpoints.push({ n: entry.n, known: this.#known.copy() })
     if (this.#checkpoints.length <= mostCheckpoints) return
     this.#stride *= 2
     this.#checkpoints = this.#checkpoints.filter(({ n }) => n % this.#stride === 0)

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.js'
 import { silence } from '../../base/promises.js'
 import { decodeRecordingLine } from '../stream/decode-protocol.js'
 import { InspectionStream } from '../stream/inspection-stream.js'
+import type { KnownState } from '../stream/known-state.js'
 import { MachineTable } from '../stream/machine-table.js'
 import type {
   ActionAnswer,
@@ -11,8 +12,6 @@ import type {
   HistoryRequest,
   HistoryRow,
   HistoryView,
-  ListRequest,
-  ListView,
   OverviewView,
   StreamEntry,
   View,
@@ -20,6 +19,7 @@ import type {
   ViewRequest,
 } from '../stream/protocol.js'
 import { pageOf } from '../views/pages.js'
+import { pastBudgets, pastFeeds, pastWaits } from '../views/past.js'
 import {
   entriesPerPlace,
   indexRecording,
@@ -29,7 +29,9 @@ import {
   type RecordingFile,
   type RecordingIndex,
 } from './recording-index.js'
-import { isAbout, readOnly, StreamSource, viewUnknown } from './stream-source.js'
+import { hasWords, isAbout, wordsIn } from './entry-search.js'
+import { readOnly, viewUnknown } from './refusals.js'
+import { StreamSource } from './stream-source.js'
 
 /** How a recording is read. */
 export interface RecordingSourceOptions {
@@ -43,7 +45,19 @@ export interface RecordingSourceOptions {
   readonly onRead?: (bytes: number) => void
 }
 
-const views: readonly ViewName[] = ['overview', 'list', 'item', 'history', 'machines', 'machine', 'actors', 'entries']
+const views: readonly ViewName[] = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'machines',
+  'machine',
+  'actors',
+  'entries',
+  'feeds',
+  'waits',
+  'budgets',
+]
 
 /** How many of the latest entries are sent over the stream; the others can be requested. */
 const mostStreamed = 1000
@@ -121,43 +135,30 @@ export class RecordingSource extends StreamSource {
     return 0
   }
 
-  protected override occupancy(machine: string): Readonly<Record<string, number>> {
-    return this.#index.end.actors.occupancy(machine)
+  protected override get known(): KnownState {
+    return this.#index.end.known
   }
 
-  protected override async listView(request: ListRequest): Promise<ListView> {
-    const { rows } = request.at === undefined ? this.#index.end : await this.past(request.at)
-    return { view: 'list', ...rows.list(request) }
-  }
-
-  protected override async past(number: number): Promise<Checkpoint> {
+  protected override async knownAfter(number: number): Promise<KnownState> {
     const { checkpoints, entryCount, end } = this.#index
     const wanted = Math.min(number, entryCount)
-    if (wanted === entryCount) return end
-    if (this.#past?.n === wanted) return this.#past
+    if (wanted === entryCount) return end.known
+    if (this.#past?.n === wanted) return this.#past.known
     const candidates = this.#past === undefined ? checkpoints : [...checkpoints, this.#past]
     const from = candidates.filter(({ n }) => n <= wanted).sort((one, other) => other.n - one.n)[0]
-    const [actors, rows] =
-      from === undefined ? [end.actors.empty(), end.rows.empty()] : [from.actors.copy(), from.rows.copy()]
-    for await (const entry of this.#entries((from?.n ?? 0) + 1, wanted)) {
-      actors.take(entry)
-      if (entry.type === 'row') rows.put(entry.row)
-    }
-    this.#past = { n: wanted, actors, rows }
-    return this.#past
+    const known = from === undefined ? end.known.empty() : from.known.copy()
+    for await (const entry of this.#entries((from?.n ?? 0) + 1, wanted)) known.take(entry)
+    this.#past = { n: wanted, known }
+    return known
   }
 
   protected override async entriesView(request: EntriesRequest): Promise<EntriesView> {
-    const { after, before, limit = 100, actor, item, text = '' } = request
+    const { after, before, limit = 100, actor, item, text } = request
     const { entryCount: newest } = this.#index
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+    const words = wordsIn(text)
     const found: StreamEntry[] = []
-    const isFound = (entry: StreamEntry): boolean => {
-      if (!isAbout(entry, actor, item?.id)) return false
-      if (words.length === 0) return true
-      const searched = JSON.stringify(entry).toLowerCase()
-      return words.every((word) => searched.includes(word))
-    }
+    const isFound = (entry: StreamEntry): boolean =>
+      isAbout(entry, actor, item?.id) && (words.length === 0 || hasWords(JSON.stringify(entry), words))
     if (after !== undefined) {
       const last = Math.min(newest, after + mostRead, before === undefined ? newest : before - 1)
       for await (const entry of this.#entries(after + 1, last)) {
@@ -183,10 +184,16 @@ export class RecordingSource extends StreamSource {
     switch (request.view) {
       case 'overview':
         return this.#overview()
+      case 'feeds':
+        return pastFeeds(this.known)
+      case 'waits':
+        return pastWaits(this.known)
+      case 'budgets':
+        return pastBudgets(this.known, request)
       case 'history':
         return this.#history(request)
       case 'item': {
-        const row = this.#index.end.rows.row(request.item) ?? null
+        const row = this.known.rows.row(request.item) ?? null
         return { view: 'item', row, details: {}, children: [], childCount: 0, actions: [] }
       }
       default:
@@ -209,18 +216,19 @@ export class RecordingSource extends StreamSource {
   }
 
   #overview(): OverviewView {
-    const { end, header, samples, entryCount, notice } = this.#index
+    const { header, samples, entryCount, notice } = this.#index
+    const { known } = this
     return {
       view: 'overview',
       atMs: Math.trunc(header.atMs),
       ...(samples[0] !== undefined && { openedAtMs: samples[0].atMs }),
       jobs: 0,
-      operations: end.rows.counts('operation'),
-      tasks: { ...end.rows.counts('task'), isPaused: false },
-      processes: end.rows.counts('process'),
+      operations: known.rows.counts('operation'),
+      tasks: { ...known.rows.counts('task'), isPaused: false },
+      processes: known.rows.counts('process'),
       sessions: 0,
-      barriers: 0,
-      questions: 0,
+      barriers: [...known.parts.rows('barrier')].length,
+      questions: [...known.parts.rows('question')].length,
       slots: [],
       stream: { oldest: Math.min(1, entryCount), newest: entryCount, dropped: 0, viewers: this.viewerCount, sample: 1 },
       samples,
@@ -234,7 +242,7 @@ export class RecordingSource extends StreamSource {
     const { stream } = this.options
     const from = Math.max(1, entryCount - mostStreamed + 1)
     stream.ring.beginAt(from)
-    for await (const entry of this.#entries(from, entryCount)) stream.ring.push(JSON.stringify(entry))
+    for await (const entry of this.#entries(from, entryCount)) stream.ring.push(entry, JSON.stringify(entry))
   }
 
   /** Reads the entries with these numbers again. */

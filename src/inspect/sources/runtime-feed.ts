@@ -13,10 +13,13 @@ import type { ItemRef, ItemRow, ViewName } from '../stream/protocol.js'
 import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
+import { operationsOf, type InspectedState } from '../views/state.js'
+import { ToldParts } from './told-parts.js'
 
 /** Options of a {@link RuntimeFeed}. */
 export interface RuntimeFeedOptions {
   readonly runtime: Runtime
+  readonly state: InspectedState
   readonly stream: InspectionStream
   readonly machines: MachineTable
   readonly shown: ShownValues
@@ -34,6 +37,9 @@ const perTurn = 200
 const mostIntroduced = 2000
 /** How many of the latest ended tasks get a row for the first viewer. */
 const mostEndedTasks = 10_000
+/** Minimum milliseconds from telling the parts to telling them again; telling takes at most this fraction of the time. */
+const partsPauseMs = 50
+const partsShare = 0.1
 /** Milliseconds between two checks for changes in the store of processes. */
 const processPauseMs = 500
 /** The maximum number of changed processes per check, and of events for each of them. */
@@ -95,6 +101,11 @@ export class RuntimeFeed implements Disposable {
   readonly #backlog: Iterator<() => void>
   #turn: NodeJS.Immediate | undefined
   #timer: TimeoutHandle
+  readonly #parts = new ToldParts()
+  /** When the parts may be told again, in monotonic milliseconds. */
+  #partsAt = 0
+  #arePartsDue = true
+  #partsTimer: TimeoutHandle
   #cursor: ChangeCursor = ''
   /** The last published event of each running process. */
   readonly #told = new Map<string, number>()
@@ -128,12 +139,19 @@ export class RuntimeFeed implements Disposable {
         }
       }),
       runtime.tasks.authority.onCommit((commit) => this.#committed(commit)),
+      stream.onEntry(() => {
+        this.#arePartsDue = true
+        this.#schedule()
+      }),
     ]
     const node = runtime.inspected.node?.onSnapshot(() => options.onChange(nodeViews))
     if (node !== undefined) this.#subscriptions.push(node)
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
+    void this.told.then(() => {
+      if (!this.#isDisposed) stream.settle()
+    })
   }
 
   [Symbol.dispose](): void {
@@ -141,7 +159,8 @@ export class RuntimeFeed implements Disposable {
     this.#backlogTold.resolve()
     this.#processesTold.resolve()
     if (this.#turn !== undefined) clearImmediate(this.#turn)
-    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer)
+    for (const timer of [this.#timer, this.#partsTimer])
+      if (timer !== undefined) this.#options.clock.clearTimeout(timer)
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
   }
 
@@ -154,7 +173,7 @@ export class RuntimeFeed implements Disposable {
         stream.push({ type: 'row', row }, false)
     for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
-      for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
+      for (const view of operationsOf(session)) yield put(operationRow(session.id, view, shown))
     }
     const { projection } = runtime.tasks
     const ended: Task[] = []
@@ -224,9 +243,28 @@ export class RuntimeFeed implements Disposable {
       hasMore = next.done !== true
       if (next.done !== true) next.value()
     }
-    if (!hasMore) this.#backlogTold.resolve()
-    if (this.#dirty.size > 0 || hasMore) this.#schedule()
-    else this.#options.onChange(filledViews)
+    if (this.#dirty.size > 0 || hasMore) return this.#schedule()
+    this.#tellParts()
+    this.#backlogTold.resolve()
+    this.#options.onChange(filledViews)
+  }
+
+  /** Tells the parts after the rows that they refer to; in a busy service now and then. */
+  #tellParts(): void {
+    const { clock, state, stream } = this.#options
+    if (!this.#arePartsDue || this.#partsTimer !== undefined) return
+    const startedAt = clock.monotonicNow()
+    if (startedAt < this.#partsAt) {
+      this.#partsTimer = clock.setTimeout(() => {
+        this.#partsTimer = undefined
+        this.#schedule()
+      }, this.#partsAt - startedAt)
+      return
+    }
+    this.#parts.tell(state, stream)
+    this.#arePartsDue = false
+    const endedAt = clock.monotonicNow()
+    this.#partsAt = endedAt + Math.max(partsPauseMs, (endedAt - startedAt) / partsShare)
   }
 
   #rowOf({ type, id, session: name }: ItemRef): ItemRow | undefined {

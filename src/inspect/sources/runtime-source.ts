@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.js'
 import type { Logger } from '../../base/logger.js'
 import type { Runtime } from '../../runtime.js'
 import { InspectionStream } from '../stream/inspection-stream.js'
+import type { KnownState } from '../stream/known-state.js'
 import { MachineTable } from '../stream/machine-table.js'
 import type {
   ActionAnswer,
@@ -89,6 +90,7 @@ export class RuntimeSource extends StreamSource {
     const { runtime, shown, sample, clock, logger } = this.#own
     this.#feed = new RuntimeFeed({
       runtime,
+      state: this.#state,
       stream,
       machines,
       shown,
@@ -112,23 +114,25 @@ export class RuntimeSource extends StreamSource {
     return (this.#own.runtime.inspected.journal()?.nextSequence ?? 1) - 1
   }
 
-  protected override occupancy(machine: string): Readonly<Record<string, number>> {
-    return machine === runMachine.id ? occupancyOfRuns(this.#state) : super.occupancy(machine)
+  protected override occupancy(machine: string, then: KnownState | undefined): Readonly<Record<string, number>> {
+    return then === undefined && machine === runMachine.id
+      ? occupancyOfRuns(this.#state)
+      : super.occupancy(machine, then)
   }
 
   /** Jobs are not part of the stream; they are read when requested. */
-  protected override async listView(request: ListRequest): Promise<ListView> {
-    if (request.types?.includes('job') !== true || request.at !== undefined) return super.listView(request)
-    const rows = this.options.stream.rows.copy()
+  protected override listView(request: ListRequest, then: KnownState | undefined): ListView {
+    if (request.types?.includes('job') !== true || then !== undefined) return super.listView(request, then)
+    const rows = this.known.rows.copy()
     for (const job of this.#own.runtime.jobs.list()) rows.put(jobRow(job, this.#own.shown))
     return { view: 'list', ...rows.list(request) }
   }
 
-  protected override async otherView(request: ViewRequest): Promise<View> {
+  protected override async otherView(request: ViewRequest, then: KnownState | undefined): Promise<View> {
     const { node } = this.#own.runtime.inspected
     if (request.view === 'overview') return this.#overview()
     if (request.view === 'node' && node !== undefined) return nodeView(node, this.#own.shown, this.#state.nowMs())
-    return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
+    return stateView(this.#state, request, this.#own.runtime.inspected.dataDir, then)
   }
 
   /** The concurrency limits: attempts of tasks, and sessions with a limit. */
@@ -155,13 +159,13 @@ export class RuntimeSource extends StreamSource {
       atMs: Math.trunc(clock.wallNow()),
       openedAtMs: this.#openedAtMs,
       jobs: runtime.jobs.size,
-      operations: stream.rows.counts('operation'),
+      operations: this.known.rows.counts('operation'),
       tasks: {
-        phases: stream.rows.counts('task').phases,
+        phases: this.known.rows.counts('task').phases,
         statuses: runs,
         isPaused: projection.engine.paused,
       },
-      processes: stream.rows.counts('process'),
+      processes: this.known.rows.counts('process'),
       sessions: [...runtime.sessions()].length,
       barriers: [...barriersOf(this.#state)].length,
       questions: runtime.tasks.questions().length,

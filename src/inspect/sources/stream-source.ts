@@ -1,14 +1,15 @@
-import type { Clock, TimeoutHandle } from '../../base/clock.js'
-import { StatewardError } from '../../base/errors.js'
+import type { Clock } from '../../base/clock.js'
 import { nextTurn } from '../../base/promises.js'
-import { ActorTable } from '../stream/actor-table.js'
+import type { RingPart } from '../stream/entry-ring.js'
 import type { InspectionStream } from '../stream/inspection-stream.js'
+import type { KnownState } from '../stream/known-state.js'
 import type { MachineTable } from '../stream/machine-table.js'
 import {
   inspectorProtocol,
   type ActionAnswer,
   type ActionName,
   type ActionRequest,
+  type ActorsRequest,
   type ActorsView,
   type EntriesRequest,
   type EntriesView,
@@ -17,20 +18,23 @@ import {
   type InspectedSource,
   type ListRequest,
   type ListView,
-  type MachineView,
   type MachinesView,
+  type MachineView,
   type RecordingLine,
   type Sample,
   type ServerMessage,
-  type StreamEntry,
   type View,
   type ViewName,
   type ViewRequest,
 } from '../stream/protocol.js'
-import { RowTable } from '../stream/row-table.js'
 import { pageOf } from '../views/pages.js'
+import { pastBudgets, pastFeeds, pastWaits } from '../views/past.js'
+import { hasWords, searchEntries, wordsIn } from './entry-search.js'
+import { Presence } from './presence.js'
+import { viewUnknown } from './refusals.js'
+import { Sampler } from './sampler.js'
 import type { InspectorSource, SourceMessage } from './source.js'
-import { Viewer } from './viewer.js'
+import { Viewers } from './viewers.js'
 
 /** Options of a {@link StreamSource}. */
 export interface StreamSourceOptions {
@@ -49,13 +53,6 @@ export interface StreamSourceOptions {
 
 /** The maximum size of a message, in entries and in UTF-16 units. */
 const mostOfMessage = { entries: 500, characters: 256 * 1024 }
-/** The delay from an entry to its message, and from a change of a view to its notice, in milliseconds. */
-const entryPauseMs = 50
-const changePauseMs = 250
-const samplePauseMs = 1000
-const firstSampleMs = 250
-/** The maximum number of samples for plots: five minutes. */
-const mostSamples = 300
 /** How many earlier entries a new viewer is shown. */
 const firstEntries = 1000
 
@@ -64,25 +61,40 @@ const utf8 = new TextEncoder()
 const defaultLingerMs = 30_000
 
 /**
- * Publishes a stream to viewers, and answers the views that need only the stream: the list, the actors, the charts. The
- * stream is fed only while there are viewers.
+ * Publishes a stream to viewers, and answers the views that need only the stream: the list, the actors, the charts, and
+ * the past. The stream is fed only while there are viewers.
  */
 export abstract class StreamSource implements InspectorSource {
   protected readonly options: StreamSourceOptions
-  protected readonly samples: Sample[] = []
-  readonly #viewers = new Set<Viewer>()
-  #isFed = false
+  readonly #viewers: Viewers
+  readonly #presence: Presence
+  readonly #sampler: Sampler
   #goodbye: string | undefined
-  #entryTimer: TimeoutHandle
-  #changeTimer: TimeoutHandle
-  #sampleTimer: TimeoutHandle
-  #lingerTimer: TimeoutHandle
-  /** The counters at the previous sample. */
-  #before = { started: 0, ended: 0, failed: 0, entries: 0, dropped: 0 }
 
   constructor(options: StreamSourceOptions) {
     this.options = options
-    options.stream.onEntry(() => this.#soonTellEntries())
+    const { clock, stream, lingerMs = defaultLingerMs } = options
+    this.#viewers = new Viewers(clock)
+    this.#sampler = new Sampler({
+      clock,
+      stream,
+      journalPosition: () => this.journalPosition(),
+      onSample: (sample) => this.#viewers.sample(sample),
+    })
+    this.#presence = new Presence({
+      clock,
+      lingerMs,
+      onBegin: () => {
+        this.begin()
+        this.#sampler.start()
+      },
+      onEnd: () => {
+        this.#viewers.stop()
+        this.#sampler.stop()
+        this.end()
+      },
+    })
+    stream.onEntry(() => this.#viewers.tellEntries())
   }
 
   /** The first viewer has come. */
@@ -96,25 +108,41 @@ export abstract class StreamSource implements InspectorSource {
 
   /** The number of records in the journal so far. */
   protected abstract journalPosition(): number
-  /** Answers a view that needs more than the stream. */
-  protected abstract otherView(request: ViewRequest): Promise<View>
+  /** Answers a view that needs more than the stream; for the past with what was known then. */
+  protected abstract otherView(request: ViewRequest, then: KnownState | undefined): Promise<View>
   abstract act(request: ActionRequest): Promise<ActionAnswer>
 
   get viewerCount(): number {
     return this.#viewers.size
   }
 
+  /** What is inspected. */
+  protected get source(): InspectedSource {
+    return this.options.source
+  }
+
+  /** The views that it has. */
+  protected get views(): readonly ViewName[] {
+    return this.options.views
+  }
+
+  /** What was measured for the plots, oldest first. */
+  protected get samples(): Sample[] {
+    return this.#sampler.samples
+  }
+
   async *follow(after: string | undefined, signal: AbortSignal): AsyncGenerator<SourceMessage> {
     const { stream } = this.options
-    const viewer = this.#enter()
+    const leave = this.#presence.come()
+    const viewer = this.#viewers.enter()
     try {
       let last = this.#startOf(after)
-      yield messageOf(this.#hello())
       while (!signal.aborted) {
+        if (viewer.takeGreeting()) yield messageOf(this.#hello())
         const part = stream.ring.after(last, mostOfMessage)
         if (part.texts.length > 0 || part.lostFrom !== undefined) {
           last = part.last
-          yield { type: 'entries', id: `${last}@${stream.id}`, json: entriesText(part.texts, this.#gapOf(part, after)) }
+          yield { type: 'entries', id: `${last}@${stream.id}`, json: this.#entriesText(part, after) }
         }
         for (const sample of viewer.takeSamples()) yield messageOf({ type: 'sample', sample })
         const views = viewer.takeChanged()
@@ -131,27 +159,35 @@ export abstract class StreamSource implements InspectorSource {
         await viewer.woken(signal)
       }
     } finally {
-      this.#leave(viewer)
+      this.#viewers.leave(viewer)
+      leave()
     }
   }
 
   async view(request: ViewRequest): Promise<View> {
-    if (!this.options.views.includes(request.view)) throw viewUnknown(request.view)
-    const leave = this.#look()
+    if (!this.views.includes(request.view)) throw viewUnknown(request.view)
+    const leave = this.#presence.come()
     try {
+      const then = 'at' in request && request.at !== undefined ? await this.knownAfter(request.at) : undefined
       switch (request.view) {
         case 'list':
-          return await this.listView(request)
+          return this.listView(request, then)
         case 'machines':
-          return this.#machinesView()
+          return this.#machinesView(then)
         case 'machine':
-          return this.#machineView(request.machine)
+          return this.#machineView(request.machine, then)
         case 'actors':
-          return await this.#actorsView(request)
+          return actorsView(then ?? this.known, request)
         case 'entries':
           return await this.entriesView(request)
+        case 'feeds':
+          return then === undefined ? await this.otherView(request, then) : pastFeeds(then)
+        case 'waits':
+          return then === undefined ? await this.otherView(request, then) : pastWaits(then)
+        case 'budgets':
+          return then === undefined ? await this.otherView(request, then) : pastBudgets(then, request)
         default:
-          return await this.otherView(request)
+          return await this.otherView(request, then)
       }
     } finally {
       leave()
@@ -159,15 +195,15 @@ export abstract class StreamSource implements InspectorSource {
   }
 
   async *recording(): AsyncGenerator<Uint8Array> {
-    const { stream, machines, source, clock, release } = this.options
-    const leave = this.#look()
+    const { stream, machines, clock, release } = this.options
+    const leave = this.#presence.come()
     try {
       await this.told()
       yield lineOf({
         type: 'stateward.recording',
         version: inspectorProtocol,
         release,
-        source,
+        source: this.source,
         atMs: clock.wallNow(),
       })
       for (const id of machines.ids) {
@@ -175,11 +211,17 @@ export abstract class StreamSource implements InspectorSource {
         if (machine !== undefined) yield lineOf({ type: 'machine', machine })
       }
       for (const sample of this.samples) yield lineOf({ type: 'sample', sample })
-      const { newest } = stream.ring
-      for (let last = stream.ring.oldest - 1; last < newest; ) {
+      // What goes on since before the first entry that is held is a part of the recording, too.
+      const before = [...stream.before()]
+      const { newest, oldest } = stream.ring
+      for (let from = 0; from < before.length; from += mostOfMessage.entries) {
+        yield linesOf(before.slice(from, from + mostOfMessage.entries).map((entry) => JSON.stringify(entry)))
+        await nextTurn()
+      }
+      for (let last = oldest - 1; last < newest; ) {
         const { texts, last: next } = stream.ring.after(last, mostOfMessage)
         if (texts.length === 0) break
-        yield utf8.encode(`${texts.join('\n')}\n`)
+        yield linesOf(texts)
         last = next
         await nextTurn()
       }
@@ -191,8 +233,8 @@ export abstract class StreamSource implements InspectorSource {
   /** Ends the stream: viewers are told why, and disconnected. */
   close(reason: string): void {
     this.#goodbye ??= reason
-    this.#stop()
-    for (const viewer of this.#viewers) viewer.wake()
+    this.#presence.close()
+    this.#viewers.wake()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -200,116 +242,71 @@ export abstract class StreamSource implements InspectorSource {
     return Promise.resolve()
   }
 
-  protected listView(request: ListRequest): Promise<ListView> {
-    const rows = request.at === undefined ? this.options.stream.rows : this.pastAt(request.at).rows
-    return Promise.resolve({ view: 'list', ...rows.list(request) })
-  }
-
   /** Notifies viewers, soon, that views have changed. */
   protected touch(views: readonly ViewName[]): void {
-    for (const viewer of this.#viewers) viewer.touch(views)
-    if (this.#changeTimer !== undefined || this.#viewers.size === 0) return
-    this.#changeTimer = this.options.clock.setTimeout(() => {
-      this.#changeTimer = undefined
-      this.#wakeAll()
-    }, changePauseMs)
+    this.#viewers.touch(views)
   }
 
-  /** The state right after an entry, as far as the held entries tell. */
-  protected pastAt(number: number): { readonly actors: ActorTable; readonly rows: RowTable } {
-    const { ring } = this.options.stream
-    const [actors, rows] = [new ActorTable(), new RowTable()]
-    for (let n = ring.oldest; n <= Math.min(number, ring.newest); n += 1) {
-      const text = ring.text(n)
-      if (text === undefined) continue
-      const entry = JSON.parse(text) as StreamEntry
-      actors.take(entry)
-      if (entry.type === 'row') rows.put(entry.row)
-    }
-    return { actors, rows }
+  /** Tells viewers that the source itself, or the list of its views, has changed. */
+  protected greet(): void {
+    this.#viewers.greet()
   }
 
-  protected entriesView({ after, before, limit = 100, actor, item, text }: EntriesRequest): Promise<EntriesView> {
-    const { ring } = this.options.stream
-    const { oldest, newest } = ring
-    const words = (text ?? '').toLowerCase().split(/\s+/).filter(Boolean)
-    const found: StreamEntry[] = []
-    const take = (n: number): void => {
-      const json = ring.text(n)
-      if (json === undefined || !mayMatch(json, words, actor, item?.id)) return
-      const entry = JSON.parse(json) as StreamEntry
-      if (isAbout(entry, actor, item?.id)) found.push(entry)
-    }
-    if (after !== undefined) {
-      const last = Math.min(newest, before === undefined ? newest : before - 1)
-      for (let n = Math.max(oldest, after + 1); n <= last && found.length < limit; n += 1) take(n)
-    } else {
-      const last = before === undefined ? newest : before - 1
-      for (let n = Math.min(newest, last); n >= oldest && found.length < limit; n -= 1) take(n)
-      found.reverse()
-    }
-    return Promise.resolve({ view: 'entries', entries: found, oldest, newest })
+  /** What is known now. */
+  protected get known(): KnownState {
+    return this.options.stream.known
   }
 
-  #machinesView(): MachinesView {
+  /** What was known after an entry. */
+  protected knownAfter(number: number): Promise<KnownState> {
+    return Promise.resolve(this.options.stream.knownAfter(number))
+  }
+
+  protected listView(request: ListRequest, then: KnownState | undefined): ListView {
+    return { view: 'list', ...(then ?? this.known).rows.list(request) }
+  }
+
+  protected entriesView(request: EntriesRequest): Promise<EntriesView> {
+    return Promise.resolve(searchEntries(this.options.stream.ring, request))
+  }
+
+  /** The number of the first entry whose time can be shown. */
+  protected get oldestEntry(): number {
+    return this.options.stream.oldest
+  }
+
+  /** The number of items in each innermost state of a chart; for the past, what was known then is given. */
+  protected occupancy(machine: string, then: KnownState | undefined): Readonly<Record<string, number>> {
+    return (then ?? this.known).actors.occupancy(machine)
+  }
+
+  #machinesView(then: KnownState | undefined): MachinesView {
     const { machines } = this.options
     const rows = machines.ids.map((id) => {
-      const actors = Object.values(this.occupancy(id)).reduce((sum, count) => sum + count, 0)
+      const actors = Object.values(this.occupancy(id, then)).reduce((sum, count) => sum + count, 0)
       return { id, states: machines.graph(id)?.states.length ?? 0, actors }
     })
     return { view: 'machines', machines: rows }
   }
 
-  #machineView(id: string): MachineView {
-    return { view: 'machine', machine: this.options.machines.graph(id) ?? null, occupancy: this.occupancy(id) }
-  }
-
-  /** The number of the first entry that can be requested. */
-  protected get oldestEntry(): number {
-    return this.options.stream.ring.oldest
-  }
-
-  /** The number of items in each innermost state of a chart. */
-  protected occupancy(machine: string): Readonly<Record<string, number>> {
-    return this.options.stream.actors.occupancy(machine)
-  }
-
-  async #actorsView({
-    machine,
-    text = '',
-    at,
-    ...window
-  }: Extract<ViewRequest, { view: 'actors' }>): Promise<ActorsView> {
-    const actors = at === undefined ? this.options.stream.actors : (await this.past(at)).actors
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
-    const rows = [...actors.rows()].filter((row) => {
-      if (machine !== undefined && row.machine !== machine) return false
-      const searched = `${row.name} ${row.actor} ${row.machine} ${row.item?.id} ${row.states.join(' ')} ${row.status}`
-      return words.every((word) => searched.toLowerCase().includes(word))
-    })
-    rows.sort((one, other) => other.changedAt - one.changedAt)
-    return { view: 'actors', ...pageOf(rows, window) }
-  }
-
-  /** The same for sources that must read the past first. */
-  protected past(number: number): Promise<{ readonly actors: ActorTable; readonly rows: RowTable }> {
-    return Promise.resolve(this.pastAt(number))
+  #machineView(id: string, then: KnownState | undefined): MachineView {
+    const machine = this.options.machines.graph(id) ?? null
+    return { view: 'machine', machine, occupancy: this.occupancy(id, then) }
   }
 
   #hello(): HelloMessage {
-    const { stream, source, views, actions, showsValues, clock, release } = this.options
-    const { newest } = stream.ring
+    const { stream, actions, showsValues, clock, release } = this.options
     return {
       type: 'hello',
       protocol: inspectorProtocol,
       release,
       stream: stream.id,
-      source,
-      views,
+      source: this.source,
+      views: this.views,
       actions,
       showsValues,
       oldest: this.oldestEntry,
-      newest,
+      newest: stream.ring.newest,
       nowMs: Math.trunc(clock.wallNow()),
     }
   }
@@ -322,141 +319,43 @@ export abstract class StreamSource implements InspectorSource {
     return Math.max(ring.oldest - 1, ring.newest - firstEntries)
   }
 
-  #gapOf({ lostFrom, texts, last }: ReturnType<InspectionStream['ring']['after']>, after: string | undefined) {
+  #entriesText(part: RingPart, after: string | undefined): string {
+    const gap = this.#gapOf(part, after)
+    const all = gap === undefined ? part.texts : [JSON.stringify(gap), ...part.texts]
+    return `{"type":"entries","oldest":${this.oldestEntry},"entries":[${all.join(',')}]}`
+  }
+
+  #gapOf({ lostFrom, texts, last }: RingPart, after: string | undefined): GapEntry | undefined {
     if (lostFrom === undefined) return undefined
     const n = texts.length === 0 ? last : last - texts.length
     const reason: GapEntry['reason'] = after === undefined ? 'slow' : 'evicted'
     const atMs = Math.trunc(this.options.clock.wallNow())
-    return { type: 'gap', n: Math.max(n, lostFrom), atMs, from: lostFrom, reason } satisfies GapEntry
+    return { type: 'gap', n: Math.max(n, lostFrom), atMs, from: lostFrom, reason }
   }
+}
 
-  #enter(): Viewer {
-    const viewer = new Viewer()
-    this.#viewers.add(viewer)
-    this.#feed()
-    return viewer
-  }
-
-  #leave(viewer: Viewer): void {
-    this.#viewers.delete(viewer)
-    this.#linger()
-  }
-
-  /** A request from somebody who does not follow the stream. */
-  #look(): () => void {
-    this.#feed()
-    return () => this.#linger()
-  }
-
-  #feed(): void {
-    const { clock } = this.options
-    if (this.#lingerTimer !== undefined) clock.clearTimeout(this.#lingerTimer)
-    this.#lingerTimer = undefined
-    if (this.#isFed || this.#goodbye !== undefined) return
-    this.#isFed = true
-    this.begin()
-    // Only after the existing items were published.
-    this.#sampleTimer = clock.setTimeout(() => this.#takeSample(), firstSampleMs)
-  }
-
-  #linger(): void {
-    const { clock, lingerMs = defaultLingerMs } = this.options
-    if (this.#viewers.size > 0 || !this.#isFed || this.#lingerTimer !== undefined) return
-    this.#lingerTimer = clock.setTimeout(() => this.#stop(), lingerMs)
-  }
-
-  #stop(): void {
-    const { clock } = this.options
-    for (const timer of [this.#entryTimer, this.#changeTimer, this.#sampleTimer, this.#lingerTimer]) {
-      if (timer !== undefined) clock.clearTimeout(timer)
-    }
-    this.#entryTimer = this.#changeTimer = this.#sampleTimer = this.#lingerTimer = undefined
-    if (!this.#isFed) return
-    this.#isFed = false
-    this.end()
-  }
-
-  #soonTellEntries(): void {
-    if (this.#entryTimer !== undefined || this.#viewers.size === 0) return
-    this.#entryTimer = this.options.clock.setTimeout(() => {
-      this.#entryTimer = undefined
-      this.#wakeAll()
-    }, entryPauseMs)
-  }
-
-  #wakeAll(): void {
-    for (const viewer of this.#viewers) viewer.wake()
-  }
-
-  #takeSample(): void {
-    const { clock, stream } = this.options
-    const { started, ended, failed } = stream.rows.flow
-    const now = { started, ended, failed, entries: stream.ring.newest, dropped: stream.dropped }
-    const before = this.#before
-    this.#before = now
-    const sample: Sample = {
-      atMs: Math.trunc(clock.wallNow()),
-      ...stream.rows.standing(),
-      started: now.started - before.started,
-      ended: now.ended - before.ended,
-      failed: now.failed - before.failed,
-      entries: now.entries - before.entries,
-      dropped: now.dropped - before.dropped,
-      journal: this.journalPosition(),
-    }
-    this.samples.push(sample)
-    if (this.samples.length > mostSamples) this.samples.shift()
-    for (const viewer of this.#viewers) viewer.sample(sample)
-    this.#wakeAll()
-    this.#sampleTimer = clock.setTimeout(() => this.#takeSample(), samplePauseMs)
-  }
+/** Actors, those that changed last first. */
+function actorsView({ actors }: KnownState, { machine, text, ...window }: ActorsRequest): ActorsView {
+  const words = wordsIn(text)
+  const rows = [...actors.rows()].filter((row) => {
+    if (machine !== undefined && row.machine !== machine) return false
+    return hasWords(
+      `${row.name} ${row.actor} ${row.machine} ${row.item?.id} ${row.states.join(' ')} ${row.status}`,
+      words,
+    )
+  })
+  rows.sort((one, other) => other.changedAt - one.changedAt)
+  return { view: 'actors', ...pageOf(rows, window) }
 }
 
 function messageOf(message: ServerMessage): SourceMessage {
   return { type: message.type, json: JSON.stringify(message) }
 }
 
-function entriesText(texts: readonly string[], gap: GapEntry | undefined): string {
-  const all = gap === undefined ? texts : [JSON.stringify(gap), ...texts]
-  return `{"type":"entries","entries":[${all.join(',')}]}`
-}
-
 function lineOf(line: RecordingLine): Uint8Array {
-  return utf8.encode(`${JSON.stringify(line)}\n`)
+  return linesOf([JSON.stringify(line)])
 }
 
-/** Checks the text of an entry before it is parsed. */
-function mayMatch(
-  json: string,
-  words: readonly string[],
-  actor: string | undefined,
-  item: string | undefined,
-): boolean {
-  if (actor !== undefined && !json.includes(JSON.stringify(actor))) return false
-  if (item !== undefined && !json.includes(JSON.stringify(item))) return false
-  if (words.length === 0) return true
-  const searched = json.toLowerCase()
-  return words.every((word) => searched.includes(word))
-}
-
-/** Whether an entry is about this actor and this item, if given. */
-export function isAbout(entry: StreamEntry, actor: string | undefined, item: string | undefined): boolean {
-  if (actor !== undefined) {
-    const isIts = 'actor' in entry && (entry.actor === actor || ('source' in entry && entry.source === actor))
-    if (!isIts) return false
-  }
-  if (item === undefined) return true
-  if (entry.type === 'fact') return entry.items.some(({ id }) => id === item)
-  if (entry.type === 'row') return entry.row.id === item
-  return entry.type === 'actor' ? entry.item?.id === item : true
-}
-
-/** The error of a read-only source. */
-export function readOnly(action: ActionName): StatewardError {
-  return new StatewardError('inspector_read_only', `the inspector is read-only: ${action} is not allowed`, { action })
-}
-
-/** The error for a view that a source does not have. */
-export function viewUnknown(view: string): StatewardError {
-  return new StatewardError('view_unknown', `there is no view ${view} of this`, { view })
+function linesOf(texts: readonly string[]): Uint8Array {
+  return utf8.encode(`${texts.join('\n')}\n`)
 }

@@ -11,12 +11,25 @@ const mostSamples = 10
 export class Viewer {
   readonly #changed = new Set<readonly ViewName[]>()
   #samples: Sample[] = []
+  #isGreetingDue = true
   #wake: (() => void) | undefined
   #isWoken = false
 
   /** Notes that these views have changed; the arrays are mostly the same ones again and again. */
   touch(views: readonly ViewName[]): void {
     this.#changed.add(views)
+  }
+
+  /** Notes that it must be greeted again. */
+  greet(): void {
+    this.#isGreetingDue = true
+  }
+
+  /** Whether it must be greeted; true at first, then only once after each {@link greet}. */
+  takeGreeting(): boolean {
+    const isDue = this.#isGreetingDue
+    this.#isGreetingDue = false
+    return isDue
   }
 
   sample(sample: Sample): void {

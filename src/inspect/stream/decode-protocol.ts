@@ -10,10 +10,15 @@ import {
   itemTypes,
   viewNames,
   type ActionRequest,
+  type BudgetRow,
+  type FeedRow,
   type InspectedSource,
   type ItemRef,
   type ItemRow,
   type MachineDefinition,
+  type OpenBarrier,
+  type PartName,
+  type QuestionRow,
   type RecordingHeader,
   type RecordingLine,
   type Sample,
@@ -83,6 +88,56 @@ const placed = { n: positive, atMs: instant }
 const eventSchema: v.GenericSchema<unknown, ShownEvent> = strictSchema({ type: text, data: v.exactOptional(fields) })
 const states = ids(1000)
 
+const partOf = <const Name extends PartName, Row>(part: Name, row: v.GenericSchema<unknown, Row>) =>
+  strictSchema({ type: v.literal('part'), ...placed, part: v.literal(part), key: text, row: v.nullable(row) })
+
+const feedSchema: v.GenericSchema<unknown, FeedRow> = strictSchema({
+  feed: text,
+  epochId: v.exactOptional(text),
+  watermark: natural,
+  droppedThrough: natural,
+  kept: natural,
+  cursors: v.pipe(v.array(strictSchema({ name: text, position: natural })), v.maxLength(100)),
+})
+
+const barrierSchema: v.GenericSchema<unknown, OpenBarrier> = strictSchema({
+  id: text,
+  session: text,
+  turnId: text,
+  members: natural,
+  operations: ids(5000),
+  unlisted: natural,
+})
+
+const questionSchema: v.GenericSchema<unknown, QuestionRow> = strictSchema({
+  task: itemSchema,
+  run: itemSchema,
+  name: text,
+  taskName: text,
+  kind: text,
+  description: v.exactOptional(text),
+  whom: v.exactOptional(text),
+  askedAtMs: instant,
+  untilMs: v.exactOptional(instant),
+})
+
+const budgetSchema: v.GenericSchema<unknown, BudgetRow> = strictSchema({
+  task: itemSchema,
+  name: text,
+  dimension: text,
+  limit: count,
+  consumed: count,
+  reserved: count,
+  isExhausted: v.boolean(),
+})
+
+const partSchema = v.variant('part', [
+  partOf('feed', feedSchema),
+  partOf('barrier', barrierSchema),
+  partOf('question', questionSchema),
+  partOf('budget', budgetSchema),
+])
+
 const entrySchemas = [
   strictSchema({
     type: v.literal('actor'),
@@ -122,6 +177,7 @@ const entrySchemas = [
     data: v.exactOptional(fields),
   }),
   strictSchema({ type: v.literal('row'), ...placed, row: rowSchema }),
+  partSchema,
   strictSchema({ type: v.literal('gap'), ...placed, from: positive, reason: v.picklist(['slow', 'evicted', 'cut']) }),
 ] as const
 
@@ -164,7 +220,7 @@ const messageSchema: v.GenericSchema<unknown, ServerMessage> = v.variant('type',
     newest: natural,
     nowMs: instant,
   }),
-  strictSchema({ type: v.literal('entries'), entries: v.array(entrySchema) }),
+  strictSchema({ type: v.literal('entries'), oldest: natural, entries: v.array(entrySchema) }),
   sampleMessage,
   strictSchema({ type: v.literal('changed'), views: v.array(v.picklist(viewNames)) }),
   strictSchema({ type: v.literal('bye'), reason: text }),
@@ -197,8 +253,8 @@ const viewRequestSchema: v.GenericSchema<unknown, ViewRequest> = v.variant('view
   }),
   strictSchema({ view: v.literal('item'), item: itemSchema }),
   strictSchema({ view: v.literal('history'), ...windowEntries, item: itemSchema }),
-  bare('machines'),
-  strictSchema({ view: v.literal('machine'), machine: id }),
+  strictSchema({ view: v.literal('machines'), ...past }),
+  strictSchema({ view: v.literal('machine'), machine: id, ...past }),
   strictSchema({
     view: v.literal('actors'),
     ...windowEntries,
@@ -215,11 +271,11 @@ const viewRequestSchema: v.GenericSchema<unknown, ViewRequest> = v.variant('view
     item: v.exactOptional(itemSchema),
     text: v.exactOptional(search),
   }),
-  bare('feeds'),
-  strictSchema({ view: v.literal('feed'), feed: id, ...windowEntries }),
-  bare('waits'),
+  strictSchema({ view: v.literal('feeds'), ...past }),
+  strictSchema({ view: v.literal('feed'), feed: id, ...windowEntries, ...past }),
+  strictSchema({ view: v.literal('waits'), ...past }),
   strictSchema({ view: v.literal('graph'), task: v.exactOptional(id), limit: limitUpTo(1000) }),
-  windowed('budgets'),
+  strictSchema({ view: v.literal('budgets'), ...windowEntries, ...past }),
   windowed('schedules'),
   windowed('processes'),
   bare('node'),

@@ -1,3 +1,5 @@
+import type { StreamEntry } from './protocol.js'
+
 /** The bounds of a ring. */
 export interface EntryRingOptions {
   /** Maximum number of entries. */
@@ -16,18 +18,22 @@ export interface RingPart {
 }
 
 /**
- * The last entries of a stream as JSON texts, numbered from 1 without gaps. Beyond its bounds the oldest are dropped;
- * nothing is kept for a single slow viewer.
+ * The last entries of a stream, with their JSON texts, numbered from 1 without gaps. Beyond its bounds the oldest are
+ * dropped; nothing is kept for a single slow viewer.
  */
 export class EntryRing {
   readonly #options: EntryRingOptions
+  readonly #onDrop: (entry: StreamEntry) => void
   #texts: (string | undefined)[] = []
+  #entries: (StreamEntry | undefined)[] = []
   #oldest = 1
   #newest = 0
   #characters = 0
 
-  constructor(options: EntryRingOptions) {
+  /** `onDrop` is called with each entry that is dropped because of the bounds. */
+  constructor(options: EntryRingOptions, onDrop: (entry: StreamEntry) => void = () => {}) {
     this.#options = options
+    this.#onDrop = onDrop
   }
 
   /** Number of the first entry that is held; one more than the newest when it is empty. */
@@ -40,19 +46,25 @@ export class EntryRing {
     return this.#newest
   }
 
-  /** Adds the text of the entry with the next number. */
-  push(text: string): void {
+  /** Adds the entry with the next number, and its text. */
+  push(entry: StreamEntry, text: string): void {
     const { entries, characters } = this.#options
     if (this.#newest - this.#oldest + 1 === entries) this.#dropOldest()
     this.#newest += 1
     this.#texts[this.#newest % entries] = text
+    this.#entries[this.#newest % entries] = entry
     this.#characters += text.length
     while (this.#characters > characters && this.#oldest < this.#newest) this.#dropOldest()
   }
 
   /** The text of an entry, if it is held. */
   text(number: number): string | undefined {
-    return number < this.#oldest || number > this.#newest ? undefined : this.#texts[number % this.#options.entries]
+    return this.#holds(number) ? this.#texts[number % this.#options.entries] : undefined
+  }
+
+  /** An entry, if it is held. */
+  entry(number: number): StreamEntry | undefined {
+    return this.#holds(number) ? this.#entries[number % this.#options.entries] : undefined
   }
 
   /** The entries after a number, within these maximums; the first one is included whatever its length. */
@@ -80,15 +92,23 @@ export class EntryRing {
   /** Drops all entries and skips a number, so that earlier readers are told of a gap. */
   interrupt(): void {
     this.#texts = []
+    this.#entries = []
     this.#characters = 0
     if (this.#newest > 0) this.#newest += 1
     this.#oldest = this.#newest + 1
   }
 
+  #holds(number: number): boolean {
+    return number >= this.#oldest && number <= this.#newest
+  }
+
   #dropOldest(): void {
     const slot = this.#oldest % this.#options.entries
+    const dropped = this.#entries[slot]
     this.#characters -= this.#texts[slot]?.length ?? 0
     this.#texts[slot] = undefined
+    this.#entries[slot] = undefined
     this.#oldest += 1
+    if (dropped !== undefined) this.#onDrop(dropped)
   }
 }

@@ -1,12 +1,10 @@
 import type { Clock } from '../../base/clock.js'
 import { ActorTable } from './actor-table.js'
 import { EntryRing } from './entry-ring.js'
+import { KnownState, type EntryBody } from './known-state.js'
+import { PartTable } from './part-table.js'
 import type { StreamEntry } from './protocol.js'
 import { RowTable } from './row-table.js'
-
-/** An entry without its number. */
-export type EntryBody = BodyOf<StreamEntry>
-type BodyOf<Entry> = Entry extends StreamEntry ? Omit<Entry, 'n' | 'atMs'> : never
 
 /** Options of an {@link InspectionStream}. */
 export interface InspectionStreamOptions {
@@ -38,41 +36,71 @@ function randomId(): string {
 
 /**
  * One stream of everything that happens: numbered as entries are queued, bounded, and shared by all viewers, each of
- * which reads at its own pace. Its entries are folded into tables of actors and rows, so that new viewers see the
- * current state.
+ * which reads at its own pace. Its entries are folded twice: all of them, so that new viewers see the current state, and
+ * those that are no longer held, so that the state after each held entry can be told.
  */
 export class InspectionStream {
   /** Identifies the stream; entry numbers of another stream have no meaning here. */
   readonly id = randomId()
-  #actors: ActorTable
-  #rows: RowTable
+  #known: KnownState
+  /** What was known right before the first entry that is held. */
+  #base: KnownState
   readonly ring: EntryRing
   readonly #options: InspectionStreamOptions
   readonly #listeners = new Set<() => void>()
   #dropped = 0
+  #settledAt = 0
 
   constructor(options: InspectionStreamOptions) {
     this.#options = options
     const { capacity } = options
-    this.ring = new EntryRing({ entries: capacity, characters: mostCharacters })
-    this.#actors = new ActorTable({ live: mostLive, ended: capacity, characters: mostOfTable })
-    this.#rows = new RowTable({ live: mostLive, ended: capacity, characters: mostOfTable })
+    this.ring = new EntryRing({ entries: capacity, characters: mostCharacters }, (entry) => this.#base.take(entry))
+    const bounds = { live: mostLive, ended: capacity, characters: mostOfTable }
+    this.#known = new KnownState(new ActorTable(bounds), new RowTable(bounds), new PartTable())
+    this.#base = this.#known.empty()
   }
 
-  /** The state of the actors that it has reported. */
-  get actors(): ActorTable {
-    return this.#actors
+  /** What it has told so far. */
+  get known(): KnownState {
+    return this.#known
   }
 
-  /** The state of the items that it has reported. */
-  get rows(): RowTable {
-    return this.#rows
+  /** Number of the first held entry after which it had told everything that there was. */
+  get oldest(): number {
+    return Math.max(this.ring.oldest, this.#settledAt)
+  }
+
+  /** Everything that existed before the first viewer has been told. */
+  settle(): void {
+    this.#settledAt = this.ring.newest
+  }
+
+  /** What it had told after an entry; after the first entry that is held if that one is no longer held. */
+  knownAfter(number: number): KnownState {
+    const known = this.#base.copy()
+    const { ring } = this
+    for (let n = ring.oldest; n <= Math.min(Math.max(number, ring.oldest), ring.newest); n += 1) {
+      const entry = ring.entry(n)
+      if (entry !== undefined) known.take(entry)
+    }
+    return known
+  }
+
+  /**
+   * Entries that lead to what was known right before the first entry that is held, of everything that had not ended
+   * then. They have its time, and all the same number.
+   */
+  *before(): Iterable<StreamEntry> {
+    const first = this.ring.entry(this.ring.oldest)
+    if (first === undefined) return
+    const [n, atMs] = [Math.max(1, first.n - 1), first.atMs]
+    for (const body of this.#base.entries()) yield { ...body, n, atMs }
   }
 
   /** Starts over after a time without viewers: the known state is old, and new entries do not continue it. */
   restart(): void {
-    this.#actors = this.#actors.empty()
-    this.#rows = this.#rows.empty()
+    this.#known = this.#known.empty()
+    this.#base = this.#base.empty()
     this.ring.interrupt()
   }
 
@@ -85,11 +113,10 @@ export class InspectionStream {
   push(body: EntryBody, isNews = true): void {
     const entry = { ...body, n: this.ring.newest + 1, atMs: Math.trunc(this.#options.clock.wallNow()) } as StreamEntry
     if (this.#options.filter?.(entry) === false) return
-    this.#actors.take(entry)
-    if (entry.type === 'row') this.#rows.put(entry.row, isNews)
+    this.#known.take(entry, isNews)
     const text = JSON.stringify(entry)
     if (text.length > longestEntry) return this.lose()
-    this.ring.push(text)
+    this.ring.push(entry, text)
     for (const listener of this.#listeners) listener()
   }
 
@@ -98,7 +125,8 @@ export class InspectionStream {
     const n = this.ring.newest + 1
     this.#dropped += 1
     const atMs = Math.trunc(this.#options.clock.wallNow())
-    this.ring.push(JSON.stringify({ type: 'gap', n, atMs, from: n, reason: 'cut' } satisfies StreamEntry))
+    const gap: StreamEntry = { type: 'gap', n, atMs, from: n, reason: 'cut' }
+    this.ring.push(gap, JSON.stringify(gap))
     for (const listener of this.#listeners) listener()
   }
 

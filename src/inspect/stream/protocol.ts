@@ -24,6 +24,7 @@
  */
 export * from './protocol/version.js'
 export * from './protocol/item.js'
+export * from './protocol/part.js'
 export * from './protocol/entry.js'
 export * from './protocol/message.js'
 export * from './protocol/request.js'

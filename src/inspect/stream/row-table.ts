@@ -20,6 +20,11 @@ export interface Flow {
 /** Phases that are final. */
 const over: ReadonlySet<ItemPhase> = new Set(['completed', 'failed', 'cancelled', 'lost'])
 
+/** Whether an item has ended. */
+export function hasEnded({ phase }: Pick<ItemRow, 'phase'>): boolean {
+  return over.has(phase)
+}
+
 /** A row, with its searchable text, which is made on the first search. */
 interface Held {
   readonly row: ItemRow
@@ -112,16 +117,16 @@ export class RowTable {
     const key = keyOf(row)
     const { started, ended, failed } = this.#flow
     const isNew = !this.#live.has(key) && !this.#ended.has(key)
-    const hasEnded = over.has(row.phase) && !this.#ended.has(key)
+    const endsNow = hasEnded(row) && !this.#ended.has(key)
     if (isNews)
       this.#flow = {
         started: started + (isNew ? 1 : 0),
-        ended: ended + (hasEnded ? 1 : 0),
-        failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
+        ended: ended + (endsNow ? 1 : 0),
+        failed: failed + (endsNow && row.phase === 'failed' ? 1 : 0),
       }
     this.#drop(this.#live, key)
     this.#drop(this.#ended, key)
-    const table = over.has(row.phase) ? this.#ended : this.#live
+    const table = hasEnded(row) ? this.#ended : this.#live
     const characters = charactersOf(row)
     table.set(key, { row, characters, text: undefined })
     this.#characters += characters

@@ -1,14 +1,13 @@
 import type { Budget } from '../../tasks/index.js'
 import type { BudgetRow, BudgetsView } from '../stream/protocol.js'
+import { mostUsedFirst } from './budget-order.js'
 import { nameOf, taskRef } from './item-rows.js'
 import { pageOfMade, type Window } from './pages.js'
 import type { InspectedState } from './state.js'
 
-/** Budgets, the most used first. O(tasks). */
+/** Budgets, the most used first. O(budgets). */
 export function budgetsView({ tasks }: InspectedState, window: Window): BudgetsView {
-  const budgets: Budget[] = []
-  for (const { spec } of tasks.tasks()) budgets.push(...tasks.budgetsOf(spec.id))
-  budgets.sort((one, other) => usedOf(other) - usedOf(one))
+  const budgets = [...tasks.budgets()].sort(mostUsedFirst)
   const rowOf = ({ taskId, dimension, limit, consumed, reserved, exhausted }: Budget): BudgetRow => {
     const spec = tasks.task(taskId)?.spec
     return {
@@ -22,8 +21,4 @@ export function budgetsView({ tasks }: InspectedState, window: Window): BudgetsV
     }
   }
   return { view: 'budgets', ...pageOfMade(budgets, rowOf, window) }
-}
-
-function usedOf({ limit, consumed, reserved }: Budget): number {
-  return limit === 0 ? 1 : (consumed + reserved) / limit
 }

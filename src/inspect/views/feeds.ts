@@ -21,10 +21,13 @@ export function feedsView(state: InspectedState): FeedsView {
   }
 }
 
-/** The last rows of one feed, newest first; none if the feed does not exist. */
-export function feedView(state: InspectedState, feed: string, window: Window): FeedView {
+/**
+ * The last rows of one feed, newest first; none if the feed does not exist. `through`: the number of the last row to be
+ * shown, for the past.
+ */
+export function feedView(state: InspectedState, feed: string, window: Window, through = Infinity): FeedView {
   if (feed === 'tasks') {
-    const { entries } = state.taskEnds.since(0)
+    const entries = state.taskEnds.since(0).entries.filter(({ seq }) => seq <= through)
     const rowOf = ({ seq, taskId, kind, key, status, endedAtMs }: (typeof entries)[number]): CompletionRow => {
       const { description = key ?? kind } = state.tasks.task(taskId)?.spec.metadata ?? {}
       return { seq, item: taskRef(taskId), name: cut(description), kind, outcome: status, atMs: endedAtMs }
@@ -32,7 +35,7 @@ export function feedView(state: InspectedState, feed: string, window: Window): F
     return { view: 'feed', feed, ...pageOfMade(entries.toReversed(), rowOf, window) }
   }
   const session = feed.startsWith(sessionPrefix) ? sessionOf(state, feed.slice(sessionPrefix.length)) : undefined
-  const entries = session?.feed.since(0).entries ?? []
+  const entries = (session?.feed.since(0).entries ?? []).filter(({ seq }) => seq <= through)
   const rowOf = ({
     seq,
     operationId,

@@ -2,23 +2,17 @@ import { pendingQuestions, type Run } from '../../tasks/index.js'
 import { hasEnded } from '../../tasks/task.js'
 import type { BarrierRow, ItemRef, QuestionRow, WaitRow, WaitsView } from '../stream/protocol.js'
 import { cut, nameOf, operationRowOf, processWaitText, taskRef } from './item-rows.js'
+import { mostMissing, mostWaits } from './limits.js'
 import { pageOf } from './pages.js'
 import type { InspectedState } from './state.js'
-
-/** The maximum number of rows in each list, and of missing members listed for a barrier. */
-const most = { limit: 500 }
-const mostMissing = 100
 
 /** Who waits for what. O(open waits + processes that run). */
 export async function waitsView(state: InspectedState): Promise<WaitsView> {
   return {
     view: 'waits',
-    barriers: pageOf([...barriersOf(state)], most),
-    questions: pageOf(
-      pendingQuestions(state.tasks, {}).map((question) => questionRow(state, question)),
-      most,
-    ),
-    waits: pageOf([...runWaits(state), ...(await processWaits(state))], most),
+    barriers: pageOf([...barriersOf(state)], mostWaits),
+    questions: pageOf(questionsOf(state), mostWaits),
+    waits: pageOf([...runWaits(state), ...(await processWaits(state))], mostWaits),
   }
 }
 
@@ -37,6 +31,11 @@ export function* barriersOf(state: InspectedState): Iterable<BarrierRow> {
       }
     }
   }
+}
+
+/** Questions of tasks that have not been answered. */
+export function questionsOf(state: InspectedState): readonly QuestionRow[] {
+  return pendingQuestions(state.tasks, {}).map((question) => questionRow(state, question))
 }
 
 function questionRow({ tasks }: InspectedState, question: ReturnType<typeof pendingQuestions>[number]): QuestionRow {

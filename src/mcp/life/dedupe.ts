@@ -52,7 +52,7 @@ export class DirectorySecret {
     const known = this.#principals.get(principal)
     if (known !== undefined) return known
     const kept = this.#digest(['principal', principal]).toString('base64url')
-    // Who asks asks again; all of them anew now and then.
+    // When the cache is full it starts over.
     if (this.#principals.size >= mostPrincipals) this.#principals.clear()
     this.#principals.set(principal, kept)
     return kept

@@ -93,7 +93,7 @@ class TaskRun {
 
   async run(payload: unknown): Promise<TaskEnd> {
     const { processId, attempt, signal } = this.#context
-    // Its log is let go of before the function runs, which may wait for days.
+    // The events are released before the function runs, because it may wait for days.
     const begun = await this.#begin(payload)
     if ('code' in begun) return this.#fail(begun)
     const { questions, args } = begun
@@ -191,9 +191,9 @@ class TaskRun {
     if (!StatewardError.is(reason, 'process.run_stopped')) return
     if ((reason.data as { readonly cause?: unknown }).cause !== 'closing') return
     const { processId, attempt } = this.#context
-    // Not by the run itself, whose every word takes back that it waits.
+    // Not through the run: any event of the run would end its wait.
     await this.#options.append(processId, setAsideType, { attempt }, `set-aside:${attempt}`).catch(() => {
-      // The attempt counts then, which costs one of several.
+      // The attempt then counts as lost.
     })
   }
 }

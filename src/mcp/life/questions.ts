@@ -53,7 +53,7 @@ export class Questions {
    * `mcp_question_unsupported`, `mcp_limit_reached` and `mcp_question_reused`.
    */
   async input(given: Readonly<Record<string, InputRequest>>): Promise<Readonly<Record<string, unknown>>> {
-    // Whatever its function makes of the fault, nobody is asked for a task that ends with it.
+    // The task is going to end with the fault, so nobody is asked anything more.
     if (this.#fault !== undefined) throw this.#fault
     const requests = takeRequests(given)
     const fresh = requests.filter(([key, request]) => this.#isFresh(key, request))
@@ -61,7 +61,7 @@ export class Questions {
     if (open + fresh.length > this.#mostOpen)
       throw new McpError('mcp_limit_reached', { limit: 'maxOpenQuestions', most: this.#mostOpen })
     for (const [key, request] of fresh) {
-      // Before it is durable: another call may ask under the same key at once.
+      // Noted before it is durable, because another call may use the same key at once.
       this.#place = mcpTaskChart.move(this.#place, { type: 'ask', key }) as McpTaskPlace
       this.#requests.set(key, request)
     }
@@ -94,7 +94,7 @@ export class Questions {
       while (this.#waiting.size > 0) {
         const { key, response } = await this.#port.nextAnswer()
         const place = mcpTaskChart.move(this.#place, { type: 'answer', key })
-        // What an earlier run was answered comes once more.
+        // Answers to an earlier run arrive again.
         if (place !== undefined) this.#place = place
         if (!this.#answers.has(key)) this.#answers.set(key, response)
         this.#waiting.get(key)?.resolve(this.#answers.get(key))

@@ -27,14 +27,14 @@ export function lostAttempts(events: readonly ProcessEvent[]): number {
         isAtWork = false
         break
       case 'process.step':
-        // The beginning of a wait is no work.
+        // Starting to wait is not work.
         if (!isWaitStep(payload)) isAtWork = true
         break
       case 'process.resumed':
         isAtWork = true
         break
       case setAsideType:
-        // Whatever else of this attempt was on its way.
+        // Even if other events of this attempt follow.
         if (fits(setAsideSchema, payload)) isSetAside = true
         break
       default:

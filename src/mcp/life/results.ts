@@ -54,7 +54,7 @@ export async function resultOf(
   if (typeof encoded !== 'object' || encoded === null || Array.isArray(encoded))
     return toolError(`${name} returned no result`)
   const { content = [] } = returned as ToolResult
-  // Its client reads a list of parts, each with its type, or nothing at all.
+  // Clients reject a result whose content is not a list of typed parts.
   if (!v.is(contentSchema, content)) return toolError(`${name} returned content that is no list of parts`)
   const result: ToolResult = { ...(returned as ToolResult), content }
   if (outputSchema !== undefined && result.isError !== true) {

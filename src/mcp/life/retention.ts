@@ -28,6 +28,13 @@ const gatherMs = 50
 /** How many tasks are deleted in one change. */
 const mostAtOnce = 1000
 
+/** Whether the handle of a task has expired, or never was one. */
+export function isOver(state: TaskState, nowMs: number): boolean {
+  const { payload } = state
+  const ttlMs = ttlOf(state, nowMs)
+  return payload.isInline === true || (ttlMs !== null && nowMs >= payload.createdAtMs + ttlMs)
+}
+
 /**
  * Ends expired tasks and deletes ended ones: their arguments, answers and results disappear from journal and snapshot.
  * There is one deadline per task. When it passes the task is read again, because its time may have been extended.
@@ -91,7 +98,7 @@ export class Retention implements Disposable {
     const leftMs = atMs - this.#nowMs()
     if (leftMs > 0) return this.#lookIn(taskId, leftMs)
     if (hasEnded(state)) return this.#gather(taskId)
-    // Once it has ended, whoever is told of that comes back here.
+    // Its end brings it back here, through `keep`.
     if (ttlAction === 'cancel') await cancel(state)
   }
 
@@ -111,7 +118,7 @@ export class Retention implements Disposable {
       const ids = due.slice(from, from + mostAtOnce)
       try {
         await store.pruneTerminal(Number.MAX_SAFE_INTEGER, { ids, watermark: noProjector })
-        // Ids that were and ids that never were look the same, here and on disk.
+        // Deleted ids must look like ids that never existed, also on disk.
         await store.compactTombstones(Number.MAX_SAFE_INTEGER, { ids, watermark: noProjector })
         for (const id of ids) this.#options.onForgotten(id)
       } catch (failure) {

@@ -1,6 +1,10 @@
+import { StatewardError } from '../../base/errors.js'
+import type { JsonValue } from '../../base/json.js'
 import { silence } from '../../base/promises.js'
 import type { ProcessEvent, ProcessRecord, Processes } from '../../processes/index.js'
-import { advance, taskOf, type TaskState } from '../wire/detailed-task.js'
+import { encodeValue } from '../../work/values.js'
+import { advance, hasEnded, taskAtStart, taskOf, type TaskState } from '../wire/detailed-task.js'
+import type { TaskPayload } from '../wire/shapes.js'
 
 /** How many recently read tasks are cached. */
 const mostRemembered = 512
@@ -8,7 +12,7 @@ const mostRemembered = 512
 /** Called for each event that changes a task, in order, and for status texts that are not stored. */
 export type TaskListener = (state: TaskState) => void
 
-/** Reads tasks from the logs of their processes, and tracks their followers. */
+/** Reads and writes the logs of the processes behind tasks, and tracks the followers of tasks. */
 export class TaskLog implements Disposable {
   readonly #processes: Processes
   readonly #onFault: (failure: unknown) => void
@@ -34,10 +38,9 @@ export class TaskLog implements Disposable {
     return this.#followed.size
   }
 
-  /** The current state of a task. `undefined` if there is no process with this id or it is not a task. */
+  /** The current state of a task. `undefined` if the id is not that of a task, or not one that a process can have. */
   async read(taskId: string): Promise<TaskState | undefined> {
-    const { store } = this.#processes
-    const record = await store.getProcess(taskId)
+    const record = await this.#processes.store.getProcess(taskId).catch(undefinedIfNoId)
     if (record === undefined) {
       this.#read.delete(taskId)
       return undefined
@@ -47,16 +50,31 @@ export class TaskLog implements Disposable {
 
   /** The task of a process. */
   async readRecord(record: ProcessRecord): Promise<TaskState | undefined> {
-    const { store } = this.#processes
     const { id, registrationHash, lastSequence } = record
     const known = this.#read.get(id)
-    // An id may come again once it was forgotten.
+    // A deleted id may be used again.
     const isSame = known?.registrationHash === registrationHash && known.sequence <= lastSequence
-    let state = isSame ? known : taskOf(record)
-    if (state === undefined || state.sequence === lastSequence) return state
-    for (const event of await store.eventsAfter(id, state.sequence)) state = advance(state, event)
-    this.#remember(state)
+    const state = isSame ? known : taskOf(record)
+    return state === undefined ? undefined : this.#upTo(lastSequence, state)
+  }
+
+  /** The task of a process that was just registered with this payload. Its end is noticed from now on. */
+  async begun(taskId: string, payload: TaskPayload): Promise<TaskState> {
+    this.expectEnd(taskId)
+    const record = await this.#processes.store.getProcess(taskId)
+    if (record === undefined) throw new TypeError(`task ${taskId} was registered and is not there`)
+    const state = await this.#upTo(record.lastSequence, taskAtStart(taskId, payload, record.registrationHash))
+    if (hasEnded(state)) this.#ended(state)
     return state
+  }
+
+  /** Writes an event to the log of a task, once under its key. */
+  async append(taskId: string, eventType: string, payload: unknown, key: string): Promise<void> {
+    await this.#processes.store.appendEvent(taskId, {
+      eventType,
+      payload: encodeValue(payload, eventType) as JsonValue,
+      replay: { key: `mcp:${taskId}:${key}` },
+    })
   }
 
   /** The latest status text that was not stored. */
@@ -81,7 +99,7 @@ export class TaskLog implements Disposable {
     let follower = this.#followed.get(taskId)
     if (follower === undefined) this.#followed.set(taskId, (follower = new Follower(state)))
     const leave = follower.add(listener)
-    // Something may have happened since it was read.
+    // The task may have changed since the state was read.
     this.#onChange(taskId)
     return {
       [Symbol.dispose]: () => {
@@ -123,9 +141,22 @@ export class TaskLog implements Disposable {
     if (!this.#live.has(taskId)) return
     if ((await store.getTerminal(taskId)).state !== 'ended') return
     const state = await this.read(taskId)
-    if (state === undefined || !this.#live.delete(taskId)) return
-    this.#texts.delete(taskId)
+    if (state !== undefined) this.#ended(state)
+  }
+
+  #ended(state: TaskState): void {
+    if (!this.#live.delete(state.taskId)) return
+    this.#texts.delete(state.taskId)
     this.#onEnd(state)
+  }
+
+  async #upTo(lastSequence: number, from: TaskState): Promise<TaskState> {
+    if (from.sequence === lastSequence) return from
+    let state = from
+    for (const event of await this.#processes.store.eventsAfter(from.taskId, from.sequence))
+      state = advance(state, event)
+    this.#remember(state)
+    return state
   }
 
   #remember(state: TaskState): void {
@@ -139,6 +170,11 @@ export class TaskLog implements Disposable {
       break
     }
   }
+}
+
+function undefinedIfNoId(refusal: unknown): undefined {
+  if (StatewardError.is(refusal, 'invalid_input') || StatewardError.is(refusal, 'process.unknown')) return undefined
+  throw refusal
 }
 
 /** One task and its followers. */

@@ -39,7 +39,7 @@ export function attach(
       ...(title !== undefined && { title }),
       ...(description !== undefined && { description }),
       ...(inputSchema !== undefined && { inputSchema }),
-      // The text that names a task would be no output of the schema.
+      // A text that names a task would not match the schema.
       ...(outputSchema !== undefined && !door.companionTools && { outputSchema }),
       ...(annotations !== undefined && { annotations }),
       ...(_meta !== undefined && { _meta }),

@@ -2,13 +2,14 @@ import { isInputRequiredResult, type ServerContext } from '@modelcontextprotocol
 import { InvalidInputError } from '../../base/errors.js'
 import { McpError } from '../life/errors.js'
 import { onAbort } from '../../base/abort.js'
+import type { JsonValue } from '../../base/json.js'
 import { silence } from '../../base/promises.js'
 import { checkValue, encodeValue } from '../../work/values.js'
 import { toolError } from '../life/results.js'
 import type { DurableTool } from '../life/tool.js'
 import { createdTask, hasEnded, type TaskState } from '../wire/detailed-task.js'
 import { declaresTasks, questionsOf } from '../wire/capability.js'
-import { internalError } from '../wire/errors.js'
+import { internalError, invalidParams } from '../wire/errors.js'
 import type { DetailedTask, ToolResult } from '../wire/shapes.js'
 import { statusOf } from './companion-tools.js'
 import {
@@ -47,17 +48,12 @@ export async function callTool(
   await life.ready()
   const caller = await callerOf(door, request)
   await checkAuthorized(door, 'create', { tool: tool.name }, request)
+  const subject = `arguments of ${tool.name}`
   let args: unknown = given ?? {}
   try {
-    if (options.inputSchema !== undefined)
-      args = await checkValue(options.inputSchema, args, `arguments of ${tool.name}`)
+    if (options.inputSchema !== undefined) args = await checkValue(options.inputSchema, args, subject)
   } catch (refusal) {
-    if (!(refusal instanceof InvalidInputError)) throw refusal
-    const { field, reason } = refusal.data
-    return asAnswer(
-      toolError(`Input validation error: Invalid arguments for tool ${tool.name}: ${field}: ${reason}`),
-      era,
-    )
+    return asAnswer(toolError(`Input validation error: ${argumentFault(tool, refusal)}`), era)
   }
   const early = await options.before?.(args, ctx)
   if (early !== undefined) {
@@ -68,9 +64,16 @@ export async function callTool(
   const isKnown = isDeclared || door.companionTools
   const key: unknown = isKnown ? await options.dedupe?.(args, request) : undefined
   if (key !== undefined && typeof key !== 'string') throw new McpError('mcp_key_invalid', { tool: tool.name })
+  let kept: JsonValue
+  try {
+    // A definition checks its arguments itself, so it receives what the host sent.
+    kept = encodeValue(tool.begin === undefined ? args : (given ?? {}), subject) ?? null
+  } catch (refusal) {
+    throw protocolError(invalidParams(argumentFault(tool, refusal)))
+  }
   const state = await life.create({
     tool,
-    args: encodeValue(tool.begin === undefined ? args : (given ?? {}), `arguments of ${tool.name}`) ?? null,
+    args: kept,
     caller,
     questions: isDeclared ? questionsOf(capabilities) : allQuestions,
     ...(key !== undefined && { key }),
@@ -85,6 +88,13 @@ export async function callTool(
   const ended = inlineMs > 0 ? await life.until(state, hasEnded, { timeoutMs: inlineMs }) : undefined
   if (ended?.place.value === 'completed') return asAnswer(life.detailed(ended).result ?? {}, era)
   return { ...createdTask(life.detailed(ended ?? state)), resultType: 'task' }
+}
+
+/** Why arguments are refused: by their schema, or because JSON cannot hold what the schema has made of them. */
+function argumentFault({ name }: DurableTool, refusal: unknown): string {
+  if (!(refusal instanceof InvalidInputError)) throw refusal
+  const { field, reason } = refusal.data
+  return `Invalid arguments for tool ${name}: ${field.slice(0, 200)}: ${reason}`
 }
 
 /** The questions allowed in an inline call. Whether the client supports one shows only when it is asked. */
@@ -109,10 +119,7 @@ async function inline(
     if (reached.place.value === 'input_required') {
       await cancel()
       if (era === 'modern') throw capabilityMissing()
-      return asAnswer(
-        toolError('this tool has to ask something, which this host cannot answer: it does not speak of tasks'),
-        era,
-      )
+      return asAnswer(toolError('this tool needs to ask a question, and this host does not support tasks'), era)
     }
     return asInlineAnswer(life.detailed(reached), era)
   } catch (thrown) {

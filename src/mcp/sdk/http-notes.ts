@@ -58,11 +58,11 @@ export class HttpNotes {
    */
   withoutResult(ctx: ServerContext, task: DetailedTask): Record<string, unknown> {
     const note = task.result === undefined ? undefined : this.#noteOf(ctx)
-    // One mark for each request: whatever else it asks for is left to the SDK.
+    // One mark per HTTP request. Further results of the same request are written by the SDK.
     if (note === undefined || note.insert !== undefined || task.result === undefined) return { ...task }
     const bytes = this.#results.bytesOf(task.result)
     if (bytes.length < fewestBytes) return { ...task }
-    // Nobody can guess it, so no text of a task is taken for it.
+    // It cannot be guessed, so no text in a task can be mistaken for it.
     const mark = randomUUID()
     note.insert = { mark, bytes }
     return { ...task, result: mark }

@@ -32,7 +32,7 @@ export function fetchFront(
   return async (request, given = {}) => {
     const message = await listenIn(request, given)
     if (message === undefined) return door.notes.answer(request, () => handler.fetch(request, given))
-    // Whether it is served at all, and what of it beside tasks, is the word of the SDK: headers, envelope, revision, capabilities.
+    // The SDK decides whether the request is valid, and which of the other notifications it serves.
     const answered = await handler.fetch(request, { ...given, parsedBody: withoutTasks(message) })
     const core = await acknowledgedIn(answered)
     if (core === undefined) return answered
@@ -51,7 +51,7 @@ export function fetchFront(
 
 /** The message of a request to listen to tasks. Does not read the body if the header indicates another method. */
 async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptions): Promise<WireRequest | undefined> {
-  // Without the header, or with another one, the SDK refuses it.
+  // If the header is missing or names another method, the SDK refuses the request.
   if (request.method !== 'POST' || request.headers.get('mcp-method') !== 'subscriptions/listen') return undefined
   if (parsedBody !== undefined) return isTaskListen(parsedBody) ? parsedBody : undefined
   if (Number(request.headers.get('content-length') ?? 0) > mostListenBytes || request.bodyUsed) return undefined
@@ -61,7 +61,7 @@ async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptio
     const body: unknown = JSON.parse(text)
     return isTaskListen(body) ? body : undefined
   } catch {
-    // What is no JSON the handler refuses in its own words.
+    // The handler refuses invalid JSON.
     return undefined
   }
 }
@@ -81,10 +81,10 @@ async function textOf({ body }: Request): Promise<string | undefined> {
       text += decoder.decode(value, { stream: true })
     }
   } catch {
-    // The handler finds it broken as well.
+    // The handler will report the broken body.
     return undefined
   }
-  // Not awaited: it ends when the other copy of the body does.
+  // Not awaited: it resolves only when the other copy of the body is read or cancelled.
   silence(reader.cancel())
   return undefined
 }
@@ -129,13 +129,13 @@ function streamed(
     stream[Symbol.dispose]()
   }
   const forget = onAbort(signal, close)
-  // It may have gone before there was a stream.
+  // The client may have left before the stream was opened.
   if (signal.aborted) close()
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const beat = (): void => {
-          // Nothing is put on what nobody takes.
+          // Nothing is queued for a reader that does not read.
           if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeatBytes)
           heartbeat = deadlines.after(heartbeatMs, beat)
         }

@@ -51,7 +51,7 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
 
   const serve = async (id: string | number, listening: Listening, core: CoreFilter): Promise<void> => {
     const opened = await openListen(door, options, listening.message, undefined, core)
-    // Cancelled, or asked for anew, meanwhile.
+    // It may have been cancelled or replaced meanwhile.
     const isCurrent = all.get(id) === listening
     if ('error' in opened) {
       if (!isCurrent) return
@@ -63,7 +63,7 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
     if (!isCurrent) return stream[Symbol.dispose]()
     listening.stream = stream
     try {
-      // The next one is taken when the last one is written: the pipe sets the pace.
+      // The next message is taken only when the last one is written, so the pipe sets the pace.
       for (let next = await stream.next(); next !== undefined; next = await stream.next()) {
         await put(next)
         listening.isOpen = true
@@ -83,7 +83,7 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
     send: async (message, given) => {
       const { id, method, params } = message as Looked
       if (id !== undefined && method === undefined) {
-        // The SDK has refused it, or ends it.
+        // The SDK has refused or ended the subscription.
         const answered = all.get(id)
         if (answered !== undefined) leave(id, answered)
       }
@@ -103,12 +103,12 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
     },
     setProtocolVersion: (version) => wire.setProtocolVersion?.(version),
   }
-  // The interface of transports has these and no others.
+  // Transports have these handler properties only.
   // oxlint-disable unicorn/prefer-add-event-listener
   wire.onmessage = (message, extra) => {
     const { id, method, params } = message as Looked
     if (id !== undefined && isTaskListen(message)) {
-      // Under an id that is in use it stands for the one before, as it does for the SDK.
+      // A repeated id replaces the earlier subscription, as it does in the SDK.
       const before = all.get(id)
       if (before !== undefined) leave(id, before)
       all.set(id, { message, held: [], isTaken: false, isOpen: false })

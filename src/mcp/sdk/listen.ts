@@ -82,7 +82,7 @@ export async function openListen(
           await checkAuthorized(door, 'listen', { taskId, tool: state.payload.tool }, request)
           return state
         } catch (refusal) {
-          // Left out in silence: whose it is, and whether it is there, is not told.
+          // Left out silently, so that callers cannot tell foreign tasks from missing ones.
           if (StatewardError.is(refusal, 'mcp_task_unknown')) return undefined
           throw refusal
         }
@@ -235,7 +235,7 @@ export class ListenStream implements Disposable {
 
   #begin(state: TaskState): void {
     const told: ToldTask = { atMs: 0 }
-    // Followed first: what happens from now on comes after this.
+    // Follow first, so that later changes are reported after this state.
     if (!hasEnded(state)) {
       this.#tasks.set(state.taskId, told)
       told.following = this.#door.life.follow(state, (next) => this.#notify(told, next))
@@ -275,13 +275,13 @@ export class ListenStream implements Disposable {
   #pushTask(told: ToldTask, state: TaskState): void {
     const { queued } = told
     if (queued !== undefined && queued.isRead !== true) {
-      // Its text is taken when it is read.
+      // The status text is looked up when the message is read.
       if (queued.state === state) return
       queued.isOutdated = true
     }
     if (this.#queue.length >= this.#mostQueued) {
       this.#queue = this.#queue.filter(({ isOutdated }) => isOutdated !== true)
-      // One of each task may be more than that: gone through again when it has doubled.
+      // With very many tasks, one message each may exceed the limit. Filter again when the queue has doubled.
       this.#mostQueued = Math.max(this.#options.limits.maxQueuedNotifications, 2 * this.#queue.length)
     }
     told.queued = { state }

@@ -38,7 +38,7 @@ export function serveMethods({ server }: McpServer, door: DoorContext, gate: Pol
   })
   on('tasks/update', async (params, ctx) => {
     const state = await asked(door, 'answer', params, ctx)
-    // The SDK takes answers out of the params of every request.
+    // The SDK moves the answers from the params to the context.
     await life.answer(state, ctx.mcpReq.inputResponses ?? {})
     return { resultType: 'complete' }
   })

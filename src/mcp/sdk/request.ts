@@ -4,7 +4,8 @@ import { faultFields } from '../../base/error-details.js'
 import { InvalidInputError, StatewardError } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { McpError } from '../life/errors.js'
-import type { Caller, TaskLife } from '../life/life.js'
+import type { Caller } from '../life/creation.js'
+import type { TaskLife } from '../life/life.js'
 import type { TaskState } from '../wire/detailed-task.js'
 import { internalError, invalidParams, missingCapability, unknownTask, type WireError } from '../wire/errors.js'
 import { clientCapabilitiesKey } from '../wire/names.js'
@@ -136,7 +137,7 @@ export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
   if (thrown instanceof InvalidInputError) return invalidParams('Invalid params')
   if (StatewardError.is(thrown, 'mcp_not_authorized')) return internalError('not authorized')
   if (StatewardError.is(thrown, 'mcp_closed')) return internalError('the server is going down')
-  logger.warn({ ...faultFields(thrown) }, 'a request of MCP failed')
+  logger.warn({ ...faultFields(thrown) }, 'an MCP request failed')
   return internalError('Internal error')
 }
 

@@ -59,9 +59,13 @@ export function taskOf({ id, input, registrationHash }: ProcessRecord): TaskStat
 
 const nothing = new Map<string, never>()
 
-/** The task at the start of its process, from the registered payload. */
+/** The task at the start of its process, from what was registered. `undefined` if that is not the payload of a task. */
 export function begunTask(id: string, payload: unknown, registrationHash = ''): TaskState | undefined {
-  if (!fits(taskPayloadSchema, payload)) return undefined
+  return fits(taskPayloadSchema, payload) ? taskAtStart(id, payload, registrationHash) : undefined
+}
+
+/** The task at the start of its process. */
+export function taskAtStart(id: string, payload: TaskPayload, registrationHash: string): TaskState {
   return {
     taskId: id,
     registrationHash,
@@ -83,7 +87,7 @@ export function begunTask(id: string, payload: unknown, registrationHash = ''): 
 export function advance(state: TaskState, event: ProcessEvent): TaskState {
   const { sequence, eventType, occurredAt, semantics } = event
   const next = { ...state, sequence }
-  // Time may go back by the clock of the wall, and never does for those who look.
+  // The wall clock may go back, but the reported time must not.
   const updatedAtMs = Math.max(state.updatedAtMs, occurredAt)
   const terminal = semantics.terminal?.awaitOutput
   if (terminal !== undefined) {

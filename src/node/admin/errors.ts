@@ -9,25 +9,25 @@ const octal = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`
 const messages = {
   /** A key without its private half cannot sign. */
   'admin.public_key_only': ({ publicKey }: { readonly publicKey: string }) =>
-    `the key ${publicKey} has no private half here: it cannot sign`,
+    `the key ${publicKey} cannot sign: its private key is not here`,
   /** Not an ed25519 public key, or one that would let anybody sign. */
   'admin.public_key_invalid': ({ publicKey, reason }: { readonly publicKey: string; readonly reason: string }) =>
-    `not a public key of an operator: ${publicKey}: ${reason}`,
+    `not an operator's public key: ${publicKey}: ${reason}`,
   /** Two keys of a registry have the same operator id, or one key is listed twice. */
   'admin.operator_conflict': ({ operatorId }: { readonly operatorId: string }) =>
-    `operator ${operatorId} is registered already`,
+    `operator ${operatorId} is already registered`,
   /** The file does not exist, or cannot be read or written. */
   'admin.file_unusable': ({ path, reason }: OfFile & { readonly reason: string }) => `${path}: ${reason}`,
   /** Another user can read or change the file, or owns it. */
   'admin.file_exposed': ({ path, reason, mode }: OfFile & { readonly reason: string; readonly mode: number }) =>
     `${path} is not private: ${reason} (its mode is ${octal(mode)})`,
   /** A key file is written once and never overwritten. */
-  'admin.file_exists': ({ path }: OfFile) => `${path} is there already, and nothing replaces it`,
+  'admin.file_exists': ({ path }: OfFile) => `${path} already exists and is never overwritten`,
   /** Administration from outside needs a verifier that knows at least one operator. */
   'admin.no_operators': () => 'no operator is registered: the admin socket stays closed',
   /** The path of a socket exceeds the maximum length in bytes. */
   'admin.socket_path_too_long': ({ path, longest }: OfFile & { readonly longest: number }) =>
-    `the path of a socket has at most ${longest} bytes: ${path}`,
+    `the path of a socket may have at most ${longest} bytes: ${path}`,
   /** The path is taken, by the socket of a running node or by something that is not a socket. */
   'admin.socket_occupied': ({ path, reason }: OfFile & { readonly reason: string }) =>
     `cannot listen at ${path}: ${reason}`,
@@ -39,7 +39,7 @@ const messages = {
     `the node refused: ${refusal}: ${reason}`,
   /** Stored data contradicts itself; stateward does not guess. */
   'admin.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the log of administration holds what cannot be: ${field}: ${reason}`,
+    `the admin log is corrupt: ${field}: ${reason}`,
 }
 
 /** Data of every error of administration, by code. */

@@ -134,7 +134,7 @@ export class SystemRunner implements ProcessRunner {
       child.withdraw()
       throw error
     }
-    logger.debug({ processId: record.id, pid: child.pid }, 'a process of the operating system begins')
+    logger.debug({ processId: record.id, pid: child.pid }, 'a system process was started')
     child.begin(this.#orderOf(command, traces.mark))
     using _ = this.#speaking(child, command)
     return await this.#watch(context, child, traces)
@@ -188,7 +188,10 @@ export class SystemRunner implements ProcessRunner {
     if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
     const { killed, leftPids } = await this.#kill(traces)
     if (supervisor !== undefined || killed + leftPids.length > 0) {
-      this.#options.logger.warn({ processId: record.id, killed, leftPids }, 'what an owner left running was ended')
+      this.#options.logger.warn(
+        { processId: record.id, killed, leftPids },
+        'processes left running by an earlier owner were ended',
+      )
     }
     const report = readReport(traces)
     const isItsOwn = typeof report === 'object' && !(report.type === 'ended' && report.interruptedBy !== null)
@@ -244,7 +247,7 @@ export class SystemRunner implements ProcessRunner {
     try {
       await supervisor.ended(late.signal)
     } catch {
-      this.#options.logger.warn({ pid: supervisor.pid }, 'the supervisor of a process did not end in time')
+      this.#options.logger.warn({ pid: supervisor.pid }, 'the supervisor of a system process did not end in time')
     }
     await this.#kill(traces)
   }

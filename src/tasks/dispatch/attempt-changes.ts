@@ -12,6 +12,7 @@ import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { fillWindow, missingRuns } from './cron-window.js'
+import { mayLeaveOut } from './missed-occurrences.js'
 import { isCancelled, moveRun } from './runs.js'
 import {
   type AttemptSpending,
@@ -24,6 +25,7 @@ import {
   unreported,
 } from './spending.js'
 import type { TaskClock } from './task-clock.js'
+import type { SystemEvent } from '../subscription.js'
 import { armedFor, eventsOfRun, eventsOfSpending, fire, fireForSpending, takenAlong } from './triggers.js'
 
 /** Delay in milliseconds after a failed attempt; `effectiveAttempt` counts from 1. */
@@ -78,13 +80,14 @@ export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: A
 }
 
 /**
- * Claims a ready run and starts an attempt, all in one batch. `undefined` when the run is no longer ready. Raises
- * `budget_exceeded` when the attempt's reservations cannot be made.
+ * Claims a run that is ready, or scheduled and due (T-900), and starts an attempt, all in one batch. `undefined` when the run is
+ * in another state by now. Raises `budget_exceeded` when the attempt's reservations cannot be made.
  */
 export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): AttemptIdentity | undefined {
   const run = batch.view.run(runId)
-  if (run?.state !== 'ready' || run.lease !== undefined) return undefined
-  const { taskId } = run
+  if (run === undefined || run.lease !== undefined) return undefined
+  const { taskId, state } = run
+  if (state !== 'ready' && (state !== 'scheduled' || mayLeaveOut(batch.view.task(taskId)))) return undefined
   const { owner, expiresAtMs, attemptId, reserve, atMs } = claim
   const reservations = Array.from(reserve, ([dimension, { reservationId, amount }]) => ({
     reservationId,
@@ -95,6 +98,7 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
     type: 'attempt_begin',
     runId,
     attemptId,
+    ...(state === 'scheduled' && { previousState: state }),
     owner,
     expiresAtMs,
     ...(reservations.length > 0 && { reservations }),
@@ -174,31 +178,30 @@ interface End {
 function endAtOnce(
   batch: TaskBatch,
   run: Run,
-  { attemptId, ...end }: End & { readonly attemptId: AttemptId },
+  end: End & { readonly attemptId: AttemptId },
   options: EndingOptions,
 ): void {
   const { view } = batch
   const { projection, times, ids, atMs } = options
   const { id: runId, taskId } = run
-  const goesOn = !isTerminalRunState(stateAfter(run, end.outcome, constraintsOf(view, run)))
-  const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled, goesOn)
-  const next = nextOf(view, budgets, run, end, options)
-  const task = taskAfter(view.task(taskId), next.newState)
+  const before = view.task(taskId)
+  const newState = stateAfter(run, end.outcome, before?.spec.constraints)
+  const isLast = isTerminalRunState(newState)
+  const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled, !isLast)
+  const task = taskAfter(before, newState)
   // Part of the same change, so that a repeating task never appears finished between two of its runs.
-  const runs = isTerminalRunState(next.newState) ? missingRuns(task, projection, times.wall(), ids) : []
-  const triggers = takenAlong(
-    batch,
-    armedFor(view, projection, [
-      ...eventsOfRun(taskId, task && withRuns(task, runs), next.newState),
-      ...eventsOfSpending(budgets, taskId, touched),
-    ]),
-  )
+  const runs = isLast ? missingRuns(task, projection, times.wall(), ids) : []
+  const events = function* (): Iterable<SystemEvent> {
+    yield* eventsOfRun(taskId, task && withRuns(task, runs), newState)
+    yield* eventsOfSpending(budgets, taskId, touched)
+  }
+  const triggers = projection.hasArmedSubscriptions ? takenAlong(batch, armedFor(view, projection, events())) : []
   batch.submit({
     type: 'attempt_end',
     runId,
-    attemptId,
+    attemptId: end.attemptId,
     outcome: end.outcome,
-    ...next,
+    ...nextOf(view, budgets, run, newState, end, options),
     ...(settlements.length > 0 && { settlements }),
     ...(consumptions.length > 0 && { consumptions }),
     ...(runs.length > 0 && { runs }),
@@ -220,12 +223,12 @@ function endStepByStep(
   const { projection, times, ids, atMs } = options
   const { id: runId, taskId } = run
   let touched: readonly BudgetDimension[] = []
+  const newState = stateAfter(run, end.outcome, view.task(taskId)?.spec.constraints)
   consequence(() => {
-    const goesOn = !isTerminalRunState(stateAfter(run, end.outcome, constraintsOf(view, run)))
-    touched = closeSpending(batch, taskId, end.spending, end.unsettled, atMs, goesOn)
+    touched = closeSpending(batch, taskId, end.spending, end.unsettled, atMs, !isTerminalRunState(newState))
   })
-  const next = nextOf(view, view, run, end, options)
-  const { newState, retryAtMs } = next
+  const next = nextOf(view, view, run, newState, end, options)
+  const { retryAtMs } = next
   if (attemptId === undefined) {
     moveRun(batch, runId, 'running', newState, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   } else {
@@ -240,15 +243,15 @@ function endStepByStep(
   consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
-/** The next state of the run, with its fields. `budgets` are those after the end. */
+/** The next state of the run with its fields. `budgets` are those after the end. */
 function nextOf(
   view: TaskView,
   budgets: BudgetReader,
   run: Run,
-  { outcome, suspendReason = 'handler', retryAfterMs, spending: { refused } }: Omit<End, 'attemptId'>,
+  newState: AttemptEnd['newState'],
+  { outcome, suspendReason = 'handler', retryAfterMs, spending: { refused } }: End,
   { delayOf, times, projection }: EndingOptions,
 ): Pick<AttemptEnd, 'newState' | 'retryAtMs' | 'reason' | 'resume'> {
-  const newState = stateAfter(run, outcome, constraintsOf(view, run))
   switch (newState) {
     case 'retry_wait': {
       // A first loss is retried at once, since it is no fault of the run; further losses in a row are delayed.
@@ -278,10 +281,6 @@ function withRuns(task: Task, runs: readonly RunInstance[]): Task {
   return runs.reduce((before, run) => ({ ...before, progress: progressWith(before.spec, before.progress, run) }), task)
 }
 
-function constraintsOf(view: TaskView, { taskId }: Run): Caps {
-  return view.task(taskId)?.spec.constraints ?? { maxAttempts: 1 }
-}
-
 /** The limits on repeated attempts of a run. */
 type Caps = Pick<TaskConstraints, 'maxAttempts' | 'maxLosses'>
 
@@ -304,7 +303,7 @@ function withStepsOf(
 export function stateAfter(
   run: Run,
   outcome: AttemptOutcome,
-  { maxAttempts, maxLosses = defaultMaxLosses }: Caps,
+  { maxAttempts, maxLosses = defaultMaxLosses }: Caps = { maxAttempts: 1 },
 ): AttemptEnd['newState'] {
   switch (outcome.result) {
     case 'success':

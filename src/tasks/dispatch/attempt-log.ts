@@ -1,3 +1,4 @@
+import { errorOfDetails } from '../../base/error-details.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
@@ -128,7 +129,7 @@ export class AttemptLog implements DurableLog {
       const { runId } = this.#attempt
       this.#options.logger.debug(
         { runId, step: key, error: messageOf(failure) },
-        'what a step set aside stays so for now',
+        'the reservation of a step is not released yet',
       )
     }
   }
@@ -175,7 +176,7 @@ export class AttemptLog implements DurableLog {
       })
     } catch (failure) {
       // The reservation stays, and the end of the run counts it.
-      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'what a step has spent is not counted for now')
+      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'the spending of a step is not recorded yet')
       return
     }
     this.#reserved.delete(key)
@@ -277,7 +278,13 @@ export class AttemptLog implements DurableLog {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
     if (outcome?.status === 'completed') return { type: 'answered', value: encodeValue(outputValue(outcome), 'result') }
     const reason = outcome?.reason ?? 'failed'
-    return { type: 'failed', reason, message: outcome?.error ?? reason }
+    const thrown = outcome?.cause
+    return {
+      type: 'failed',
+      reason,
+      message: outcome?.error ?? reason,
+      ...(thrown !== undefined && { cause: errorOfDetails(thrown) }),
+    }
   }
 
   async #release(reservationIds: readonly ReservationId[]): Promise<void> {

@@ -148,6 +148,11 @@ export class Attempt implements AttemptIdentity {
     return this.#account !== undefined && this.#account.surplus().length > 0 ? this.#account : undefined
   }
 
+  /** True once it has an end. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Marks the end of the attempt, after which it spends nothing. */
   end(): void {
     this.#isOver = true

@@ -136,6 +136,11 @@ export class Attempts implements Disposable {
     return this.#attempts.has(runId)
   }
 
+  /** True once the attempt of a run here has an end, until that is durable. */
+  isEnding(runId: RunId): boolean {
+    return this.#attempts.get(runId)?.isOver === true
+  }
+
   /** Claims a ready run and runs its handler in a slot, which its job gives back while it waits. */
   start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
@@ -274,7 +279,7 @@ export class Attempts implements Disposable {
       batch.submit({ type: isWaiting ? 'attempt_wait' : 'attempt_go_on', runId, attemptId, fencingToken, atMs: now() })
     })
     change.catch((failure: unknown) =>
-      logger.debug({ runId, error: messageOf(failure) }, 'whether a run waits was not recorded'),
+      logger.debug({ runId, error: messageOf(failure) }, 'the waiting state of a run could not be recorded'),
     )
     if (isWaiting && this.#isRetiring) attempt.job.stop('shutdown')
     if (!isWaiting) this.#stopIfExhausted(attempt)
@@ -316,7 +321,7 @@ export class Attempts implements Disposable {
     { lease, slot }: Held,
   ): void {
     const { logger } = this.#options
-    if (result === 'given_up') logger.warn({ runId, ...faultFields(refusal) }, 'the end of an attempt was not taken')
+    if (result === 'given_up') logger.warn({ runId, ...faultFields(refusal) }, 'the end of an attempt was not accepted')
     this.#ends.delete(end)
     lease[Symbol.dispose]()
     this.#leave(runId, spending.refused, slot)
@@ -436,12 +441,12 @@ function insteadOf(
     try {
       step()
     } catch (cause) {
-      logger.error({ runId, ...faultFields(cause) }, 'what follows from the end of an attempt was refused')
+      logger.error({ runId, ...faultFields(cause) }, "the consequences of an attempt's end were refused")
     }
   }
   let isTold = false
   const leaveOut: TakeConsequence = () => {
-    if (!isTold) logger.error({ runId }, 'what follows from the end of an attempt was left out')
+    if (!isTold) logger.error({ runId }, "the consequences of an attempt's end were skipped")
     isTold = true
   }
   if (refusals === 0) return { report, consequence: isTooLarge ? leaveOut : tolerate }

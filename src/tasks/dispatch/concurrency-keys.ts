@@ -65,16 +65,15 @@ export class ConcurrencyKeys implements Disposable {
   /** True when the run has no key, or holds it or could take it, and no code occupies it. */
   mayAcquire(run: Run): boolean {
     const key = this.keyOf(run)
-    if (key === undefined) return true
-    const holder = this.#holders.get(key)
-    return !this.#occupied.has(key) && (holder === undefined || holder === run.id)
+    return key === undefined || this.#isFreeFor(run.id, key)
   }
 
   /** Takes the key if possible; true when the run has none or holds it now. */
   tryAcquire(run: Run): boolean {
-    if (!this.mayAcquire(run)) return false
     const key = this.keyOf(run)
-    if (key !== undefined) this.#holders.set(key, run.id)
+    if (key === undefined) return true
+    if (!this.#isFreeFor(run.id, key)) return false
+    this.#holders.set(key, run.id)
     return true
   }
 
@@ -103,6 +102,7 @@ export class ConcurrencyKeys implements Disposable {
 
   /** Frees the key if the run, in its current state, no longer holds it. */
   update(run: Run): void {
+    if (this.#holders.size === 0) return
     if (!this.#holds(run)) this.release(run)
   }
 
@@ -134,6 +134,11 @@ export class ConcurrencyKeys implements Disposable {
   [Symbol.dispose](): void {
     for (const limit of this.#limits) limit[Symbol.dispose]()
     this.#limits.clear()
+  }
+
+  #isFreeFor(runId: RunId, key: string): boolean {
+    const holder = this.#holders.get(key)
+    return !this.#occupied.has(key) && (holder === undefined || holder === runId)
   }
 
   #passOn(key: string): void {

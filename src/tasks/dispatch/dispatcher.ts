@@ -2,7 +2,7 @@ import { faultFields } from '../../base/error-details.js'
 import { createActor, waitFor } from 'xstate'
 import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import type { DeadlineQueue } from '../../base/deadline-queue.js'
 import type { IdSource } from '../../base/ids.js'
 import { followRoot, type Inspect, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
@@ -19,9 +19,10 @@ import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
 import { Answers, type CheckAnswer } from './answers.js'
-import { type DelayOf, recoverLost } from './attempt-changes.js'
+import type { DelayOf } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
+import { CalendarWake } from './calendar-wake.js'
 import { FittingMutations } from './fitting-mutations.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
@@ -35,6 +36,7 @@ import {
 import type { DispatchBlock } from './block.js'
 import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
+import { Recovery } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
 import type { TaskSpans } from './task-spans.js'
@@ -60,10 +62,6 @@ export interface DispatcherOptions {
 
 /** Milliseconds before a change that the journal refused is tried again. */
 const retryDelayMs = 1000
-/** How many expired leases are taken back at a time. */
-const recoveriesAtOnce = 256
-/** Longest sleep, in milliseconds, before the wall clock is read again, since it may have been set forward. */
-const longestSleepMs = 60_000
 
 /**
  * Starts runs when they may run, and records how they ended.
@@ -72,11 +70,11 @@ const longestSleepMs = 60_000
  * the next thing that is due; nothing is polled and no list of runs is scanned.
  *
  * One pass (`#pump`) goes through its parts in order: `FollowUps` runs what earlier changes left pending, expired
- * leases are taken back, `Promotion` makes runs ready whose time or event has come, `Selection` names the next ready
- * run that nothing blocks, and `Attempts` claims it and runs its handler. Each part is notified of every durable event,
- * records in O(1) what follows for it, and requests the next pass. For a task that runs once: its submission is
- * committed, a pass promotes its run and claims it with the same sync, its handler runs, and the commit of its end
- * triggers the pass that starts the next run.
+ * leases are taken back, `Promotion` puts runs in line whose time or event has come, `Selection` names the next run in
+ * line that nothing blocks, and `Attempts` claims it and runs its handler; what cannot start yet is made ready. Each part
+ * is notified of every durable event, records in O(1) what follows for it, and requests the next pass. For a task that
+ * runs once: its submission is committed, a pass claims its run, its handler runs, and the commit of its end triggers
+ * the pass that starts the next run.
  */
 export class Dispatcher {
   /** The time of commands, and the time of the calendar. */
@@ -96,12 +94,11 @@ export class Dispatcher {
   readonly #waitEnds: WaitEnds
   readonly #actors: ActorWatch
   readonly #leases: LeaseWatch
-  readonly #recovering = new Set<RunId>()
+  readonly #recovery: Recovery
+  readonly #wake: CalendarWake
   readonly #share: LoopShare
   #selection: Selection | undefined
   #commits: Disposable | undefined
-  #wake: Deadline | undefined
-  #wakeAt: number | undefined
   #isPumpScheduled = false
   /** Since when runs are promoted on time, by the wall clock in epoch milliseconds. */
   #watchedSince = 0
@@ -135,7 +132,8 @@ export class Dispatcher {
       times,
       ids,
       watchedSince: () => this.#watchedSince,
-      onPromoting: (run) => this.#selection?.onPromoting(run),
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onDue: (run) => this.#selection?.onDue(run),
       onFailure: (failure) => this.#onFailure(failure),
       onRoom: () => this.#schedulePump(),
     })
@@ -187,6 +185,17 @@ export class Dispatcher {
       isAtWork: (runId) => this.#attempts.has(runId),
       onExpired: () => this.#schedulePump(),
     })
+    this.#recovery = new Recovery({
+      mutations: this.#fitting,
+      projection,
+      ids,
+      times,
+      delayOf: this.#delayOf,
+      leases: this.#leases,
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onFailure: (failure) => this.#onFailure(failure),
+    })
+    this.#wake = new CalendarWake(deadlines, () => this.#schedulePump())
     this.#actors = new ActorWatch({
       projection,
       deadlines,
@@ -247,7 +256,10 @@ export class Dispatcher {
     this.#promotion.recover()
     this.#waitEnds.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
-    await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
+    await Promise.all([
+      ...abandoned.map(({ id }) => this.#recovery.recover(id)),
+      this.#reportFailure(this.#followUps.recover()),
+    ])
     if (abandoned.length > 0) runsTakenBack(logger, { runs: abandoned.length })
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
@@ -279,7 +291,7 @@ export class Dispatcher {
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
-    this.#wake?.[Symbol.dispose]()
+    this.#wake[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
     this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
@@ -306,7 +318,10 @@ export class Dispatcher {
   }
 
   #observe({ events, ended }: TaskCommit): void {
-    if (events.every(isBareStep)) return
+    if (events.every((event) => this.#isBare(event))) {
+      if (this.#promotion.hasMore) this.#schedulePump()
+      return
+    }
     const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const runId of ended.runs) {
@@ -344,7 +359,16 @@ export class Dispatcher {
       }
     }
     this.#line.look()
-    this.#schedulePump()
+    const [event] = events
+    // The end of an own attempt is followed by a pass as soon as its slot is free.
+    const isOwnEnd = events.length === 1 && event?.type === 'attempt_ended' && this.#attempts.isEnding(event.runId)
+    if (!isOwnEnd) this.#schedulePump()
+  }
+
+  /** True for an own attempt that has begun, and a step without cost: no run may start or has to stop because of it. */
+  #isBare(event: TaskEvent): boolean {
+    if (event.type === 'step_recorded') return !hasSpent(event)
+    return event.type === 'attempt_begun' && event.reservations === undefined && this.#attempts.has(event.runId)
   }
 
   #onRunChanged(run: Run): void {
@@ -372,7 +396,7 @@ export class Dispatcher {
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#options.projection.run(runId)
-    if (run?.state !== 'ready') return
+    if (run?.state !== 'ready' && run?.state !== 'scheduled') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
     // What its budget could not cover is durable by now: selection finds out by itself whether the amount is available.
     else if (isFault || (isRefusal(failure) && failure.code !== 'budget_exceeded'))
@@ -400,40 +424,27 @@ export class Dispatcher {
     this.#followUps.run()
     if (state === 'draining') return
     const wall = this.times.wall()
-    this.#recoverExpired()
+    this.#recovery.run()
     this.#waitEnds.run(wall)
     if (state === 'running') {
       this.#promotion.run(wall)
-      this.#startReady()
+      if (this.#startReady() === 'done') this.#promotion.promoteRest()
     }
-    this.#armWake(wall, state === 'running')
+    this.#wake.arm(wall, state === 'running' ? this.#promotion.nextDueAt() : undefined, this.#waitEnds.nextDueAt())
   }
 
-  /** Takes back expired leases of others, a few at a time; the resulting commits call this again. */
-  #recoverExpired(): void {
-    for (const runId of this.#leases.expired) {
-      if (this.#recovering.size >= recoveriesAtOnce) break
-      if (!this.#attempts.has(runId) && !this.#recovering.has(runId)) void this.#recover(runId)
-    }
-  }
-
-  #startReady(): void {
+  /** Starts what may start; `later` if there may be more after a turn of the event loop. */
+  #startReady(): 'done' | 'later' {
     while (this.#slots.taken < this.#resolved.concurrency) {
-      if (this.#share.isUsedUp) return this.#schedulePump()
-      const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
-      if (chosen === undefined) return
-      if (chosen === 'later') return this.#schedulePump()
+      const chosen = this.#share.isUsedUp ? 'later' : this.#selection?.takeNext(() => this.#share.isUsedUp)
+      if (chosen === undefined) return 'done'
+      if (chosen === 'later') {
+        this.#schedulePump()
+        return 'later'
+      }
       this.#attempts.start(chosen.run, chosen.registered, chosen.slot)
     }
-  }
-
-  async #recover(runId: RunId): Promise<void> {
-    this.#recovering.add(runId)
-    const { projection, ids } = this.#options
-    const { times } = this
-    const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
-    await this.#reportFailure(recoverLost(this.#fitting, runId, options))
-    this.#recovering.delete(runId)
+    return 'done'
   }
 
   readonly #delayOf: DelayOf = (kind, attempt) => {
@@ -452,7 +463,7 @@ export class Dispatcher {
   /** A lost race needs no attention; a change that the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
-    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
+    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change arrived too late')
     logger.warn(faultFields(failure), 'a change is not durable, trying again')
     this.#holdOff()
   }
@@ -468,37 +479,6 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
-
-  #armWake(wall: number, isPromoting: boolean): void {
-    const { deadlines } = this.#options
-    const wakeAt = earliestAfter(wall, [
-      isPromoting ? this.#promotion.nextDueAt() : undefined,
-      this.#waitEnds.nextDueAt(),
-    ])
-    if (wakeAt === this.#wakeAt) return
-    this.#wake?.[Symbol.dispose]()
-    this.#wakeAt = wakeAt
-    if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt - wall), longestSleepMs)
-    this.#wake = deadlines.after(delay, () => {
-      this.#wakeAt = undefined
-      this.#schedulePump()
-    })
-  }
-}
-
-/** The earliest time that is still ahead; runs that are already due wait for something else. */
-function earliestAfter(wall: number, times: readonly (number | undefined)[]): number | undefined {
-  let earliest: number | undefined
-  for (const time of times) {
-    if (time !== undefined && time > wall && (earliest === undefined || time < earliest)) earliest = time
-  }
-  return earliest
-}
-
-/** True for a completed step without cost: no run may start or has to stop because of it. */
-function isBareStep(event: TaskEvent): boolean {
-  return event.type === 'step_recorded' && !hasSpent(event)
 }
 
 /** True if the event records spending. */

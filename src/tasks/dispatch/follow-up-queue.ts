@@ -113,7 +113,7 @@ export class FollowUpQueue implements Disposable {
     // Neither waiting nor a smaller group would help: trying again would loop for ever.
     logger.error(
       { followUp: last, ...faultFields(failure) },
-      'what follows from a change of a task cannot be done, it is given up',
+      "the consequences of a task's change cannot be applied and are dropped",
     )
     if (last === undefined) return false
     this.#queue.delete(last)

@@ -25,6 +25,11 @@ const latestMs = 60_000
 
 type CronPolicy = Extract<RunPolicy, { type: 'cron' }>
 
+/** True for a task of which a due run may be left out, so that its runs are promoted before they start. */
+export function mayLeaveOut(task: Task | undefined): boolean {
+  return task?.spec.runPolicy.type === 'cron'
+}
+
 /**
  * The due runs that should be promoted. The other due runs of a cron task are dropped in the same batch: missed ones,
  * unless the task makes up for all, and, if it skips overlapping occurrences, those due while an earlier run has not

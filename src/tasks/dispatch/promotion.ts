@@ -6,7 +6,7 @@ import type { RunId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
 import { retryDueAt, type Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import { leaveOutMissed } from './missed-occurrences.js'
+import { leaveOutMissed, mayLeaveOut } from './missed-occurrences.js'
 import { promoteRuns } from './runs.js'
 import { restOf, type TaskClock } from './task-clock.js'
 import { Triggers } from './triggers.js'
@@ -20,8 +20,10 @@ export interface PromotionOptions {
   /** Since when occurrences are promoted on time, in epoch milliseconds. */
   readonly watchedSince: () => number
   readonly ids: IdSource
-  /** Called for every run whose promotion has been submitted: what follows may share its sync. */
-  readonly onPromoting: (run: Run) => void
+  /** True while a run has an attempt in this process. */
+  readonly isAtWork: (runId: RunId) => boolean
+  /** Called for every run that is due: it may start at once, whether its promotion is durable or not. */
+  readonly onDue: (run: Run) => void
   /** Called when a batch has failed. */
   readonly onFailure: (failure: unknown) => void
   /** Called when the next batch may begin, and when a retry is due. */
@@ -33,13 +35,24 @@ type Source = 'scheduled' | 'retry_wait' | 'triggered'
 /** How many runs are promoted in one batch, so that a long downtime does not lead to one giant record. */
 const chunk = 256
 
-/** Makes runs ready when their time or event has come (T-74, T-90). */
+/**
+ * Makes runs ready when their time or event has come (T-74, T-90).
+ *
+ * A run whose time has come is first put in line: if it can start at once, the event that begins its attempt makes it
+ * ready as well (T-900). {@link Promotion.promoteRest} makes those ready that could not. The occurrences of a cron task
+ * are promoted before they start, because some may be left out.
+ */
 export class Promotion implements Disposable {
   readonly #options: PromotionOptions
   readonly #triggers: Triggers
   readonly #retries: Retries
   /** Sources with a batch in flight; each has one at a time. */
   readonly #busy = new Set<Source>()
+  /** Due runs that were put in line, until all that can start at once have been started. */
+  #lot: readonly Run[] = []
+  /** Runs of earlier lots whose first attempt may not be durable yet. */
+  readonly #starting: Run[] = []
+  #hasMore = false
 
   constructor(options: PromotionOptions) {
     this.#options = options
@@ -64,11 +77,25 @@ export class Promotion implements Disposable {
     this.#triggers.onRunEnded(run)
   }
 
-  /** Starts what can be started now; O(1) when nothing is due. */
+  /** True if more is due than was put in line in the last pass. */
+  get hasMore(): boolean {
+    return this.#hasMore
+  }
+
+  /** Puts in line what is due, and makes ready what cannot start before; O(1) when nothing is due. */
   run(wall: number): void {
-    this.#promote('scheduled', this.#options.projection.dueScheduled(wall))
+    this.#lineUp(wall)
     this.#promote('retry_wait', this.#retries.due())
     this.#releaseTriggered()
+  }
+
+  /** Makes those runs ready that were put in line and could not start. */
+  promoteRest(): void {
+    if (this.#lot.length === 0) return
+    const rest: Run[] = []
+    for (const run of this.#lot) (this.#options.isAtWork(run.id) ? this.#starting : rest).push(run)
+    this.#lot = []
+    this.#promote('scheduled', rest)
   }
 
   /** When the calendar next has something to promote, in epoch milliseconds. Retries have timers of their own. */
@@ -81,12 +108,40 @@ export class Promotion implements Disposable {
     this.#retries[Symbol.dispose]()
   }
 
+  #lineUp(wall: number): void {
+    const { projection, onDue } = this.#options
+    const due = projection.dueScheduled(wall)
+    this.#hasMore = due !== noValues
+    // The next lot is read from durable state.
+    if (due === noValues || this.#lot.length > 0 || this.#busy.has('scheduled') || this.#isStarting()) return
+    this.#hasMore = false
+    const toPromote: Run[] = []
+    const lot: Run[] = []
+    for (const run of due) {
+      const promotedFirst = mayLeaveOut(projection.task(run.taskId))
+      this.#hasMore = (promotedFirst ? toPromote : lot).push(run) === chunk
+      if (this.#hasMore) break
+    }
+    this.#promote('scheduled', toPromote)
+    lot.forEach(onDue)
+    this.#lot = lot
+  }
+
+  #isStarting(): boolean {
+    const { projection, isAtWork } = this.#options
+    for (let run = this.#starting.at(-1); run !== undefined; run = this.#starting.at(-1)) {
+      if (isAtWork(run.id) && projection.run(run.id)?.state === 'scheduled') return true
+      this.#starting.pop()
+    }
+    return false
+  }
+
   #promote(from: 'scheduled' | 'retry_wait', due: Iterable<Run>): void {
     if (due === noValues || this.#busy.has(from)) return
     const runs: Run[] = []
     for (const run of due) if (runs.push(run) === chunk) break
     if (runs.length === 0) return
-    const { mutations, times, onPromoting } = this.#options
+    const { mutations, times, onDue } = this.#options
     let promoted: readonly Run[] = runs
     const change = mutations.transact((batch) => {
       if (batch.view.engine.paused) return 0
@@ -100,7 +155,7 @@ export class Promotion implements Disposable {
       )
       return batch.view.latestSequence - before
     })
-    promoted.forEach(onPromoting)
+    promoted.forEach(onDue)
     void this.#follow(from, change)
   }
 

@@ -95,12 +95,15 @@ export function isOver(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
 }
 
 /** A task and its ancestors, nearest first. */
-export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable<Task> {
-  for (let task = view.task(taskId); task !== undefined; task = parentOf(view, task)) yield task
-}
-
-function parentOf(view: Pick<TaskView, 'task'>, { spec: { parentTaskId } }: Task): Task | undefined {
-  return parentTaskId === undefined ? undefined : view.task(parentTaskId)
+export function lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): readonly Task[] {
+  const tasks: Task[] = []
+  let task = view.task(taskId)
+  while (task !== undefined) {
+    tasks.push(task)
+    const { parentTaskId } = task.spec
+    task = parentTaskId === undefined ? undefined : view.task(parentTaskId)
+  }
+  return tasks
 }
 
 /**
@@ -108,9 +111,11 @@ function parentOf(view: Pick<TaskView, 'task'>, { spec: { parentTaskId } }: Task
  * them.
  */
 export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
-  // Called several times per run: an iterator would cost too much.
-  for (let task = view.task(taskId); task !== undefined; task = parentOf(view, task)) {
-    if (task.cancelledAtMs !== undefined) return true
-  }
+  return anyCancelled(lineage(view, taskId))
+}
+
+/** The same for the lineage of a task. */
+export function anyCancelled(tasks: readonly Task[]): boolean {
+  for (const { cancelledAtMs } of tasks) if (cancelledAtMs !== undefined) return true
   return false
 }

@@ -1,23 +1,23 @@
 import type { Clock } from '../../base/clock.js'
 import type { Deadline } from '../../base/deadline-queue.js'
 import { silentLogger, type Logger } from '../../base/logger.js'
-import { OrderedSet } from '../../base/ordered-set.js'
 import { budgetDimension, type BudgetDimension } from '../budget.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId, TaskId } from '../ids.js'
 import { canRun } from '../actor.js'
-import { bySelection } from '../run-index.js'
 import type { Run } from '../run.js'
-import { hasEnded } from '../task.js'
+import { hasEnded, type Task } from '../task.js'
+import { concurrencyKeyOf } from '../task-spec.js'
 import { runBlocked } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import type { Slot } from '../../work/slot.js'
 import type { Slots } from '../../work/slots.js'
 import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
+import { type Blocker, Candidates } from './candidates.js'
 import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
 import type { DispatchBlock } from './block.js'
-import { isCancelled, lineage } from './runs.js'
+import { anyCancelled, lineage } from './runs.js'
 import { type RefusedAmount, shortageOf } from './spending.js'
 import { UnhandledKinds } from './unhandled-kinds.js'
 
@@ -155,10 +155,10 @@ export class Selection implements Disposable {
   }
 
   /**
-   * Puts a run in line whose promotion has been submitted. Its claim then follows in the same sync; if the promotion
-   * fails, the claim finds the run unchanged and is given up.
+   * Puts a run in line that is due, although it is not ready yet: its claim makes it ready, or follows its promotion in
+   * the same sync. If the promotion fails, the claim finds the run unchanged and is given up.
    */
-  onPromoting(run: Run): void {
+  onDue(run: Run): void {
     this.#candidates.add(run)
   }
 
@@ -212,11 +212,13 @@ export class Selection implements Disposable {
    * or cannot, it is the next one's turn.
    */
   #passOn(run: Run): void {
-    const key = this.#keys.keyOf(run)
-    if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
+    if (!this.#candidates.isAnyBlocked) return
     const { projection, slots } = this.#options
-    const kind = projection.task(run.taskId)?.spec.kind
-    if (kind === undefined) return
+    const spec = projection.task(run.taskId)?.spec
+    if (spec === undefined) return
+    const { kind } = spec
+    const key = concurrencyKeyOf(spec)
+    if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
     if (!this.#candidates.isBlocking(`slot:${kind}`) && !this.#candidates.isBlocking(`rate:${kind}`)) return
     const block = slots.blockOf({ kind })
     if (block === undefined || block.by === 'rate') this.#candidates.unblock(`slot:${kind}`, 'first')
@@ -294,19 +296,20 @@ export class Selection implements Disposable {
   #blockerOf(run: Run): Blocker | undefined {
     const { projection, handlers, capabilities, isAtWork, slots } = this.#options
     const { taskId } = run
-    const task = projection.task(taskId)
-    if (task === undefined || isCancelled(projection, taskId)) return 'cancellation'
+    const tasks = lineage(projection, taskId)
+    const [task] = tasks
+    if (task === undefined || anyCancelled(tasks)) return 'cancellation'
     if (projection.run(run.id)?.lease !== undefined || isAtWork(run.id)) return 'lease'
     const { kind, constraints } = task.spec
     const registered = handlers.get(kind)
     if (registered === undefined) return `kind:${kind}`
     if (!canRun({ capabilities }, constraints)) return 'capabilities'
     if (projection.dependencyGate(taskId) !== 'open') return `gate:${taskId}`
-    const exhausted = exhaustedAt(projection, taskId)
+    const exhausted = exhaustedAt(projection, tasks)
     if (exhausted !== undefined) return `budget:${exhausted}`
     const short = this.#shortOf(run, registered)
     if (short !== undefined) return short
-    const key = this.#keys.keyOf(run)
+    const key = concurrencyKeyOf(task.spec)
     if (key !== undefined && !this.#keys.mayAcquire(run)) return `key:${key}`
     const block = slots.blockOf({ kind })
     if (block === undefined) return undefined
@@ -329,9 +332,11 @@ export class Selection implements Disposable {
   /** What prevents a run from reserving the amounts of its next attempt, or what it was refused in the last one. */
   #shortOf({ id, taskId }: Run, registered: RegisteredHandler): Blocker | undefined {
     const { projection, line } = this.#options
+    const { reserve } = registered.options
     const refused = this.#refused.get(id)
+    if (refused === undefined && reserve === undefined) return undefined
     const wanted: [BudgetDimension, number][] = refused === undefined ? [] : [[refused.dimension, refused.amount]]
-    for (const [name, amount] of Object.entries(registered.options.reserve ?? {})) {
+    for (const [name, amount] of Object.entries(reserve ?? {})) {
       wanted.push([budgetDimension(name), amount])
     }
     for (const [dimension, amount] of wanted) {
@@ -359,7 +364,7 @@ export class Selection implements Disposable {
     this.#warned.add(registered)
     this.#options.logger.warn(
       { taskId, dimension, amount, limit },
-      'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',
+      'a run is waiting for a larger budget: each attempt reserves more than the budget ever had',
     )
   }
 }
@@ -374,126 +379,10 @@ export function openPrerequisites(projection: TaskProjection, taskId: TaskId): r
   return projection.prerequisites(taskId).filter((prerequisite) => !hasEnded(projection.task(prerequisite)))
 }
 
-/** The nearest task, this one or an ancestor, whose budget is exhausted. */
-function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undefined {
-  for (const { spec } of lineage(projection, taskId)) {
+/** The nearest task of a lineage whose budget is exhausted. */
+function exhaustedAt(projection: TaskProjection, tasks: readonly Task[]): TaskId | undefined {
+  for (const { spec } of tasks) {
     for (const { exhausted } of projection.budgetsOf(spec.id)) if (exhausted) return spec.id
   }
   return undefined
-}
-
-/** The obstacle of a ready run. */
-export type Blocker =
-  | `kind:${string}`
-  /** The limit of one kind, or of all. */
-  | `slot:${string}`
-  | 'slot'
-  | `rate:${string}`
-  | `key:${string}`
-  | `gate:${string}`
-  | `budget:${string}`
-  | 'reservation'
-  | 'capabilities'
-  | 'cancellation'
-  | 'lease'
-  | 'refusal'
-  /** A change that is in flight. */
-  | 'commit'
-
-/** Runs in selection order, and their common obstacle; `undefined` when they are in line. */
-interface Group {
-  readonly runs: OrderedSet<Run>
-  blocker: Blocker | undefined
-}
-
-interface Place {
-  readonly run: Run
-  readonly group: Group
-}
-
-/** A group up to this size is put back in line run by run; a larger one as a whole, ... */
-const mostMoved = 64
-/** ... unless there are so many groups in line already that finding the first run would cost as much. */
-const mostGroups = 64
-
-/**
- * Ready runs in selection order. A blocked run is grouped with others that have the same obstacle, and costs nothing
- * until it is gone.
- */
-export class Candidates {
-  readonly #queue: Group = { runs: new OrderedSet<Run>(bySelection), blocker: undefined }
-  /** Groups in line besides the queue, none of them empty. */
-  readonly #returned = new Set<Group>()
-  readonly #blocked = new Map<Blocker, Group>()
-  readonly #places = new Map<RunId, Place>()
-
-  /** The next run to look at. */
-  get first(): Run | undefined {
-    let first = this.#queue.runs.first
-    for (const { runs } of this.#returned) {
-      const other = runs.first
-      if (other !== undefined && (first === undefined || bySelection(other, first) < 0)) first = other
-    }
-    return first
-  }
-
-  /** Puts a run in line, unless it already is. */
-  add(run: Run): void {
-    if (!this.#places.has(run.id)) this.#put(run, this.#queue)
-  }
-
-  /** Removes a run. */
-  remove(runId: RunId): void {
-    const place = this.#places.get(runId)
-    if (place === undefined) return
-    this.#places.delete(runId)
-    const { run, group } = place
-    group.runs.delete(run)
-    if (group.runs.size > 0) return
-    if (group.blocker !== undefined) this.#blocked.delete(group.blocker)
-    else this.#returned.delete(group)
-  }
-
-  /** Takes a run out of the line until {@link Candidates.unblock}. */
-  block(run: Run, blocker: Blocker): void {
-    this.remove(run.id)
-    const group = this.#blocked.get(blocker) ?? { runs: new OrderedSet<Run>(bySelection), blocker }
-    this.#blocked.set(blocker, group)
-    this.#put(run, group)
-  }
-
-  /** Puts runs back in line: all with this obstacle, at constant cost, or only the first. */
-  unblock(blocker: Blocker, which: 'all' | 'first' = 'all'): void {
-    const group = this.#blocked.get(blocker)
-    if (group === undefined) return
-    const { runs } = group
-    if (which === 'all' && runs.size > mostMoved && this.#returned.size < mostGroups) {
-      this.#blocked.delete(blocker)
-      group.blocker = undefined
-      this.#returned.add(group)
-      return
-    }
-    for (const run of which === 'all' ? [...runs] : [runs.first]) if (run !== undefined) this.#return(run)
-  }
-
-  /** True when a run has this obstacle. */
-  isBlocking(blocker: Blocker): boolean {
-    return this.#blocked.has(blocker)
-  }
-
-  /** Puts one run back in line if it has this obstacle. */
-  unblockRun(runId: RunId, blocker: Blocker): void {
-    const place = this.#places.get(runId)
-    if (place?.group.blocker === blocker) this.#return(place.run)
-  }
-
-  #return(run: Run): void {
-    this.remove(run.id)
-    this.#put(run, this.#queue)
-  }
-
-  #put(run: Run, group: Group): void {
-    group.runs.add(run)
-    this.#places.set(run.id, { run, group })
-  }
 }

@@ -294,7 +294,7 @@ export class Retention implements Disposable {
     if (options.archive === undefined) return
     const taskIds = rows.slice(0, 10).map(({ taskId }) => taskId)
     using _ = deadlines.after(lookAgainMs, () => {
-      logger.warn({ tasks: rows.length, taskIds }, 'the archive does not answer, nothing is forgotten until it does')
+      logger.warn({ tasks: rows.length, taskIds }, 'the archive does not answer; nothing is forgotten until it does')
     })
     await options.archive(rows)
   }
@@ -376,7 +376,7 @@ export class Retention implements Disposable {
     } catch (failure) {
       const { logger } = this.#port
       restMs = lookAgainMs
-      if (!this.#isStopped) logger.warn({ cause: messageOf(failure) }, 'what has ended was not forgotten, trying again')
+      if (!this.#isStopped) logger.warn({ cause: messageOf(failure) }, 'ended tasks could not be forgotten, retrying')
     } finally {
       this.#running = undefined
       this.#sleep(restMs)

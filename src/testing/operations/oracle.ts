@@ -36,6 +36,8 @@ interface StagedEnd {
   readonly sequence: number
   /** All ends of a group become visible together, before any of them is reported. */
   group?: number
+  /** True for the end of an operation below one that has ended: it is offered until it is durable. */
+  readonly isOwed?: boolean
 }
 
 const owedReason = 'the operation that it was a part of has ended'
@@ -71,6 +73,8 @@ export class OperationsOracle {
   tracedSequence = 0
   /** True while a fact has been handed to the journal and has not settled. */
   isWriting = false
+  /** Owed ends that the journal has not taken, oldest first. */
+  #refused: StagedEnd[] = []
   /** True while a visible change has not reached the journal; it is part of the next write. */
   #hasNotes = false
   #durable: Durable
@@ -245,8 +249,7 @@ export class OperationsOracle {
 
   /** Ends in progress become durable: they become visible in order, and everything visible survives from now on. */
   commit(): void {
-    const ended = this.#show()
-    for (const end of ended) this.#endBelow(end)
+    this.#showAndEndBelow()
     // The ends that follow from them are written after them.
     if (this.staged.length > 0) this.commit()
   }
@@ -262,11 +265,28 @@ export class OperationsOracle {
     this.waits = waits
   }
 
-  /** Ends in progress are lost: they never become visible; what was visible stays. */
+  /**
+   * Ends in progress are lost: they never become visible; what was visible stays. Owed ends among them wait for
+   * {@link offerAgain}.
+   */
   discard(): void {
     this.lastSequence = (this.staged[0]?.sequence ?? this.lastSequence + 1) - 1
+    this.#refused = this.staged.filter(({ isOwed }) => isOwed)
     this.staged = []
     this.isWriting = false
+  }
+
+  /** True if owed ends were refused, which are offered again after a pause. */
+  get owesEnds(): boolean {
+    return this.#refused.length > 0
+  }
+
+  /** The pause is over, and the journal takes what it refused. */
+  offerAgain(): void {
+    for (const together of inGroups(this.#refused.splice(0))) {
+      this.#submit(together.map(({ id, outcome }) => ({ ...this.#mint(id, outcome), isOwed: true })))
+    }
+    this.commit()
   }
 
   /**
@@ -312,6 +332,7 @@ export class OperationsOracle {
     this.waits = []
     this.line.forget()
     this.staged = []
+    this.#refused = []
     this.isWriting = false
     this.#hasNotes = false
     this.owner = 'open'
@@ -346,14 +367,13 @@ export class OperationsOracle {
     this.staged.push(...ends)
     const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
     this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
-    if (!this.isWriting) this.commit()
+    if (!this.isWriting) this.#showAndEndBelow()
   }
 
   /** Ends in progress become visible in order, and everything visible becomes durable. */
   #show(): StagedEnd[] {
     const ended = this.staged.splice(0)
-    for (const group of new Set(ended.map((end) => end.group))) {
-      const together = ended.filter((end) => end.group === group)
+    for (const together of inGroups(ended)) {
       for (const end of together) this.#end(end)
       for (const { id, outcome } of together) this.line.ended(id, outcome)
     }
@@ -362,6 +382,10 @@ export class OperationsOracle {
     this.isWriting = false
     this.#hasNotes = false
     return ended
+  }
+
+  #showAndEndBelow(): void {
+    for (const end of this.#show()) this.#endBelow(end)
   }
 
   /** O-150. */
@@ -404,7 +428,8 @@ export class OperationsOracle {
   }
 
   #cancelAll(ids: readonly OperationId[], reason: string): void {
-    if (ids.length > 0) this.#submit(ids.map((id) => this.#mint(id, { type: 'cancelled', reason })))
+    if (ids.length === 0) return
+    this.#submit(ids.map((id) => ({ ...this.#mint(id, { type: 'cancelled', reason }), isOwed: true })))
   }
 
   #get(id: OperationId): OracleOperation {
@@ -484,6 +509,12 @@ export class OperationsOracle {
   #drop(operations: readonly OracleOperation[]): void {
     this.operations = this.operations.filter((operation) => !operations.includes(operation))
   }
+}
+
+/** The ends that become visible together, oldest first. */
+function inGroups(ends: readonly StagedEnd[]): StagedEnd[][] {
+  const groups = [...new Set(ends.map(({ group }) => group))]
+  return groups.map((group) => ends.filter((end) => end.group === group))
 }
 
 /** The operation as it is recovered: its progress count and peer readiness are unknown. */

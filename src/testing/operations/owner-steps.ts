@@ -7,9 +7,10 @@ export function terminateOwnerStep(): OperationsStep {
     name,
     run: (oracle, driver) => {
       const { isWriting: leans } = oracle
+      const before = [...oracle.staged]
       const verdict = oracle.terminateOwner('owner left')
-      // Ends started by other calls count: the owner has not ended before they are durable.
-      const isStaged = oracle.staged.length > 0
+      // Ends started by other calls count: the owner has not ended before they are durable. Those that follow do not.
+      const isStaged = oracle.staged.some((end) => end.isOwed !== true || before.includes(end))
       driver.expect(name, driver.call('terminateOwner', 'owner left'), { verdict, leans, isStaged })
     },
   }

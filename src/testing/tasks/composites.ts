@@ -19,10 +19,11 @@ export function* movesOf(state: OracleState, command: TaskCommand): Iterable<Pla
 }
 
 function* begin(state: OracleState, command: CommandOf<'attempt_begin'>): Iterable<PlainCommand> {
-  const { runId, attemptId, owner, expiresAtMs, reservations = [], atMs } = command
+  const { runId, attemptId, previousState, owner, expiresAtMs, reservations = [], atMs } = command
   const ofRun = { runId, atMs }
   const taskId = state.runs.get(runId)?.task as CommandOf<'budget_reserve'>['taskId'] | undefined
   if (taskId !== undefined) for (const item of reservations) yield { type: 'budget_reserve', ...ofRun, ...item, taskId }
+  if (previousState !== undefined) yield { type: 'run_state_transition', ...ofRun, previousState, newState: 'ready' }
   yield { type: 'run_state_transition', ...ofRun, previousState: 'ready', newState: 'leased' }
   yield { type: 'lease_acquire', ...ofRun, owner, expiresAtMs }
   const fencingToken = state.sequence

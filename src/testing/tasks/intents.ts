@@ -418,15 +418,17 @@ function namesOf(
   }
 }
 
-/** Claims a run and starts an attempt; sometimes a run that is ready, with a reservation. */
+/** Claims a run and starts an attempt; sometimes a run that is ready or scheduled, with a reservation. */
 function beginOf(
   [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
   isSensible: boolean,
   oracle: OracleState,
   atMs: number,
 ): CommandOf<'attempt_begin'> {
-  const ready = [...oracle.runs].filter(([, { state, lease }]) => state === 'ready' && lease === undefined)
-  const chosen = isSensible ? ready[b % Math.max(1, ready.length)]?.[0] : undefined
+  const previousState = c % 3 === 0 ? 'scheduled' : undefined
+  const wanted = previousState ?? 'ready'
+  const runs = [...oracle.runs].filter(([, { state, lease }]) => state === wanted && lease === undefined)
+  const chosen = isSensible ? runs[b % Math.max(1, runs.length)]?.[0] : undefined
   const reservation = {
     reservationId: reservationId((b % 2) + 1),
     dimension: c % 4 === 0 ? time : token,
@@ -436,6 +438,7 @@ function beginOf(
     type: 'attempt_begin',
     runId: (chosen as RunId | undefined) ?? runId(b + 1),
     attemptId: attemptId(isSensible ? oracle.sequence + 100 : (c % 3) + 1),
+    ...(previousState !== undefined && { previousState }),
     owner: `w${c % 2}`,
     expiresAtMs: 1000 + d,
     ...(e % 3 === 0 && { reservations: [reservation] }),

@@ -1,4 +1,4 @@
-import { wordsOf, type Declaration } from '../../../docs/tools/exports.js'
+import { wordsOf, type Declaration } from '../../../tools/docs/exports.js'
 
 /** One word of the glossary. */
 export interface Word {

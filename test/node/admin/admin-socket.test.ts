@@ -129,7 +129,7 @@ describe('the admin socket', () => {
       seq: 2,
     })
     expect(await submitCommit(fixture.path, ordinary(stranger))).toEqual({
-      outcome: { status: 'rejected', kind: 'not_authorized', message: `${idOf(stranger)} is no operator here` },
+      outcome: { status: 'rejected', kind: 'not_authorized', message: `${idOf(stranger)} is not an operator here` },
       seq: 3,
     })
     expect(fixture.node.folded).toEqual([cordon])

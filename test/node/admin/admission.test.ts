@@ -60,7 +60,7 @@ describe('an attempt', () => {
         outcome: {
           status: 'rejected',
           kind: 'signature_invalid',
-          message: `the signature of ${idOf(anna)} does not hold`,
+          message: `the signature of ${idOf(anna)} is invalid`,
         },
       },
     })

@@ -125,7 +125,7 @@ describe('a bundle', () => {
     expect(kindOfIce(bundle(freeze, [anna]))).toBe('insufficient_signatures')
     const once = bundle(freeze, [anna])
     expect(kindOfIce({ ...once, signatures: [...once.signatures, ...once.signatures] })).toBe('insufficient_signatures')
-    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signatures, and 2 operators are needed' })
+    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signatures, but 2 operators must sign' })
     expect(kindOfIce({ ...once, signatures: [] })).toBe('insufficient_signatures')
   })
 
@@ -152,7 +152,7 @@ describe('a bundle', () => {
     })
     expect(two.verifyIce(many(65), circumstances())).toMatchObject({
       kind: 'insufficient_signatures',
-      message: '65 signatures, and 2 operators are needed',
+      message: '65 signatures, but 2 operators must sign',
     })
     expect(kindOfIce(many(64), {}, verifierWith())).toBe('accepted')
     expect(verifierWith({ iceThreshold: 100 }).bundleCap).toBe(100)

@@ -10,12 +10,13 @@ import { createRuntime } from '../../../src/runtime.js'
 import { compileChild, type CompiledChild } from '../../journal/support/compiled-child.js'
 import { isLong, timeout } from '../../journal/support/long.js'
 import { createDice } from '../../journal/support/mortal-file-system.js'
+import { searchSeed } from '../../support/search-seed.js'
 import { isOtherServer, startPostgres, type PostgresServer } from '../../support/postgres-server.js'
 import { openHost } from './support/processes.js'
 import { sharedKinds, steps } from './support/shared-kinds.js'
 
 const kills = isLong ? 500 : 20
-const seed = Number(process.env['STATEWARD_SEED'] ?? Date.now() % 1_000_000)
+const seed = searchSeed ?? Date.now() % 1_000_000
 
 let server: PostgresServer
 let program: CompiledChild

@@ -10,7 +10,7 @@ import { localLiveness } from '../../../src/processes/system/host.js'
 import { SystemOutput } from '../../../src/processes/system/system-output.js'
 import { SystemRunner } from '../../../src/processes/system/system-runner.js'
 import { combineRunners } from '../../../src/processes/runners.js'
-import { watch } from '../../../src/processes/watched-store.js'
+import { watchStore } from '../../../src/processes/watched-store.js'
 import { Worker } from '../../../src/processes/worker.js'
 import { JobList } from '../../../src/work/job-list.js'
 
@@ -25,7 +25,7 @@ export interface SystemWorkerOptions {
 
 /** A worker of processes of the operating system, with real time. */
 export function systemWorker({ store: given, directory, supervisor, owner, timings }: SystemWorkerOptions) {
-  const { store, hub } = watch(given, { clock })
+  const { store, hub } = watchStore(given, { clock })
   const awaiter = new Awaiter({ store, hub, clock })
   const deadlines = new DeadlineQueue(clock)
   const ids = createUuidSource({ now: () => clock.wallNow() })

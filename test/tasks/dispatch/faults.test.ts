@@ -105,7 +105,7 @@ it('[T-176] an output that does not fit the journal fails the run for good', asy
   expect(error).toContain('does not fit the journal')
   expect(room.errors).toEqual([
     'an end was refused',
-    'what follows from the end of an attempt was left out',
+    "the consequences of an attempt's end were skipped",
     'an end was refused',
   ])
 })

@@ -73,6 +73,28 @@ describe('promotion by time', () => {
     expect(room.statesOf(id)).toEqual(['completed'])
   })
 
+  it('[T-900] everything that is due starts, however much it is, while what started goes on', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1000 } })
+    room.tasks.handle('work', never)
+    await room.tasks.pauseEngine()
+    for (let index = 0; index < 600; index += 1) await room.tasks.submit({ kind: 'work' })
+    await room.tasks.resumeEngine()
+    await room.settle()
+    expect(room.authority.projection.countIn('running')).toBe(600)
+    const histories = [...room.authority.projection.runsIn('running')].map(({ history }) => history.length)
+    expect(new Set(histories)).toEqual(new Set([4]))
+  })
+
+  it('[T-900] what is due and cannot start is made ready', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 2 } })
+    room.tasks.handle('work', never)
+    const ids: TaskId[] = []
+    for (let index = 0; index < 5; index += 1) ids.push(await room.tasks.submit({ kind: 'work' }))
+    await room.settle()
+    const states = ids.flatMap((id) => room.statesOf(id))
+    expect(states).toEqual(['running', 'running', 'ready', 'ready', 'ready'])
+  })
+
   it('[T-165] an idle dispatcher has one timer for the next thing due, and none when nothing is', async () => {
     const room = await openRoom()
     await room.tasks.start()

@@ -136,7 +136,7 @@ describe('lost owners', () => {
     const transact = vi.spyOn(room.authority.own, 'transact')
     room.tasks.handle('work', () => void transact.mockImplementation(() => broken))
     await room.settle()
-    expect(room.warnings).toContain('the end of an attempt was not taken')
+    expect(room.warnings).toContain('the end of an attempt was not accepted')
     transact.mockRestore()
     await room.pass(2)
     expect(room.statesOf(id)).toEqual(['running'])

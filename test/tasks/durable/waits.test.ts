@@ -79,7 +79,7 @@ describe('answers', () => {
 
   it('[T-356] one that came too early to be checked is left aside, and its question is asked again', async () => {
     const told: string[] = []
-    const refused = 'an answer was refused, its question is asked again'
+    const refused = 'an answer was refused and its question is asked again'
     const ignore = (): void => {}
     const warn = (_: object, message: string): void => {
       if (message === refused) told.push(message)
@@ -258,18 +258,19 @@ describe('calls', () => {
   })
 
   it.each([
-    ['fails', 'threw'],
-    ['is cancelled', 'cancelled'],
-  ])('[T-249] a child that %s fails the call with the reason', async (_, reason) => {
+    ['fails', 'threw', { name: 'TypeError', message: 'no', stack: expect.stringContaining('waits.test') }],
+    ['is cancelled', 'cancelled', undefined],
+  ])('[T-249] a child that %s fails the call with the reason, and what it threw', async (_, reason, thrown) => {
     const service = await openService()
     service.tasks.handle('parent', async ({ call }) =>
       call({ kind: 'child' }, 1).catch((failure: unknown) => {
-        const { code, data } = failure as { code: string; data: object }
-        return { code, ...data }
+        const { code, data, cause } = failure as { code: string; data: object; cause?: Error }
+        const { name, message, stack } = cause ?? {}
+        return { code, ...data, ...(cause && { cause: { name, message, stack } }) }
       }),
     )
     service.tasks.handle('child', () => {
-      if (reason === 'threw') throw new Error('no')
+      if (reason === 'threw') throw new TypeError('no')
       return never()
     })
     const id = await service.tasks.submit({ kind: 'parent' })
@@ -277,7 +278,12 @@ describe('calls', () => {
     const [child] = service.projection.children(id)
     if (reason === 'cancelled') await service.tasks.cancel(child as never)
     const { output } = await service.tasks.outcome(id)
-    expect(JSON.parse(textOf(output))).toEqual({ code: 'call_failed', kind: 'child', reason })
+    expect(JSON.parse(textOf(output))).toEqual({
+      code: 'call_failed',
+      kind: 'child',
+      reason,
+      ...(thrown && { cause: thrown }),
+    })
   })
 
   it('[T-249] the end of a child that came with a crash is noticed by the next process', async () => {

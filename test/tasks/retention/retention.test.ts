@@ -234,7 +234,7 @@ describe('forgetting', () => {
     const id = await room.tasks.submit({ kind: 'work', payload: 'a' })
     await room.pass(2)
     expect(tasksOf(room)).toEqual([id])
-    expect(room.warnings).toEqual(['what has ended was not forgotten, trying again'])
+    expect(room.warnings).toEqual(['ended tasks could not be forgotten, retrying'])
     expect(await codeOf(room.tasks.forget(id))).toBeUndefined()
     isFailing = false
     await room.pass(65)
@@ -281,7 +281,7 @@ describe('forgetting', () => {
     await room.pass(50)
     expect(room.warnings).toEqual([])
     await room.pass(15)
-    expect(room.warnings).toEqual(['the archive does not answer, nothing is forgotten until it does'])
+    expect(room.warnings).toEqual(['the archive does not answer; nothing is forgotten until it does'])
   })
 
   it('[T-305] a crash between the archive and the forgetting archives once more', async () => {

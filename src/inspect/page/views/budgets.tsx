@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
 import type { BudgetRow } from '../../stream/protocol.js'
+import { place } from '../address.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
 import { now } from '../parts/now.js'
@@ -10,7 +11,8 @@ import { useView } from '../use-view.js'
 
 /** Budgets as bars, the most used first. */
 export function Budgets(): JSX.Element {
-  const shown = useView({ view: 'budgets', limit: 200 })
+  const { at } = place.value
+  const shown = useView({ view: 'budgets', limit: 200, ...(at !== undefined && { at }) })
   return (
     <Answered of={shown}>
       {(view) =>

@@ -1,7 +1,8 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { FeedRow } from '../../stream/protocol.js'
-import { hrefOf } from '../address.js'
+import { hrefOf, place } from '../address.js'
+import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
 import { Rows } from '../parts/rows.js'
@@ -12,7 +13,8 @@ import { useView } from '../use-view.js'
 
 /** Every completion feed, with what it keeps and how far its readers are. */
 export function Feeds(): JSX.Element {
-  const shown = useView({ view: 'feeds' })
+  const { at } = place.value
+  const shown = useView({ view: 'feeds', ...(at !== undefined && { at }) })
   return (
     <Answered of={shown}>
       {(view) =>
@@ -24,7 +26,7 @@ export function Feeds(): JSX.Element {
             rows={view.feeds}
             keyOf={({ feed }) => feed}
             columns={[
-              { title: 'feed', cell: ({ feed }) => <a href={hrefOf({ screen: 'feed', subject: feed })}>{feed}</a> },
+              { title: 'feed', cell: ({ feed }) => <FeedLink feed={feed} /> },
               { title: 'last end', isNumber: true, cell: ({ watermark }) => `#${count(watermark)}` },
               { title: 'ends kept', isNumber: true, cell: ({ kept }) => count(kept) },
               {
@@ -39,6 +41,13 @@ export function Feeds(): JSX.Element {
       }
     </Answered>
   )
+}
+
+/** In a recording a feed has no rows of its own. */
+function FeedLink({ feed }: { readonly feed: string }): JSX.Element {
+  const { at } = place.value
+  if (connection.hello.value?.views.includes('feed') !== true) return <>{feed}</>
+  return <a href={hrefOf({ screen: 'feed', subject: feed, ...(at !== undefined && { at }) })}>{feed}</a>
 }
 
 function Readers({ of: { cursors, droppedThrough, watermark } }: { readonly of: FeedRow }): JSX.Element {
@@ -58,7 +67,8 @@ function Readers({ of: { cursors, droppedThrough, watermark } }: { readonly of: 
 /** The last completions of one feed. */
 export function Feed({ feed }: { readonly feed: string }): JSX.Element {
   const [{ offset, limit }, setWindow] = useState({ offset: 0, limit: 60 })
-  const shown = useView({ view: 'feed', feed, offset, limit })
+  const { at } = place.value
+  const shown = useView({ view: 'feed', feed, offset, limit, ...(at !== undefined && { at }) })
   return (
     <Answered of={shown}>
       {(view) => (

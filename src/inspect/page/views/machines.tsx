@@ -2,6 +2,7 @@ import type { JSX } from 'preact'
 import type { ActorRow } from '../../stream/protocol.js'
 import { hrefOf, place } from '../address.js'
 import { Chart } from '../chart/chart.js'
+import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
 import { Table } from '../parts/table.js'
@@ -10,7 +11,8 @@ import { useView } from '../use-view.js'
 
 /** All charts. */
 export function Machines(): JSX.Element {
-  const shown = useView({ view: 'machines' })
+  const { at } = place.value
+  const shown = useView({ view: 'machines', ...(at !== undefined && { at }) })
   return (
     <Answered of={shown}>
       {(view) => (
@@ -19,9 +21,18 @@ export function Machines(): JSX.Element {
           rows={view.machines}
           keyOf={({ id }) => id}
           columns={[
-            { title: 'chart', cell: ({ id }) => <a href={hrefOf({ screen: 'machine', subject: id })}>{id}</a> },
+            {
+              title: 'chart',
+              cell: ({ id }) => (
+                <a href={hrefOf({ screen: 'machine', subject: id, ...(at !== undefined && { at }) })}>{id}</a>
+              ),
+            },
             { title: 'states', isNumber: true, cell: ({ states }) => count(states) },
-            { title: 'in it now', isNumber: true, cell: ({ actors }) => count(actors) },
+            {
+              title: at === undefined ? 'in it now' : 'in it then',
+              isNumber: true,
+              cell: ({ actors }) => count(actors),
+            },
           ]}
         />
       )}
@@ -32,21 +43,25 @@ export function Machines(): JSX.Element {
 /** One chart, highlighting the states that its items are in: now, or in the past. */
 export function Machine({ id }: { readonly id: string }): JSX.Element {
   const { at } = place.value
-  const shown = useView({ view: 'machine', machine: id })
-  const actors = useView({ view: 'actors', machine: id, limit: 500, ...(at !== undefined && { at }) })
+  const time = at === undefined ? {} : { at }
+  const shown = useView({ view: 'machine', machine: id, ...time })
+  // From outside its process no actor can be seen.
+  const hasActors = connection.hello.value?.views.includes('actors') === true
+  const actors = useView(hasActors ? { view: 'actors', machine: id, limit: 100, ...time } : undefined)
   return (
     <Answered of={shown}>
-      {(view) =>
-        view.machine === null ? (
-          <p class="notice">Nobody knows a chart with the name {id}.</p>
+      {({ machine, occupancy }) =>
+        machine === null ? (
+          <p class="notice">There is no chart {id}.</p>
         ) : (
           <>
-            <Chart
-              machine={view.machine}
-              occupancy={at === undefined ? view.occupancy : occupancyOf(actors.view?.rows ?? [])}
-            />
-            <h2>Actors</h2>
-            <Answered of={actors}>{(answer) => <Actors rows={answer.rows} />}</Answered>
+            <Chart machine={machine} occupancy={occupancy} />
+            {hasActors && (
+              <>
+                <h2>Actors</h2>
+                <Answered of={actors}>{(answer) => <Actors rows={answer.rows} />}</Answered>
+              </>
+            )}
           </>
         )
       }
@@ -55,11 +70,11 @@ export function Machine({ id }: { readonly id: string }): JSX.Element {
 }
 
 function Actors({ rows }: { readonly rows: readonly ActorRow[] }): JSX.Element {
-  if (rows.length === 0) return <p class="quiet">No actor moves in it.</p>
+  if (rows.length === 0) return <p class="quiet">No actor is in this chart.</p>
   return (
     <Table
       label="Actors"
-      rows={rows.slice(0, 100)}
+      rows={rows}
       keyOf={({ actor }) => actor}
       columns={[
         {
@@ -72,11 +87,4 @@ function Actors({ rows }: { readonly rows: readonly ActorRow[] }): JSX.Element {
       ]}
     />
   )
-}
-
-function occupancyOf(rows: readonly ActorRow[]): Readonly<Record<string, number>> {
-  const occupancy: Record<string, number> = {}
-  for (const { states, status } of rows)
-    if (status === 'active') for (const state of states) occupancy[state] = (occupancy[state] ?? 0) + 1
-  return occupancy
 }

@@ -72,6 +72,7 @@ function laneOf(entry: StreamEntry): string | undefined {
     case 'fact':
       return entry.topic
     case 'row':
+    case 'part':
     case 'gap':
       return undefined
   }
@@ -91,6 +92,8 @@ function wordsOf(entry: StreamEntry): string {
       return entry.name
     case 'row':
       return `${entry.row.name} is ${entry.row.status}`
+    case 'part':
+      return entry.part
     case 'gap':
       return `${entry.n - entry.from + 1} entries are missing (${entry.reason})`
   }
@@ -125,7 +128,7 @@ function Messages({
   readonly entries: readonly StreamEntry[]
   readonly known: readonly ActorRow[]
 }): JSX.Element {
-  const shown = entries.filter(({ type }) => type !== 'row')
+  const shown = entries.filter(({ type }) => type !== 'row' && type !== 'part')
   const names = new Map(known.map(({ actor: id, name }) => [id, name]))
   for (const entry of entries) if (entry.type === 'actor') names.set(entry.actor, entry.name)
   const told = new Set(shown.toReversed().flatMap((entry) => laneOf(entry) ?? []))

@@ -10,41 +10,16 @@ import { now } from '../parts/now.js'
 import { duration, relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Who waits for what, and what is missing; for the past, what the rows of that time tell. */
+/** Who waits for what, and what is missing: now, or in the past. */
 export function Waits(): JSX.Element {
   const { at } = place.value
-  return at === undefined ? <WaitsNow /> : <WaitsThen at={at} />
-}
-
-function WaitsThen({ at }: { readonly at: number }): JSX.Element {
-  const shown = useView({ view: 'list', phases: ['waiting'], limit: 500, at })
-  return (
-    <Answered of={shown}>
-      {({ rows, total }) => (
-        <>
-          <p class="notice">Questions and barriers are known as they are now only.</p>
-          <h2>Waiting work ({total})</h2>
-          <ul class="plain lines">
-            {rows.map((row) => (
-              <li key={`${row.type} ${row.session} ${row.id}`}>
-                <ItemLine row={row} />
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
-    </Answered>
-  )
-}
-
-function WaitsNow(): JSX.Element {
-  const shown = useView({ view: 'waits' })
+  const shown = useView({ view: 'waits', ...(at !== undefined && { at }) })
   return (
     <Answered of={shown}>
       {({ barriers, questions, waits }) => (
         <>
           <h2>Open questions ({questions.total})</h2>
-          {questions.total === 0 && <p class="quiet">Nobody is asked anything.</p>}
+          {questions.total === 0 && <p class="quiet">No open questions.</p>}
           <ul class="plain lines">
             {questions.rows.map((row) => (
               <li key={`${row.task.id} ${row.name}`}>
@@ -53,7 +28,7 @@ function WaitsNow(): JSX.Element {
             ))}
           </ul>
           <h2>Barriers ({barriers.total})</h2>
-          {barriers.total === 0 && <p class="quiet">Nobody waits for several operations at once.</p>}
+          {barriers.total === 0 && <p class="quiet">No open barriers.</p>}
           <ul class="plain">
             {barriers.rows.map((row) => (
               <li key={`${row.session} ${row.turnId}`}>
@@ -113,7 +88,8 @@ function Wait({ row }: { readonly row: WaitRow }): JSX.Element {
 
 function Question({ row }: { readonly row: QuestionRow }): JSX.Element {
   const nowMs = now.value
-  const canAnswer = connection.hello.value?.actions.includes('answer') ?? false
+  const isNow = place.value.at === undefined
+  const canAnswer = isNow && connection.hello.value?.actions.includes('answer') === true
   const [answer, setAnswer] = useState('')
   const [said, setSaid] = useState('')
   const send = async (): Promise<void> => {

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../../../base/json.js'
 import type { ItemRef, ItemRow } from './item.js'
+import type { Part } from './part.js'
 
 interface EntryBase {
   /**
@@ -83,6 +84,9 @@ export interface RowEntry extends EntryBase {
   readonly row: ItemRow
 }
 
+/** The current row of something that is no item: a feed, a barrier, a question, a budget; replaces its previous row. */
+export type PartEntry = EntryBase & { readonly type: 'part' } & Part
+
 /** Entries that can no longer be shown: numbers `from` to `n`. */
 export interface GapEntry extends EntryBase {
   readonly type: 'gap'
@@ -95,4 +99,12 @@ export interface GapEntry extends EntryBase {
 }
 
 /** One entry of the stream that an inspector shows. */
-export type StreamEntry = ActorEntry | TransitionEntry | RefusedEntry | EndEntry | FactEntry | RowEntry | GapEntry
+export type StreamEntry =
+  | ActorEntry
+  | TransitionEntry
+  | RefusedEntry
+  | EndEntry
+  | FactEntry
+  | RowEntry
+  | PartEntry
+  | GapEntry

@@ -38,15 +38,15 @@ export type ViewRequest =
   | ListRequest
   | { readonly view: 'item'; readonly item: ItemRef }
   | HistoryRequest
-  | { readonly view: 'machines' }
-  | { readonly view: 'machine'; readonly machine: string }
+  | ({ readonly view: 'machines' } & PastRequest)
+  | ({ readonly view: 'machine'; readonly machine: string } & PastRequest)
   | ActorsRequest
   | EntriesRequest
-  | { readonly view: 'feeds' }
-  | ({ readonly view: 'feed'; readonly feed: string } & Window)
-  | { readonly view: 'waits' }
+  | ({ readonly view: 'feeds' } & PastRequest)
+  | ({ readonly view: 'feed'; readonly feed: string } & Window & PastRequest)
+  | ({ readonly view: 'waits' } & PastRequest)
   | GraphRequest
-  | ({ readonly view: 'budgets' } & Window)
+  | ({ readonly view: 'budgets' } & Window & PastRequest)
   | ({ readonly view: 'schedules' } & Window)
   | ({ readonly view: 'processes' } & Window)
   | { readonly view: 'node' }

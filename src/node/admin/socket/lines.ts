@@ -8,9 +8,9 @@ interface Fault {
 
 export const socketOpened = defineLine<{ readonly path: string; readonly operators: number }>(
   'info',
-  'a node listens for its operators',
+  'the node accepts operator requests',
 )
 
-export const socketFailed = defineLine<Fault>('error', 'the admin socket of a node has failed')
+export const socketFailed = defineLine<Fault>('error', 'the admin socket of the node has failed')
 
-export const requestFailed = defineLine<Fault>('error', 'a request of an operator has failed')
+export const requestFailed = defineLine<Fault>('error', 'an operator request has failed')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { OperationsOracle } from '../../../../src/testing/operations/oracle.js'
 import type { OperationsStep } from '../../../../src/testing/operations/step.js'
 import type { JournalledOperations } from './journalled-operations.js'
 
@@ -65,6 +66,7 @@ export function refusedWriteStep(): JournalStep {
       await system.write('write')
       oracle.discard()
       await system.verify('taken back')
+      await offerAgain(oracle, system)
     },
   }
 }
@@ -82,8 +84,18 @@ export function failedSyncStep(): JournalStep {
       await system.runtime.reopen()
       await system.runtime.flush()
       oracle.caughtUp()
+      await offerAgain(oracle, system)
     },
   }
+}
+
+/** Ends that follow from the end of a parent are offered again after a pause. */
+async function offerAgain(oracle: OperationsOracle, system: JournalledOperations): Promise<void> {
+  if (!oracle.owesEnds) return
+  system.clock.advance(100)
+  await system.write()
+  oracle.offerAgain()
+  await system.verify('durable')
 }
 
 /** The power fails before what is under way was written. */

@@ -66,6 +66,6 @@ export async function checkJournalledOperations(fc: typeof fastCheck, search: Jo
 }
 
 /** Lets everything run that needs no turn of the event loop, so that nothing reaches the journal meanwhile. */
-async function microtasks(): Promise<void> {
+export async function microtasks(): Promise<void> {
   for (let count = 0; count < 20; count++) await Promise.resolve()
 }

@@ -8,7 +8,7 @@ import * as v from 'valibot'
 import { createRuntime, defineProcess, defineTask } from '../../dist/src/index.js'
 import { withPalette } from './palette.mjs'
 
-const pictures = new URL('../images/', import.meta.url)
+const pictures = new URL('../../docs/images/', import.meta.url)
 mkdirSync(pictures, { recursive: true })
 
 const section = defineTask('section', {}, async (_, { step }) => step('draft', () => 'written'))
