@@ -69,7 +69,7 @@ export class RunScope implements DurableLog {
   #claiming: Promise<Claim> | undefined
   #refusal: StatewardError | undefined
   #stepKeys = new Map<string, number>()
-  #watched: Promise<void> | undefined
+  #isWatched = false
 
   constructor(options: RunScopeOptions) {
     const { ctx } = options
@@ -97,7 +97,8 @@ export class RunScope implements DurableLog {
 
   /** Whoever reads it learns of a cancel outside of steps, too, for which the engine's library is of no use. */
   get signal(): AbortSignal {
-    this.#watched ??= this.#watchEnd()
+    if (!this.#isWatched) void this.#watchEnd()
+    this.#isWatched = true
     return this.#signal
   }
 
@@ -237,6 +238,7 @@ export class RunScope implements DurableLog {
     return decodeValue(record.output) as Output
   }
 
+  /** Never rejects. */
   async #watchEnd(): Promise<void> {
     const { ctx, place, id, ended } = this.#options
     try {

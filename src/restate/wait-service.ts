@@ -30,8 +30,9 @@ export function waits(retryPolicy: RetryPolicy) {
       ),
       /** Answers once a process or an operation has ended. */
       end: door(endOfSchema, 'wait', async (ctx: restate.Context, { service, key, id: watched }): Promise<void> => {
+        const rows = { name: service } as ProcessObject
         const { id: awakeable, promise } = ctx.awakeable()
-        await ctx.objectClient({ name: service } as ProcessObject, key).watchEnd({ id: watched, awakeable })
+        await ctx.objectClient(rows, key).watchEnd({ id: watched, awakeable })
         await promise
       }),
       /** How these operations of a session ended, once all have, in the order of the ids. */
