@@ -81,7 +81,7 @@ export async function measureSteps(directory: string, { quick, progress }: Bench
         sqliteLoop: async () => costOfSqlite(await folder(), counts.sqliteLoop, width),
         dbos: () => costOf(counts.dbos, width, dbosTask),
       },
-      { rounds: quick ? 1 : 5 },
+      { rounds: quick ? 3 : 5 },
     )
     const costs = {
       durable: median(samples.durable),

@@ -47,6 +47,16 @@ export class ChangeHub<Key> implements Disposable {
     for (const listener of this.#listeners) listener(key)
   }
 
+  /** Wakes the waiters of a key because it may have changed. Listeners are not called. */
+  wake(key: Key): void {
+    this.#entries.get(key)?.change()
+  }
+
+  /** Wakes all waiters, because any key may have changed. */
+  wakeAll(): void {
+    for (const entry of this.#entries.values()) entry.change()
+  }
+
   /** Ends every wait with `closed`. Later subscriptions are closed from the start. */
   close(): void {
     this.#isClosed = true

@@ -59,44 +59,45 @@ export const helpText = `Usage: stateward run <plan.json> [options]
        stateward mcp <plan.json> [--data-dir <dir>]
        stateward admin <keygen | simulate | sign | verify | submit> ...
 
-run    runs the tools of a plan as operations of one session, each once what it needs has ended,
-       and waits for all of them. Run again after a crash, tools that have finished are not run twice.
-check  says whether run would take the plan, without starting anything.
-status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
-tail   tells the last events in a data directory, and those that come as long as it has an owner.
-inspect serves a page that shows a service that serves its inspector, a data directory, live or dead, or a
-       recording; to this machine alone, and without the internet.
-top    shows the same in short in the terminal; anywhere else once, as plain text.
-mcp    serves the tools of a plan to a host of the Model Context Protocol, over stdio. Calls answer with a handle,
-       and what they began goes on when the server is started again. Needs @modelcontextprotocol/server.
-admin  signs what operators want of a running node and hands it in (see stateward admin --help).
+run      runs the tools of a plan, each one after the tools that it needs. Run the same command again after
+         a crash: finished tools are not run twice.
+check    checks a plan and starts nothing.
+status   shows what a data directory holds, whether its owner is running or not: sessions, operations, tasks,
+         budgets, waits.
+tail     prints the last events of a data directory, and new ones as long as its owner is running.
+inspect  serves a page that shows a running service, a data directory or a recording. Only this machine can
+         open it, and it needs no internet.
+top      shows the same in the terminal, in short.
+mcp      serves the tools of a plan to a Model Context Protocol host over stdio. Each call returns a handle, and
+         continues when the server is restarted. Needs @modelcontextprotocol/server.
+admin    signs operators' commands and submits them to a running node (see stateward admin --help).
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)
-  --dry-run         say what would be run, and run nothing
-  --resume          run tools again that were lost or interrupted
-  --retry-failed    run tools again that ended differently from what the plan expects
-  --fresh           forget all earlier runs of this plan and start over
-  --cut-damage      go on although the journal has lost records at its end
+  --dry-run         say what would run, and run nothing
+  --resume          run lost and interrupted tools again
+  --retry-failed    run tools again that did not end as the plan expects
+  --fresh           forget all earlier runs of this plan and run every tool
+  --cut-damage      continue even if records at the end of the journal are damaged or missing
   --ids             show the ids of operations in the report
   --json            print the report as one line of JSON; progress goes to standard error
 
 Options of status and tail:
-  --watch           show the status anew whenever it has changed
+  --watch           update the status whenever the directory changes
   --lines <n>       begin with the last n events (default: 20)
   --json            print one line of JSON per status or event
 
 Options of inspect and top:
-  --port <n>        listen on this port of 127.0.0.1 (default: one that is free)
-  --values          show what payloads, results and answers hold, secrets masked
-  --json            print the address, or one picture, as one line of JSON
+  --port <n>        listen on this port of 127.0.0.1 (default: any free port)
+  --values          show the contents of payloads, results and answers, with secrets masked
+  --json            print the address, or the picture, as one line of JSON
 
   --help            show this text
   --version         show the version
 
 Exit codes:
   0  every tool ended as the plan expects, or was skipped as it says
-  1  a tool did not, or is lost or interrupted, or the run broke off
+  1  a tool did not, or was lost or interrupted, or the run was aborted
   2  the plan or the command line is wrong; nothing was started
 
 Ctrl-C asks the running tools to end and starts no more; a second one kills them.
@@ -170,7 +171,7 @@ export function parseCommand(args: readonly string[]): Command {
       const { fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
       const dataDir = directoryOf(values['data-dir'])
       if (fresh && (resume || retryFailed)) {
-        throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would go on with`)
+        throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would continue`)
       }
       return {
         type: 'run',
@@ -194,7 +195,7 @@ function adminCommand(args: readonly string[]): Command {
 }
 
 function verbOf(word: string | undefined): Verb {
-  if (word === undefined) throw new UsageError('nothing to do: name a command')
+  if (word === undefined) throw new UsageError('no command given')
   const verb = verbs.find((known) => known === word)
   if (verb !== undefined) return verb
   const meant = nearest(word, [...verbs, 'admin'])

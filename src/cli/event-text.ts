@@ -54,7 +54,7 @@ function reapedLines({ tool, killed, leftPids }: Extract<RunEvent, { type: 'reap
   if (killed > 0) lines.push(`killed ${count(killed, 'process')} that an earlier run had left of ${plain(tool)}`)
   if (leftPids.length > 0) {
     lines.push(
-      `an earlier run may have left processes of ${plain(tool)} that cannot be told or killed: ${leftPids.join(', ')}`,
+      `an earlier run may have left processes of ${plain(tool)} that cannot be identified or killed: ${leftPids.join(', ')}`,
     )
   }
   return lines

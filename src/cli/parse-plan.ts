@@ -99,7 +99,7 @@ class PlanCheck {
     if (place === undefined) return
     const shown = circle.length > shownNames ? [...circle.slice(0, shownNames), '...'] : circle
     const index = this.#tools[place]?.needs.indexOf(second) ?? 0
-    this.#refuse(place, `needs.${index}`, `a circle: ${shown.join(' needs ')}`)
+    this.#refuse(place, `needs.${index}`, `a cycle: ${shown.join(' needs ')}`)
   }
 
   #refuse(place: number, field: string, reason: string): never {

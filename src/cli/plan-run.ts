@@ -106,7 +106,7 @@ export class PlanRun {
   /** Ends all operations, processes and timers. */
   async close(): Promise<void> {
     try {
-      await this.#runtime.close({ policy: 'terminate', reason: 'the run broke off' })
+      await this.#runtime.close({ policy: 'terminate', reason: 'the run was aborted' })
     } finally {
       // Ends all retry delays.
       this.#broken.abort(new StatewardError('channel_closed', 'the run is over', {}))

@@ -124,7 +124,7 @@ export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport 
       `${count(failed, 'tool')} failed: --retry-failed ${again}, and then what needs ${failed === 1 ? 'it' : 'them'}`,
     )
   } else if (unfinished === 0 && notStarted > 0) {
-    hints.push(`${count(notStarted, 'tool')} not started: run again to go on`)
+    hints.push(`${count(notStarted, 'tool')} not started: run again to continue`)
   }
   const exitCode = run.tools.every(({ status }) => status === 'as_expected' || status === 'skipped') ? 0 : 1
   return { ...run, exitCode, hints }

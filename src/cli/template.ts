@@ -38,7 +38,7 @@ export class TemplateError extends StatewardError<
 
 /** The error for a reference without a value. */
 export function unsetReference({ source, tool, name }: Reference): TemplateError {
-  const reason = tool === undefined ? `the variable ${name} is not set` : `${tool} has given no output ${name}`
+  const reason = tool === undefined ? `the variable ${name} is not set` : `${tool} has set no output ${name}`
   return new TemplateError('unset_reference', `${reason}, and ${source} has no default`, { source })
 }
 

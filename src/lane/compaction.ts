@@ -60,7 +60,7 @@ export class Compaction {
 
   /** A snapshot encodes every row. This bounds the average cost per record, however large the state is. */
   #tailAfter(rows: number): number {
-    return Math.max(this.#after, Math.ceil(rows / 2))
+    return Math.max(this.#after, Math.ceil(rows / 3))
   }
 
   async #write(): Promise<void> {

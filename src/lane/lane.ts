@@ -20,7 +20,7 @@ export interface LaneOptions {
   /** Returns the stream that owns records of this name, creating it on first use. `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
   /**
-   * Number of records after which a snapshot is written and the journal shortened; at least half the rows of the last
+   * Number of records after which a snapshot is written and the journal shortened; at least a third of the rows of the last
    * snapshot, so that a large state is not encoded too often. Default 100,000.
    */
   readonly compactAfter?: number

@@ -24,7 +24,7 @@ export async function replayInto(
 ): Promise<number> {
   let rows = 0
   const open = (record: JournalRecord, subject: string): { stream: LaneStream; content: JsonObject } => {
-    const [name, content] = decode(envelope, record, subject)
+    const [name, content] = isEnvelope(record) ? record : decode(envelope, record, subject)
     let stream = streams.get(name)
     if (stream === undefined) {
       stream = streamFor(name)
@@ -45,6 +45,11 @@ export async function replayInto(
     stream.replay(content)
   })
   return rows
+}
+
+/** Asked of every record; the schema is asked what is wrong. */
+function isEnvelope(record: JournalRecord): record is readonly [string, JsonObject] {
+  return Array.isArray(record) && record.length === 2 && typeof record[0] === 'string' && isJsonObject(record[1])
 }
 
 function isJsonObject(value: unknown): boolean {

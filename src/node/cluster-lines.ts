@@ -16,6 +16,12 @@ export const commitsUnread = defineLine<{ readonly error: string; readonly cause
   'the node could not read the shared commits and retries',
 )
 
+export const rowUnreadable = defineLine<{
+  readonly field: string
+  readonly reason: string | undefined
+  readonly rows: number
+}>('error', 'a node cannot read rows of its cluster, and goes on without them')
+
 export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
   'error',
   'the log of the cluster is shorter than what the node has read, so it is read again from the beginning',

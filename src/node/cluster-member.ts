@@ -3,30 +3,22 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
-import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { createDeferred, silence } from '../base/promises.js'
 import { payloadOf, payloadDigest, type SignedAttempt } from './admin/index.js'
 import { ClusterLeases } from './cluster-leases.js'
 import {
   clusterReached,
   clusterRefused,
   clusterUnreachable,
-  commitsUnread,
-  commitUnreadable,
   leaseAcquired,
   leaseLost,
-  logWentBack,
   memberSuperseded,
+  rowUnreadable,
 } from './cluster-lines.js'
+import { ClusterLog, type ClusterPosition, type CommitReader } from './cluster-log.js'
 import type { ClusterConfiguration } from './cluster-options.js'
 import { ClusterPicture } from './cluster-picture.js'
-import type {
-  ClusterView,
-  DaemonWish,
-  HeldLease,
-  LeaseSubject,
-  MemberIdentity,
-  SharedCommit,
-} from './cluster-source.js'
+import type { ClusterView, DaemonWish, HeldLease, LeaseSubject, MemberIdentity } from './cluster-source.js'
 import { NodeError } from './errors.js'
 import type { NodeEvent } from './event.js'
 import type { ChainId, DaemonId, EpochId, NodeId } from './ids.js'
@@ -35,32 +27,10 @@ import type { PlacementSource } from './node-dispatcher.js'
 import type { AdminAuditRecord } from './records.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
-/** How far a node has read the log of its cluster, durably. */
-export interface ClusterPosition {
-  readonly clusterId: string
-  readonly sequence: number
-}
-
-/** The circumstances of judging a shared commit. */
-export interface SharedJudgement {
-  /** Becomes durable together with the effects of the commit. */
-  readonly position: ClusterPosition
-  /** When the source received it; its freshness is judged by this instant. */
-  readonly judgedAtMs: number
-  /** Milliseconds since then; durations in the event are shortened by it. */
-  readonly ageMs: number
-}
-
 /** The node that a member represents. */
-export interface ClusterHost {
+export interface ClusterHost extends CommitReader {
   /** Publishes an event to the loop without waiting; false when it was not accepted. */
   tell(event: NodeEvent): boolean
-  /** Folds or refuses a shared commit; resolves once that is durable. */
-  judge(attempt: SignedAttempt, judgement: SharedJudgement): Promise<AdminAuditRecord>
-  /** Makes a position durable without folding anything. */
-  pass(position: ClusterPosition): Promise<void>
-  /** Where an earlier life stopped reading. */
-  position(): ClusterPosition | undefined
   /** The maintenance status and cordon of the node, as last reported. */
   standing(): { readonly maintenance: MaintenanceStatus; readonly isCordoned: boolean }
   /** The daemons that it could run. */
@@ -82,8 +52,6 @@ export interface ClusterMemberOptions {
   readonly logger: Logger
 }
 
-const pageSize = 100
-
 /**
  * A node as a member of a cluster: it announces itself, holds the leases of what it runs and leads, reads what the
  * other members report and what operators have asked of all of them, and tells its loop. When the source cannot be
@@ -94,6 +62,7 @@ export class ClusterMember implements PlacementSource {
   readonly #identity: MemberIdentity
   readonly #leases: ClusterLeases
   readonly #picture: ClusterPicture
+  readonly #log: ClusterLog
   /** Leases that are left to other nodes for a while, and until when. */
   readonly #handedOver = new Map<LeaseSubject, MonotonicMs>()
   /** Chains whose copy this node has given up. */
@@ -102,27 +71,22 @@ export class ClusterMember implements PlacementSource {
   #freeSince: ReadonlyMap<DaemonId, MonotonicMs> = new Map()
   /** Leases under which something has run. */
   readonly #used = new Set<LeaseSubject>()
-  readonly #waiting = new Map<number, Deferred<AdminAuditRecord>[]>()
-  /** How this life has judged the latest commits. */
-  readonly #judged = new Map<number, AdminAuditRecord>()
   #view: ClusterView | undefined
-  #position: ClusterPosition | undefined
   #rttMs: number | undefined
   /** The clock of the source minus our monotonic clock. */
   #offsetMs: number | undefined
   #next: Deadline | undefined
   #beating: Promise<void> | undefined
   #isAskedAgain = false
-  #reading: Promise<void> | undefined
   #listening: AsyncDisposable | undefined
   #lastBeatAt = 0
   #isOutOfReach = false
-  /** Reading the log has failed, and that was logged. */
-  #isUnread = false
+  /** How many rows could not be read for which column, as logged. */
+  #unreadable: ReadonlyMap<string, number> = new Map()
   #state: 'idle' | 'member' | 'leaving' | 'gone' = 'idle'
 
   constructor(options: ClusterMemberOptions) {
-    const { thisNode, epoch, configuration, deadlines, clock } = options
+    const { thisNode, epoch, configuration, deadlines, clock, host, logger } = options
     const { graceMs, degradedMs, unreachableMs } = configuration
     this.#options = options
     this.#identity = { node: thisNode, epoch }
@@ -139,6 +103,12 @@ export class ClusterMember implements PlacementSource {
       unreachableMs,
       isHeldHere: (subject) => this.#leases.fenceOf(subject) !== undefined && !this.#handedOver.has(subject),
     })
+    this.#log = new ClusterLog({
+      source: configuration.source,
+      reader: host,
+      logger,
+      inTime: (answer) => this.#inTime(answer),
+    })
   }
 
   /** The latest view of the cluster; `undefined` before the first heartbeat. */
@@ -152,10 +122,6 @@ export class ClusterMember implements PlacementSource {
     return Math.trunc(this.#offsetMs === undefined ? clock.wallNow() : clock.monotonicNow() + this.#offsetMs)
   }
 
-  get #isGone(): boolean {
-    return this.#state === 'gone'
-  }
-
   /** The fence under which the daemon may run here; `undefined` if it may not. */
   fenceOf(daemon: DaemonId): number | undefined {
     return this.#leases.fenceOf(`daemon:${daemon}`)
@@ -163,7 +129,7 @@ export class ClusterMember implements PlacementSource {
 
   /** Joins the cluster. Call it once. Rejects with the errors of the source. */
   async join(): Promise<void> {
-    this.#position = this.#options.host.position()
+    this.#log.begin()
     await this.#options.configuration.source.join(this.#identity)
     this.#state = 'member'
   }
@@ -186,10 +152,10 @@ export class ClusterMember implements PlacementSource {
     const wasMember = this.#state === 'member' || this.#state === 'leaving'
     this.#state = 'gone'
     this.#next?.[Symbol.dispose]()
-    this.#refuseWaiting()
+    this.#log.close()
     await this.#listening?.[Symbol.asyncDispose]()
     await this.#beating
-    await this.#reading
+    await this.#log.settled()
     const kept = this.#leases.subjects().filter((subject) => {
       const daemon = daemonOf(subject)
       return daemon !== undefined && host.isRunning(daemon)
@@ -201,14 +167,6 @@ export class ClusterMember implements PlacementSource {
     } catch (cause) {
       clusterUnreachable(logger, faultFields(cause))
     }
-  }
-
-  /** Nothing will be read any more: rejects everybody who waits for a commit. */
-  #refuseWaiting(): void {
-    for (const waiting of this.#waiting.values()) {
-      for (const { reject } of waiting) reject(new NodeError('node.loop_closed', {}))
-    }
-    this.#waiting.clear()
   }
 
   // What a node asks of its cluster
@@ -254,17 +212,14 @@ export class ClusterMember implements PlacementSource {
   async share(attempt: SignedAttempt): Promise<AdminAuditRecord | undefined> {
     const { source } = this.#options.configuration
     const sequence = await source.shareCommit(this.#identity.node, attempt, payloadDigest(payloadOf(attempt)))
-    const known = this.#judged.get(sequence)
+    const known = this.#log.judged(sequence)
     if (known !== undefined) return known
     // It was read before, by another life, or the log has been replaced: the next view shows which.
-    if (this.#wasRead(sequence)) await this.#beatAnew()
-    if (this.#wasRead(sequence)) return undefined
-    if (this.#isGone) throw new NodeError('node.loop_closed', {})
-    const judged = createDeferred<AdminAuditRecord>()
-    silence(judged.promise)
-    this.#waiting.set(sequence, [...(this.#waiting.get(sequence) ?? []), judged])
+    if (this.#log.wasRead(sequence)) await this.#beatAnew()
+    if (this.#log.wasRead(sequence)) return undefined
+    const judged = this.#log.untilJudged(sequence)
     this.#askSoon()
-    return judged.promise
+    return judged
   }
 
   async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
@@ -334,7 +289,7 @@ export class ClusterMember implements PlacementSource {
     const { configuration, clock, host } = this.#options
     const { leaseTtlMs, forgetAfterMs, source } = configuration
     const sentAt = clock.monotonicNow()
-    const readBefore = this.#position
+    const readBefore = this.#log.position
     try {
       const { maintenance, isCordoned } = host.standing()
       const isTaking = this.#state === 'member' && !isCordoned && !isDraining(maintenance)
@@ -412,8 +367,21 @@ export class ClusterMember implements PlacementSource {
     this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
     this.#picture.show(view, now, (event) => host.tell(event))
     this.#noteFree(view, now)
-    this.#lookBack(view, readBefore)
-    if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
+    this.#noteUnreadable(view)
+    this.#log.follow(view, readBefore)
+  }
+
+  /** Logs each column whose number of unreadable rows has changed, with the first of them. */
+  #noteUnreadable({ unreadable = [] }: ClusterView): void {
+    const known = this.#unreadable
+    const found = new Map<string, number>()
+    for (const { error } of unreadable) found.set(error.data.field, (found.get(error.data.field) ?? 0) + 1)
+    for (const [field, rows] of found) {
+      const first = unreadable.find(({ error }) => error.data.field === field)
+      if (known.get(field) !== rows)
+        rowUnreadable(this.#options.logger, { field, reason: first?.error.data.reason, rows })
+    }
+    this.#unreadable = found
   }
 
   /** Records since when nobody has run the daemons that any node may run. */
@@ -452,7 +420,7 @@ export class ClusterMember implements PlacementSource {
     this.#leases.replace([], 0)
     // Without the source nothing is known of the other nodes.
     this.#picture.lose((event) => host.tell(event))
-    this.#refuseWaiting()
+    this.#log.close()
   }
 
   #onFault(cause: unknown): void {
@@ -462,86 +430,6 @@ export class ClusterMember implements PlacementSource {
     this.#isOutOfReach = true
     const silentMs = clock.monotonicNow() - this.#lastBeatAt
     if (silentMs >= configuration.unreachableMs) this.#picture.lose((event) => host.tell(event))
-  }
-
-  // The shared log
-
-  #positionIn({ clusterId }: ClusterView): number {
-    // Positions in the log of another cluster have no meaning here.
-    return this.#position?.clusterId === clusterId ? this.#position.sequence : 0
-  }
-
-  #wasRead(sequence: number): boolean {
-    return this.#position?.clusterId === this.#view?.clusterId && sequence <= (this.#position?.sequence ?? 0)
-  }
-
-  /**
-   * A log that ends before the position read so far has lost commits, for instance because a backup was restored, and
-   * gives their numbers to others now. Commits accepted before are not accepted again.
-   */
-  #lookBack({ clusterId, lastSequence: last }: ClusterView, readBefore: ClusterPosition | undefined): void {
-    if (readBefore?.clusterId !== clusterId || readBefore.sequence <= last) return
-    const { sequence: read } = readBefore
-    logWentBack(this.#options.logger, { read, last })
-    this.#position = { clusterId, sequence: 0 }
-    this.#judged.clear()
-  }
-
-  #readSoon(): void {
-    this.#reading ??= this.#read()
-      .catch((cause: unknown) => {
-        if (!this.#isUnread && !this.#isGone) commitsUnread(this.#options.logger, faultFields(cause))
-        this.#isUnread = true
-      })
-      .finally(() => {
-        this.#reading = undefined
-      })
-  }
-
-  /** Reads on from the current position, page by page, while heartbeats continue. */
-  async #read(): Promise<void> {
-    const { source } = this.#options.configuration
-    for (;;) {
-      const view = this.#view
-      if (view === undefined || this.#state === 'gone') return
-      const page = await this.#inTime(source.commitsAfter(this.#positionIn(view), pageSize))
-      this.#isUnread = false
-      if (page.length === 0) return
-      for (const commit of page) {
-        if (this.#isGone) return
-        // Starts over if the log turned out to be another one.
-        if (!(await this.#take(commit, view.clusterId))) break
-      }
-    }
-  }
-
-  /**
-   * Takes each commit once, in order; its effects and the position become durable together. False when it does not
-   * follow the position.
-   */
-  async #take({ sequence, sharedAtMs, readAtMs, attempt }: SharedCommit, clusterId: string): Promise<boolean> {
-    const { host, logger } = this.#options
-    const before = this.#position
-    const position: ClusterPosition = { clusterId, sequence }
-    let record: AdminAuditRecord | undefined
-    if (attempt === undefined) {
-      commitUnreadable(logger, { sequence })
-      await host.pass(position)
-    } else {
-      const ageMs = Math.max(0, readAtMs - sharedAtMs)
-      record = await host.judge(attempt, { position, judgedAtMs: sharedAtMs, ageMs })
-    }
-    if (this.#position !== before) return false
-    this.#position = position
-    if (record !== undefined) this.#judged.set(sequence, record)
-    if (this.#judged.size > pageSize) this.#judged.delete(this.#judged.keys().next().value as number)
-    const waiting = this.#waiting.get(sequence) ?? []
-    this.#waiting.delete(sequence)
-    for (const { resolve, reject } of waiting) {
-      if (record !== undefined) resolve(record)
-      else reject(new NodeError('node.stored_invalid', { field: 'attempt', reason: `no commit under ${sequence}` }))
-    }
-    return true
   }
 }
 

@@ -36,12 +36,21 @@ function* eventsOf(
       yield [`rtt ${peer}`, { type: 'rtt_sample', peer, rttMs: member.rttMs + own.rttMs }]
     }
   }
+  const unreadable = view.unreadable ?? []
+  for (const { node: peer } of unreadable) {
+    // It is there, and nobody knows how it is.
+    if (peer !== undefined && peer !== thisNode) {
+      yield [`health ${peer}`, { type: 'node_health', peer, health: 'unreachable' }]
+    }
+  }
   for (const wish of view.daemons) yield [`daemon ${wish.daemon.id}`, intentOf(wish, view, options)]
   for (const { chain, node: holder } of view.replicas) {
     yield [`replica ${chain} ${holder}`, { type: 'replica_update', change: 'added', chain, holder }]
   }
+  const uncounted = new Set(unreadable.map(({ chain }) => chain))
   for (const chain of new Set(view.replicas.map((replica) => replica.chain))) {
-    const leader = holderOf(`chain:${chain}`, view, options)
+    // Without a leader nobody asks for copies of a chain whose copies cannot be counted.
+    const leader = uncounted.has(chain) ? undefined : holderOf(`chain:${chain}`, view, options)
     const lead = leader === undefined ? {} : { leader }
     yield [`leader ${chain}`, { type: 'replica_leader_update', chain, ...lead }]
   }

@@ -1,5 +1,6 @@
 import type { SignedAttempt } from './admin/index.js'
 import type { DaemonRef } from './daemon.js'
+import type { NodeError } from './errors.js'
 import type { ChainId, DaemonId, Digest, EpochId, NodeId } from './ids.js'
 import type { PlacementSource } from './node-dispatcher.js'
 import type { DaemonIntent, MaintenanceStatus, ReplicaIntent } from './vocabulary.js'
@@ -60,6 +61,16 @@ export interface DaemonWish {
   readonly node?: NodeId
 }
 
+/** A stored row that cannot be read. The view leaves it out. */
+export interface UnreadableRow {
+  /** Names the table, the column and what is wrong. */
+  readonly error: NodeError<'node.stored_invalid'>
+  /** The member that the row describes. */
+  readonly node?: NodeId | undefined
+  /** The chain of which the row names a copy. */
+  readonly chain?: ChainId | undefined
+}
+
 /** The state of the cluster as of one heartbeat. */
 export interface ClusterView {
   /** Identifies the cluster; positions in its log have no meaning in another. */
@@ -76,8 +87,10 @@ export interface ClusterView {
   readonly chains: readonly { readonly chain: ChainId; readonly desiredReplicas: number }[]
   /** What this member should hold. */
   readonly replicaIntents: readonly { readonly chain: ChainId; readonly intent: ReplicaIntent }[]
-  /** The number of the last shared commit; 0 when there is none. */
-  readonly lastSequence: number
+  /** The number of the last shared commit; 0 when there is none, `undefined` when it cannot be read. */
+  readonly lastSequence: number | undefined
+  /** What a source could not read. */
+  readonly unreadable?: readonly UnreadableRow[]
 }
 
 /** A commit as all members read it, in the order of its number. */

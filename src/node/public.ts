@@ -68,6 +68,7 @@ export type {
   MemberIdentity,
   MemberView,
   SharedCommit,
+  UnreadableRow,
 } from './cluster-source.js'
 export { MemoryCluster } from './memory-cluster.js'
 export type { ControlEvent, ControlSink, DaemonControl } from './control-event.js'

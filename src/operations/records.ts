@@ -27,13 +27,13 @@ import {
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkLimit } from './admission.js'
+import { BookAnswers } from './book-answers.js'
 import { kindClasses } from './classification.js'
 import { CompletionOrder } from './completion-order.js'
 import { internalError, WatchError } from './errors.js'
 import type { RegistryLimits } from './limits.js'
 import type { OperationRow } from './operation-row.js'
 import { actionOf, operationChart, ownEvent, type Decided } from './own-chart.js'
-import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, type CompletionEntry } from './types.js'
 import { OperationTree, tieOf } from './tree.js'
 import { Waits } from './waits.js'
@@ -71,7 +71,7 @@ export interface RestoredOperation {
  * All operations of one owner, and what spans them: counters, completion order and waits. Decides nothing: the
  * registry's chart queries it and applies the changes. No cost depends on the number of operations.
  */
-export class OperationRecords implements OperationBook {
+export class OperationRecords extends BookAnswers implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
   /** The completion order, the feed and its cursors. */
   readonly order: CompletionOrder
@@ -104,6 +104,7 @@ export class OperationRecords implements OperationBook {
   #lastEnded: OperationId | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
+    super()
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
@@ -164,42 +165,12 @@ export class OperationRecords implements OperationBook {
     return this.#evictionPending.has(id)
   }
 
-  has(id: OperationId): boolean {
-    return this.rows.has(id)
-  }
-
   canBeAwaited(id: OperationId): boolean {
     return this.rows.has(id) || this.order.isPublished(id)
   }
 
   isUsed(id: OperationId): boolean {
-    return this.#isKnown(id) || this.isReserved(id)
-  }
-
-  hasWellFormedSource({ operationSource }: OperationSpec): boolean {
-    return operationSource === undefined || sourceProblem(operationSource) === undefined
-  }
-
-  lacksParent({ parentId }: OperationSpec): boolean {
-    return parentId !== undefined && !this.#isKnown(parentId)
-  }
-
-  isTreeClosed(spec: OperationSpec): boolean {
-    return !this.lacksParent(spec) && this.tree.endedFrom(spec.parentId) !== undefined
-  }
-
-  isTooDeep(spec: OperationSpec): boolean {
-    return this.tree.isTooDeep(tieOf(spec))
-  }
-
-  isBelowEnded(id: OperationId): boolean {
-    return this.endedAbove(id) !== undefined
-  }
-
-  /** The ended operation above this one that has closed its tree, if any. Ends in progress count. */
-  endedAbove(id: OperationId): OperationId | undefined {
-    const spec = this.rows.get(id)?.spec
-    return spec && this.tree.endedFrom(tieOf(spec))
+    return this.isKnown(id) || this.isReserved(id)
   }
 
   /** True if an operation above this one has ended durably, so that this one must be ended. */
@@ -210,10 +181,6 @@ export class OperationRecords implements OperationBook {
     })
     const spec = this.rows.get(id)?.spec
     return spec !== undefined && committed.endedFrom(tieOf(spec)) !== undefined
-  }
-
-  isFull(limit = this.maxConcurrent): boolean {
-    return limit !== undefined && this.#activeCount >= limit
   }
 
   allows(event: AdvanceEvent | EndEvent): boolean {
@@ -239,12 +206,6 @@ export class OperationRecords implements OperationBook {
   /** The status of an operation, or the one it will have if its end is in progress. */
   effectiveStatus(id: OperationId): OperationStatus | undefined {
     return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
-  }
-
-  /** True if the operation has not ended. Ends in progress count as ended. */
-  isLive(id: OperationId): boolean {
-    const status = this.effectiveStatus(id)
-    return status !== undefined && !isTerminal(status)
   }
 
   /** Assigns the sequence of an end and makes it visible to later decisions until {@link end} or {@link unstage}. */
@@ -398,7 +359,7 @@ export class OperationRecords implements OperationBook {
     return row
   }
 
-  #isKnown(id: OperationId): boolean {
+  protected isKnown(id: OperationId): boolean {
     // The id of an ended capacity slot stays in use while a wait names it.
     return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
   }

@@ -59,16 +59,20 @@ const anyPart = portSchema<Partial<OperationsSystem>>([])
 
 /**
  * Completes a partial system. Each missing method answers `unsupported` with its name, for instance `wait_all`; where
- * the registry would return a promise, it rejects. Raises `invalid_input` if the argument is not an object.
+ * the registry would return a promise, it rejects. A method can be replaced by spreading, `{ ...system, drain }`, which
+ * leaves out the values `epochId` and `lost`, because they change. Raises `invalid_input` if the argument is not an
+ * object.
  */
 export function operationsSystem(part: Partial<OperationsSystem>): OperationsSystem {
   decode(anyPart, part, 'operations system')
   const whole: PropertyDescriptorMap = {}
   for (const [name, answer] of Object.entries(members)) {
     const present = (part as Readonly<Record<string, unknown>>)[name]
-    if (typeof present === 'function') whole[name] = { value: present.bind(part) }
+    if (typeof present === 'function') whole[name] = { value: present.bind(part), enumerable: true }
     else if (name in part) whole[name] = { get: () => (part as Readonly<Record<string, unknown>>)[name] }
     else whole[name] = missing(name, answer)
+    // A proxy could not answer anything else otherwise.
+    whole[name].configurable = true
   }
   return Object.create(null, whole) as OperationsSystem
 }

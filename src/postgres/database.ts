@@ -36,6 +36,7 @@ export class PostgresDatabase implements AsyncDisposable {
   readonly #random: () => number
   readonly #onIdleError: (error: Error) => void
   #closing: Promise<void> | undefined
+  readonly #over = new AbortController()
   /** Number of calls in progress, including those waiting for a connection, and the promise of their end. */
   #underWay = 0
   #idle: Deferred<void> | undefined
@@ -138,6 +139,11 @@ export class PostgresDatabase implements AsyncDisposable {
     return rows[0]?.['now_ms'] as number
   }
 
+  /** Aborts when the database begins to close, for those who hold a connection for a long time. */
+  get closing(): AbortSignal {
+    return this.#over.signal
+  }
+
   /** Takes a connection out of the pool for a long time. The caller must release it. Throws a {@link StoreError}. */
   async connect(): Promise<PgClient> {
     if (this.#closing !== undefined) throw new StoreError('store.closed', {})
@@ -153,6 +159,7 @@ export class PostgresDatabase implements AsyncDisposable {
   /** Refuses new calls and, if the pool is ours, ends it once the calls in progress are done. */
   close(): Promise<void> {
     this.#closing ??= this.#end()
+    this.#over.abort()
     return this.#closing
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import { faultFields } from '../base/error-details.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { guardedLogger, createObserverGuard } from '../base/observers.js'
@@ -88,6 +89,7 @@ export class PostgresListener implements AsyncDisposable {
       if (from === channel && !this.#isClosed) guard(() => onMessage(payload))
     }
     client.on('notification', hear)
+    const forget = onAbort(this.#database.closing, this.#wake)
     try {
       if (this.#isClosed) return
       await client.query({ text: `LISTEN ${channel}` })
@@ -95,6 +97,7 @@ export class PostgresListener implements AsyncDisposable {
       guard(() => this.#options.onConnect())
       await ended
     } finally {
+      forget()
       client.removeListener('notification', hear)
       // The connection has subscriptions, so it must not be reused by the pool.
       client.release(true)

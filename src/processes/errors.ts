@@ -130,6 +130,12 @@ export type ProcessErrorData = ErrorDataOf<typeof messages>
 /** Thrown by the processes room. Branch on `code`. */
 export const ProcessError = defineErrors('ProcessError', messages)
 
+/** Refuses a cursor, whatever it is. */
+export function invalidCursor(cursor: unknown, cause?: unknown): ProcessError<'process.cursor_invalid'> {
+  const text = typeof cursor === 'string' ? cursor.slice(0, 300) : typeof cursor
+  return new ProcessError('process.cursor_invalid', { cursor: text }, { cause })
+}
+
 /** An error of the processes room. */
 export type ProcessError<Code extends keyof ProcessErrorData = keyof ProcessErrorData> = StatewardError<
   Code,

@@ -42,7 +42,8 @@ import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
 import { watchStore } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
-import { Worker, type DriveReport } from './worker.js'
+import { Worker } from './worker.js'
+import type { DriveReport } from './drive-report.js'
 
 /** Options of {@link Processes}. */
 export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'> {
@@ -162,6 +163,7 @@ export class Processes {
   /** Aborts when all is over, for what would otherwise be waited for beyond that. */
   readonly #over = new AbortController()
   #sweep: Deadline | undefined
+  #announced: AsyncDisposable | undefined
   #isClosed = false
 
   constructor(options: ProcessesOptions) {
@@ -240,6 +242,10 @@ export class Processes {
 
   /** Runs pending processes and delivers pending wakes. Called once the store accepts calls. */
   begin(): void {
+    this.#announced = this.#options.store.announcements?.listen(
+      (processId) => this.#hub.wake(processId),
+      () => this.#hub.wakeAll(),
+    )
     this.#drive('open')
     this.#wakes.look()
     this.#sweepLater()
@@ -364,6 +370,7 @@ export class Processes {
     await this.#worker.close(graceMs)
     if (drain) await this.#drain()
     await this.#closeWakes(graceMs)
+    await this.#announced?.[Symbol.asyncDispose]()
     this.#awaiter[Symbol.dispose]()
     this.#over.abort(closedError())
   }

@@ -34,7 +34,7 @@ export type { ProcessHub } from './hub.js'
 export type { WaitBounds } from './shared-wait.js'
 export { watchStore, type Watched, type WatchOptions } from './watched-store.js'
 export type { ProcessAttach, WorkDriver } from './work-driver.js'
-export type { DriveReport } from './worker.js'
+export type { DriveReport } from './drive-report.js'
 export {
   processEnd,
   processEvent,
@@ -133,6 +133,7 @@ export type {
   CompletionOutcome,
   DurabilityTier,
   PendingWake,
+  ProcessAnnouncements,
   ProcessStore,
   StartRequest,
   StepResult,

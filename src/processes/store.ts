@@ -72,6 +72,12 @@ export type TerminalState =
   | { readonly state: 'pruned'; readonly terminalLabel: TerminalProcessStatus; readonly prunedAtMs: number }
   | { readonly state: 'unknown' }
 
+/** The changes that other hosts of a store announce. Announcements are only hints, and may be lost. */
+export interface ProcessAnnouncements {
+  /** Calls back until the result is disposed. `onConnect` is called whenever announcements may have been missed. */
+  listen(onChange: (processId: ProcessId) => void, onConnect: () => void): AsyncDisposable
+}
+
 /** The position of a scan for work. Opaque, and valid only for its store. */
 export type WorkCursor = string
 
@@ -110,6 +116,8 @@ export interface ProcessStore {
   readonly writers: StoreWriters
   /** Set only if this object is the sole writer. The store notifies this hub of every change once it is durable. */
   readonly hub?: ProcessHub
+  /** Set only if other hosts announce their changes. Waits of a runtime on the store then notice them at once. */
+  readonly announcements?: ProcessAnnouncements | undefined
   /** Tells which lease holders are known to be dead. */
   readonly isHolderDead: LivenessCheck
 

@@ -11,7 +11,7 @@ import type { AwaitOutput, NoLongerRetained } from './output.js'
 import { takeId, type ProcessId } from './scalars.js'
 import type { WaitBounds } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
-import type { DriveReport } from './worker.js'
+import type { DriveReport } from './drive-report.js'
 
 /** Runs pending work once. */
 export interface RunHandle {

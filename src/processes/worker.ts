@@ -1,7 +1,7 @@
 import { faultFields } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { messageOf } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
@@ -11,65 +11,22 @@ import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
 import { Slots, type KindLimits } from '../work/slots.js'
+import { Admission, type AdmissionOptions } from './admission.js'
 import type { Awaiter } from './awaiter.js'
-import { claim, isSuperseded } from './claim.js'
+import { drainOwnerBound } from './drain.js'
+import type { Deferral, Disposition, DrainReport, DriveReport } from './drive-report.js'
 import { ProcessError } from './errors.js'
 import type { ProcessEventSink, WorkerFault } from './event-sink.js'
-import {
-  checkLeaseTimings,
-  defaultLeaseTimings,
-  type LeaseOwner,
-  type LeaseTimings,
-  type ProcessLease,
-} from './lease.js'
+import { checkLeaseTimings, defaultLeaseTimings, type LeaseOwner, type LeaseTimings } from './lease.js'
+import { Offers } from './offers.js'
 import type { ProcessMetrics } from './process-metrics.js'
 import { ProcessRun, type HeldLease, type RunTools } from './process-run.js'
 import type { ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
-import { isClaimable, recoveryOf } from './recovery.js'
+import { isClaimable } from './recovery.js'
 import type { ProcessRunner } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import type { ProcessStore, WorkCursor, WorkPage } from './store.js'
-import { isFailureOfStore } from './store-failure.js'
-
-/** Why a process was not taken. */
-export type Disposition =
-  /** Another holder is working on it, or this worker already is. */
-  | { readonly type: 'busy' }
-  /** It was pruned in the meantime. */
-  | { readonly type: 'absent' }
-  /** It has ended in the meantime. */
-  | { readonly type: 'settled_by_peer' }
-  /** It was ended here without being run. */
-  | { readonly type: 'already_applied' }
-  | { readonly type: 'lease_lost' }
-  | { readonly type: 'externally_owned' }
-  /** Bound to an owner that may still be working. */
-  | { readonly type: 'owner_bound' }
-  /** This host cannot run it. */
-  | { readonly type: 'kind_unknown' }
-  | { readonly type: 'backend_error'; readonly operation: string }
-
-/** A process that was not taken. */
-export interface Deferral {
-  readonly processId: ProcessId
-  readonly disposition: Disposition
-}
-
-/** What a scan has done. Admitted processes have started, but not ended. */
-export interface DriveReport {
-  /** `coalesced`: a scan was already running, and another one follows it. */
-  readonly intake: 'scanned' | 'coalesced'
-  readonly admitted: readonly ProcessId[]
-  readonly deferred: readonly Deferral[]
-}
-
-/** What draining has done. */
-export interface DrainReport {
-  /** In the order in which they were abandoned. */
-  readonly abandoned: readonly ProcessId[]
-  readonly deferred: readonly Deferral[]
-}
 
 /** Options of a {@link Worker}. */
 export interface WorkerOptions {
@@ -100,8 +57,6 @@ export interface WorkerOptions {
 
 /** The most rows in one page of a scan. */
 const largestPage = 256
-/** How many offered processes are remembered until there is a free slot. With more, the store is scanned for them. */
-const mostOffered = 1024
 /** Milliseconds before reading a page again: three tries in all. */
 const pageRetriesMs = [10, 20]
 /** Milliseconds beyond the grace period that closing waits for the store to accept the outcomes of runs. */
@@ -130,9 +85,9 @@ export class Worker {
   readonly #runs = new Map<ProcessId, ProcessRun>()
   /** Processes that are running or about to run here. Scans skip them. */
   readonly #taken = new Set<ProcessId>()
-  /** Processes offered while there was no free slot, by kind, and their number. */
-  readonly #offered = new Map<string, ProcessRecord[]>()
-  #offeredCount = 0
+  readonly #offers = new Offers()
+  readonly #admissionOptions: AdmissionOptions
+  readonly #admission: Admission
   #scanning: Promise<void> | undefined
   #isRescanDue = false
   /** A process was skipped because its kind was full, so another scan follows as soon as a slot is freed. */
@@ -153,6 +108,10 @@ export class Worker {
     this.#timings = checkLeaseTimings(options.timings ?? defaultLeaseTimings)
     this.#slots = new Slots({ limit: concurrency, clock, deadlines: this.#deadlines, onRoom: () => this.#onRoom() })
     for (const [kind, kindLimits] of Object.entries(limits)) this.#slots.configure(kind, kindLimits)
+    const report = (fault: WorkerFault): void => this.#report(fault)
+    const { owner, ids } = options
+    this.#admissionOptions = { store, runner, owner, clock, ids, ttlMs: this.#timings.ttlMs, report }
+    this.#admission = new Admission(this.#admissionOptions)
     const keeper = new LeaseKeeper<HeldLease>({
       deadlines: this.#deadlines,
       logger: this.#logger,
@@ -169,7 +128,7 @@ export class Worker {
       jobs,
       logger: this.#logger,
       graceMs: options.graceMs ?? 5000,
-      report: (fault) => this.#report(fault),
+      report,
       ...(spans !== undefined && { spans }),
       ...(metrics !== undefined && { metrics }),
       ...(inspect !== undefined && { inspect }),
@@ -228,7 +187,7 @@ export class Worker {
   hold(graceMs?: number): void {
     this.#isHeld = true
     // A scan finds them when the worker claims again.
-    this.#forgetOffered()
+    this.#offers.clear()
     for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
   }
 
@@ -249,17 +208,8 @@ export class Worker {
    * Abandons the owner-bound processes that this worker has started, for a host that will not come back. Those started
    * by others, those not yet started and rerunnable ones stay.
    */
-  async drainOwnerBoundWork(): Promise<DrainReport> {
-    const { store, owner } = this.#options
-    const abandoned: ProcessId[] = []
-    const deferred: Deferral[] = []
-    for (const record of await store.listNonTerminal()) {
-      if (record.disposition !== 'owner_bound' || record.firstStarted?.owner.ownerId !== owner.ownerId) continue
-      const disposition = await this.#drain(record.id)
-      if (disposition === undefined) abandoned.push(record.id)
-      else deferred.push({ processId: record.id, disposition })
-    }
-    return { abandoned, deferred }
+  drainOwnerBoundWork(): Promise<DrainReport> {
+    return drainOwnerBound(this.#admissionOptions)
   }
 
   /**
@@ -297,7 +247,7 @@ export class Worker {
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
     // The scan reaches them as well.
-    this.#forgetOffered()
+    this.#offers.clear()
     let cursor: WorkCursor | undefined
     do {
       // With no free slot, fetching a page would be useless.
@@ -366,98 +316,14 @@ export class Worker {
       slot.release()
       return { type: 'busy' }
     }
-    let operation = 'claim'
     this.#taken.add(id)
-    try {
-      if (record.disposition === 'rerunnable') {
-        const begun = await this.#begin(record, slot)
-        if (begun !== 'held_by_the_dead') return begun
-      }
-      const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
-      if (claimed === undefined) return this.#leaveHeld(id, slot)
-      operation = 'read'
-      return await this.#decide(record, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
-    } catch (error) {
-      this.#letGo(id, slot, { type: 'busy' })
-      if (isSuperseded(error)) return { type: 'lease_lost' }
-      if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
-      this.#report({ type: 'row_backend_error', processId: id, operation, message: messageOf(error) })
-      if (isFailureOfStore(error)) this.#driveLater()
-      return { type: 'backend_error', operation }
-    }
-  }
-
-  /**
-   * Claims a rerunnable process and starts it, in one change: it is run whatever has happened to it, unless it has
-   * ended. A process held by a dead owner is left to the takeover that follows.
-   */
-  async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
-    const { store, clock, owner } = this.#options
-    const { id } = found
-    const claimant = this.#claimant()
-    const started = { owner, startedAtMs: Math.trunc(clock.wallNow()) }
-    try {
-      const claimed = await store.claimAndStart(id, claimant, started, this.#timings.ttlMs)
-      switch (claimed.outcome) {
-        case 'started':
-          return this.#run({ record: claimed.record, lease: claimed.lease, slot })
-        case 'ended':
-          return this.#letGo(id, slot, { type: 'settled_by_peer' })
-        case 'busy':
-          if (store.isHolderDead(claimed.holder, claimant)) return 'held_by_the_dead'
-          return this.#leaveHeld(id, slot)
-      }
-    } catch (error) {
-      if (!StatewardError.is(error, 'process.attempts_exhausted')) throw error
-      return this.#letGo(id, slot, { type: 'already_applied' })
-    }
-  }
-
-  async #decide(
-    found: ProcessRecord,
-    lease: ProcessLease,
-    deadHolder: ProcessLease | undefined,
-    slot: Slot,
-    step: (operation: string) => void,
-  ): Promise<Disposition | undefined> {
-    const { store, clock, owner, runner } = this.#options
-    const { id } = found
-    const nowMs = Math.trunc(clock.wallNow())
-    const release = async (disposition: Disposition): Promise<Disposition> => {
-      step('release')
-      await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
-      return this.#letGo(id, slot, disposition)
-    }
-    // A rerunnable process is run whatever has happened to it. If it has ended, its start is refused.
-    const record = found.disposition === 'rerunnable' ? found : await store.getProcess(id)
-    if (record === undefined) return release({ type: 'absent' })
-    const recovery = recoveryOf(record, { nowMs, deadHolder, isRecoverable: runner.canRecover?.(record) ?? false })
-    switch (recovery.action) {
-      case 'leave':
-        return release({ type: 'externally_owned' })
-      case 'release':
-        return release(record.status === 'running' ? { type: 'owner_bound' } : { type: 'settled_by_peer' })
-      case 'recover':
-        return this.#run({ record, lease, slot, recovery: { deadHolder, evidence: recovery.evidence } })
-      case 'abandon': {
-        step('write its end')
-        const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
-        const type = outcome === 'superseded' ? 'settled_by_peer' : 'already_applied'
-        return this.#letGo(id, slot, { type })
-      }
-      case 'run': {
-        step('record its start')
-        try {
-          const started = await store.recordFirstStarted(id, { owner, startedAtMs: nowMs }, { lease })
-          return this.#run({ record: started, lease, slot })
-        } catch (error) {
-          if (StatewardError.is(error, 'process.attempts_exhausted')) return release({ type: 'already_applied' })
-          if (StatewardError.is(error, 'process.already_terminal')) return release({ type: 'settled_by_peer' })
-          if (StatewardError.is(error, 'process.already_started')) return release({ type: 'owner_bound' })
-          throw error
-        }
-      }
-    }
+    const admitted = await this.#admission.admit(record)
+    if ('start' in admitted) return this.#run({ ...admitted.start, slot })
+    if (admitted.isRetried === true) this.#driveLater()
+    this.#taken.delete(id)
+    slot.release()
+    this.#tellIdle()
+    return admitted.disposition
   }
 
   #run(start: ConstructorParameters<typeof ProcessRun>[0]): undefined {
@@ -479,51 +345,6 @@ export class Worker {
       this.#runs.delete(processId)
       this.#taken.delete(processId)
       this.#tellIdle()
-    }
-  }
-
-  /**
-   * If this host is the only writer, the lease is one of its own that could not be released. It expires without
-   * notification, so look again later.
-   */
-  #leaveHeld(id: ProcessId, slot: Slot): Disposition {
-    if (this.#options.store.writers !== 'many') this.#driveLater()
-    return this.#letGo(id, slot, { type: 'busy' })
-  }
-
-  #letGo(id: ProcessId, slot: Slot, disposition: Disposition): Disposition {
-    this.#taken.delete(id)
-    slot.release()
-    this.#tellIdle()
-    return disposition
-  }
-
-  async #drain(processId: ProcessId): Promise<Disposition | undefined> {
-    const { store, owner, clock, ids, runner } = this.#options
-    const identity = { ...owner, ownerId: `${owner.ownerId}:drain:${ids.uuid()}`, incarnationId: ids.uuid() }
-    try {
-      const claimed = await store.claimLease(processId, identity, this.#timings.ttlMs)
-      if (claimed.outcome === 'busy') return { type: 'busy' }
-      const { lease } = claimed
-      const release = async (disposition: Disposition): Promise<Disposition> => {
-        await store.completeLease({ processId, leaseToken: lease.leaseToken })
-        return disposition
-      }
-      const record = await store.getProcess(processId)
-      if (record === undefined) return await release({ type: 'absent' })
-      if (record.status !== 'running') return await release({ type: 'settled_by_peer' })
-      const evidence = { writer: 'owner_drain', owner, epochMs: Math.trunc(clock.wallNow()) } as const
-      // First end what is still running without its owner.
-      const isLeft = runner.canRun(record) && runner.canRecover?.(record) === true
-      const own = isLeft ? await runner.reap?.(record, store) : undefined
-      const { outcome } = await store.completeWithLease(lease, own ?? { type: 'abandoned', evidence })
-      if (outcome === 'committed') return own && { type: 'already_applied' }
-      return { type: outcome === 'superseded' ? 'settled_by_peer' : 'already_applied' }
-    } catch (error) {
-      if (isSuperseded(error)) return { type: 'lease_lost' }
-      if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
-      this.#report({ type: 'row_backend_error', processId, operation: 'drain', message: messageOf(error) })
-      return { type: 'backend_error', operation: 'drain' }
     }
   }
 
@@ -555,13 +376,6 @@ export class Worker {
     }
   }
 
-  /** A new owner id for each claim. */
-  #claimant(): LeaseOwner {
-    const { owner, ids } = this.#options
-    const incarnationId = ids.uuid()
-    return { ...owner, ownerId: `${owner.ownerId}:recovery:${incarnationId}`, incarnationId }
-  }
-
   #onRoom(): void {
     this.#room?.resolve()
     if (this.#isRoomWanted) {
@@ -572,35 +386,16 @@ export class Worker {
 
   /** Remembers a process for which there is no free slot, unless a scan is due anyway. */
   #remember(record: ProcessRecord): void {
-    if (this.#isRoomWanted || this.#offeredCount >= mostOffered) {
-      this.#isRoomWanted = true
-      return
-    }
-    const { kind } = record.identity
-    const before = this.#offered.get(kind)
-    if (before === undefined) this.#offered.set(kind, [record])
-    else before.push(record)
-    this.#offeredCount += 1
+    if (!this.#isRoomWanted) this.#isRoomWanted = !this.#offers.add(record)
   }
 
-  #forgetOffered(): void {
-    this.#offered.clear()
-    this.#offeredCount = 0
-  }
-
-  /** Starts remembered processes while there are free slots, one kind after another. */
+  /** Starts remembered processes while there are free slots. */
   #admitOffered(): void {
-    for (const [kind, records] of this.#offered) {
-      if (this.#isClosed) return
-      const slot = this.#slots.tryTake({ kind })
-      if (slot === undefined) continue
-      const record = records.shift() as ProcessRecord
-      this.#offeredCount -= 1
-      this.#offered.delete(kind)
-      // Moved to the end of the map, so this loop reaches the kind again after the others.
-      if (records.length > 0) this.#offered.set(kind, records)
-      silence(this.#admitInto(slot, record))
-    }
+    if (this.#isClosed) return
+    this.#offers.handOver(
+      (kind) => this.#slots.tryTake({ kind }),
+      (slot, record) => silence(this.#admitInto(slot, record)),
+    )
   }
 
   /** Scans again. */

@@ -2,6 +2,7 @@ import * as restate from '@restatedev/restate-sdk'
 import { errorDetailsOf } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { OperationId, OperationOutcome, TerminalAction } from '../../machines/index.js'
+import { EngineWaits } from './engine-waits.js'
 import type { OperationDefinition } from './operation-definition.js'
 import { OperationScope, type SendReport } from './operation-scope.js'
 import type { WorkflowOptions } from './process-workflow.js'
@@ -39,12 +40,13 @@ export function operationWorkflow(options: OperationWorkflowOptions) {
           const { name, disposition } = work
           const definition = operations.get(name)
           const place = { service: sessionService, key }
+          const waits = new EngineWaits()
           const over = new StatewardError('run_stopped', `the run of operation ${id} has ended`, { id })
           const ran =
             definition === undefined
               ? await runAbsent(ctx, `no operation ${name} is defined here`)
               : await runIn<OperationScope>({ ...definition, over }, request.input, () => {
-                  const scope = { ctx, id, place, disposition, definitions, owner, claim }
+                  const scope = { ctx, id, place, disposition, definitions, owner, claim, waits }
                   return new OperationScope(scope, (told) => report(place, id, told))
                 })
           const { fencingToken } = ran
@@ -52,6 +54,7 @@ export function operationWorkflow(options: OperationWorkflowOptions) {
           const end = { id, action, outcome, isRun: true, ...(fencingToken > 0 && { fencingToken }) } as const
           const ended = await writeEnd(
             ctx,
+            waits,
             () => ctx.objectClient(session, key).end(end),
             (refusal) => StatewardError.is(refusal, 'lease_superseded'),
           )

@@ -65,7 +65,7 @@ export class ProcessScope extends RunScope implements ProcessRunContext {
     silence(this.#emit(eventType, payload))
 
   async #emit(eventType: string, payload: unknown): Promise<ProcessEvent> {
-    const { ctx, place } = this.#options
+    const { ctx, place, waits } = this.#options
     const schema = ownOf(this.#definition.events, eventType)
     if (schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
@@ -75,9 +75,8 @@ export class ProcessScope extends RunScope implements ProcessRunContext {
     const encoded = encodeValue(payload, `event ${eventType}`) ?? null
     checkSize(encoded, `event ${eventType}`, 'payload')
     try {
-      return await ctx
-        .objectClient<ProcessObject>({ name: processesService }, place.key)
-        .append({ id: this.processId, eventType, payload: encoded, ordinal })
+      const rows = ctx.objectClient<ProcessObject>({ name: processesService }, place.key)
+      return await waits.on(rows.append({ id: this.processId, eventType, payload: encoded, ordinal }))
     } catch (thrown) {
       throw refusalIn(messageOf(thrown)) ?? thrown
     }

@@ -1,8 +1,10 @@
 import * as restate from '@restatedev/restate-sdk'
+import { systemClock } from '../base/clock.js'
 import { errorDetailsOf } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type AwaitOutput, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
+import { EngineWaits } from './engine-waits.js'
 import type { ProcessObject } from './process-object.js'
 import { ProcessScope } from './process-scope.js'
 import type { RetryPolicy } from './retry.js'
@@ -39,17 +41,20 @@ export function processWorkflow({ definitions, owner, claim, retryPolicy, retent
           const { id, kind, envRef, disposition, owner: key } = request
           const definition = definitions.get(kind)
           const place = { service: processesService, key }
+          const waits = new EngineWaits()
           const over = new ProcessError('process.run_stopped', { processId: id, cause: 'ended' })
           const ran =
             definition?.envRef === envRef
               ? await runIn<ProcessScope>({ name: kind, over, ...definition }, request.input, (input) => {
-                  return new ProcessScope({ ctx, id, place, disposition, definitions, owner, claim }, definition, input)
+                  const scope = { ctx, id, place, disposition, definitions, owner, claim, waits }
+                  return new ProcessScope(scope, definition, input)
                 })
               : await runAbsent(ctx, `no process ${kind} of this version is defined here`)
           const { fencingToken } = ran
-          const end = { id, output: await outputOf(ctx, ran), ...(fencingToken > 0 && { fencingToken }) }
+          const end = { id, output: await outputOf(ctx, waits, ran), ...(fencingToken > 0 && { fencingToken }) }
           const { output } = await writeEnd(
             ctx,
+            waits,
             () => ctx.objectClient(processes, key).end(end),
             (refusal) => StatewardError.is(refusal, 'process.lease_superseded'),
           )
@@ -61,7 +66,7 @@ export function processWorkflow({ definitions, owner, claim, retryPolicy, retent
   })
 }
 
-async function outputOf(ctx: restate.WorkflowContext, ran: Ran): Promise<AwaitOutput> {
+async function outputOf(ctx: restate.WorkflowContext, waits: EngineWaits, ran: Ran): Promise<AwaitOutput> {
   switch (ran.type) {
     case 'returned':
       return { type: 'success', value: ran.value ?? null }
@@ -75,7 +80,7 @@ async function outputOf(ctx: restate.WorkflowContext, ran: Ran): Promise<AwaitOu
       return { type: 'cancelled', message: 'cancelled' }
     case 'refused': {
       const writer = ran.refusal.code === 'process.attempts_exhausted' ? 'engine_gave_up' : 'sweep'
-      return { type: 'abandoned', evidence: { writer, epochMs: await ctx.date.now() } }
+      return { type: 'abandoned', evidence: { writer, epochMs: await waits.on(ctx.run('now', () => Math.trunc(systemClock.wallNow()))) } }
     }
   }
 }

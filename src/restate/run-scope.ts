@@ -9,6 +9,7 @@ import { DurableContext, type StepOptions, type StepScope } from '../work/durabl
 import type { DurableAnswer, DurableLog, DurableWait, RecordedWait } from '../work/durable-log.js'
 import { decodeValue, encodeValue } from '../work/values.js'
 import type { ProcessObject } from './process-object.js'
+import type { EngineWaits } from './engine-waits.js'
 import { processesService } from './services.js'
 import { startRequestOf } from './start.js'
 import { errorOf, thrownOf, type Thrown } from './thrown.js'
@@ -34,6 +35,8 @@ export interface RunScopeOptions {
   readonly definitions: ReadonlyMap<string, ProcessDefinition>
   readonly owner: LeaseOwner
   readonly claim: ClaimStep
+  /** Takes everything that is awaited from the engine. */
+  readonly waits: EngineWaits
 }
 
 /** The result of a step, as recorded in the engine's journal. */
@@ -144,11 +147,11 @@ export class RunScope implements DurableLog {
   }
 
   #begin(key: string, wait: DurableWait): () => Promise<DurableAnswer> {
-    const { ctx, id, place } = this.#options
+    const { ctx, id, place, waits } = this.#options
     if (wait.type === 'time') {
       const slept = ctx.sleep(remainingMs(wait.untilMs))
       return async () => {
-        await slept
+        await waits.on(slept)
         return { type: 'answered', value: undefined }
       }
     }
@@ -162,12 +165,12 @@ export class RunScope implements DurableLog {
       const answered = untilMs === undefined ? promise : promise.orTimeout(remainingMs(untilMs))
       return async () => {
         try {
-          return { type: 'answered', value: (await answered).value }
+          return { type: 'answered', value: (await waits.on(answered)).value }
         } catch (thrown) {
           if (!(thrown instanceof restate.TimeoutError)) throw thrown
         }
-        const isTaken = !(await ctx.objectClient(rows, place.key).withdraw(question))
-        return isTaken ? { type: 'answered', value: (await promise).value } : { type: 'timed_out' }
+        const isTaken = !(await waits.on(ctx.objectClient(rows, place.key).withdraw(question)))
+        return isTaken ? { type: 'answered', value: (await waits.on(promise)).value } : { type: 'timed_out' }
       }
     }
     const { kind, input } = wait
@@ -177,7 +180,7 @@ export class RunScope implements DurableLog {
     const start = { ...startRequestOf(called, childIdOf(ctx.key, key), input), notify }
     // What is called is a process, beside whoever calls it.
     ctx.objectSendClient<ProcessObject>({ name: processesService }, place.key).start(start)
-    return async () => answerOfOutput((await promise) as ChildOutput)
+    return async () => answerOfOutput((await waits.on(promise)) as ChildOutput)
   }
 
   /** Runs one step, or returns what an earlier attempt recorded. */
@@ -186,13 +189,13 @@ export class RunScope implements DurableLog {
     work: (scope: StepScope) => Output | PromiseLike<Output>,
     scope: StepScope,
   ): Promise<Output> {
-    const { ctx } = this.#options
+    const { ctx, waits } = this.#options
     const count = (this.#stepKeys.get(name) ?? 0) + 1
     this.#stepKeys.set(name, count)
     const key = count === 1 ? name : `${name}#${count}`
     let record: StepRecord
     try {
-      record = await ctx.run<StepRecord>(key, async () => {
+      const recorded = ctx.run<StepRecord>(key, async () => {
         let claim: Claim
         try {
           claim = await this.#claimStep(key)
@@ -215,6 +218,7 @@ export class RunScope implements DurableLog {
           return { type: 'threw', claim, ...thrownOf(thrown) }
         }
       })
+      record = await waits.on(recorded)
     } catch (thrown) {
       // Cancelled while the step is under way.
       this.stop(thrown)

@@ -6,6 +6,7 @@ import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue, type Schema } from '../work/values.js'
 import { pause } from './attach.js'
 import { neverAborted } from './connection.js'
+import type { EngineWaits } from './engine-waits.js'
 import type { RetryPolicy } from './retry.js'
 import type { RunScope } from './run-scope.js'
 import { isThrown } from './thrown.js'
@@ -98,12 +99,13 @@ export async function runAbsent(ctx: restate.WorkflowContext, missing: string): 
 /** Writes the end of a run. Resolves with the end that counts, which may be an earlier one. */
 export async function writeEnd<Ended>(
   ctx: restate.WorkflowContext,
-  write: () => PromiseLike<Ended>,
+  waits: EngineWaits,
+  write: () => restate.RestatePromise<Ended>,
   isSuperseded: (refusal: StatewardError | undefined) => boolean,
 ): Promise<Ended> {
   for (;;) {
     try {
-      return await write()
+      return await waits.on(write())
     } catch (thrown) {
       // Cancelled: its end was on the way, and so was another one. The first of them stands.
       if (thrown instanceof restate.CancelledError) continue
@@ -111,7 +113,7 @@ export async function writeEnd<Ended>(
     }
     try {
       // Somebody outside has claimed it: whoever ends it cancels this run.
-      await ctx.awakeable().promise
+      await waits.on(ctx.awakeable().promise)
     } catch (thrown) {
       if (!(thrown instanceof restate.CancelledError)) throw thrown
     }

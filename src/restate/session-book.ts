@@ -9,10 +9,10 @@ import type {
   RegisterEvent,
 } from '../../machines/operation-registry.js'
 import type { OperationId, OperationSpec, OperationStatus } from '../../machines/operation-vocabulary.js'
+import { BookAnswers } from '../operations/book-answers.js'
 import { internalError } from '../operations/errors.js'
 import { operationChart, ownEvent, type Decided } from '../operations/own-chart.js'
 import { refusalError, type RefusalFacts } from '../operations/refusal.js'
-import { sourceProblem } from '../operations/source.js'
 import { OperationTree, tieOf } from '../operations/tree.js'
 import { newOperation, placeOf, type HeldOperation } from './held-operation.js'
 import type { Execution } from './claim.js'
@@ -48,7 +48,7 @@ const headAsks = (ctx: SharedContext) => [() => ctx.get<SessionHead>(headKey), (
  * with the facts that its guards need. The charts decide what is legal, exactly as within a single Node process. This
  * class remembers the resulting changes, and {@link SessionBook.write} makes them part of the call's one change.
  */
-export class SessionBook implements OperationBook, RefusalFacts {
+export class SessionBook extends BookAnswers implements OperationBook, RefusalFacts {
   readonly tree = new OperationTree((id) => {
     const row = this.rows.get(id)
     return row && { spec: row.spec, status: row.status }
@@ -71,6 +71,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
   #next: SessionHead
 
   private constructor(head: SessionHead | null, floor: number | null, now: number, kept: number) {
+    super()
     this.#head = head ?? newHead
     this.#next = this.#head
     this.now = now
@@ -219,10 +220,6 @@ export class SessionBook implements OperationBook, RefusalFacts {
     ctx.clear(operationKey(id))
   }
 
-  has(id: OperationId): boolean {
-    return this.rows.has(id)
-  }
-
   /** A row is kept as long as the feed contains its end. */
   canBeAwaited(id: OperationId): boolean {
     return this.rows.has(id)
@@ -232,33 +229,8 @@ export class SessionBook implements OperationBook, RefusalFacts {
     return this.rows.has(id)
   }
 
-  hasWellFormedSource({ operationSource }: OperationSpec): boolean {
-    return operationSource === undefined || sourceProblem(operationSource) === undefined
-  }
-
-  lacksParent({ parentId }: OperationSpec): boolean {
-    return parentId !== undefined && !this.rows.has(parentId)
-  }
-
-  isTreeClosed(spec: OperationSpec): boolean {
-    return !this.lacksParent(spec) && this.tree.endedFrom(spec.parentId) !== undefined
-  }
-
-  isTooDeep(spec: OperationSpec): boolean {
-    return this.tree.isTooDeep(tieOf(spec))
-  }
-
-  isBelowEnded(id: OperationId): boolean {
-    return this.endedAbove(id) !== undefined
-  }
-
-  endedAbove(id: OperationId): OperationId | undefined {
-    const spec = this.rows.get(id)?.spec
-    return spec && this.tree.endedFrom(tieOf(spec))
-  }
-
-  isFull(limit = this.maxConcurrent): boolean {
-    return limit !== undefined && this.activeCount >= limit
+  protected isKnown(id: OperationId): boolean {
+    return this.rows.has(id)
   }
 
   allows(event: AdvanceEvent | EndEvent): boolean {
@@ -271,12 +243,6 @@ export class SessionBook implements OperationBook, RefusalFacts {
 
   effectiveStatus(id: OperationId): OperationStatus | undefined {
     return this.rows.get(id)?.status
-  }
-
-  /** True for an operation that has not ended. */
-  isLive(id: OperationId): boolean {
-    const row = this.rows.get(id)
-    return row !== undefined && !isTerminal(row.status)
   }
 
   /** Always false: every wait is a separate call, so no turn waits here. */

@@ -16,17 +16,25 @@ export type FastReader = (stored: unknown) => unknown
  * property-based test compares both.
  *
  * The reader throws `invalid_input` naming the field as it is written on the wire, where that is known. This function
- * throws `wire_schema` like {@link wireCodec}.
+ * throws `wire_schema` like {@link wireCodec}. Fields of an object that are `leftOut` are checked, but the value that is
+ * read is without them.
  */
 export function storedReader<Output>(
   schema: v.GenericSchema<unknown, Output>,
+  leftOut: readonly string[] = [],
 ): (stored: unknown, subject: string) => Output {
   const wire = wireCodec(schema)
-  const read = fastReader(schema)
+  const read = fastReader(schema, leftOut)
   return (stored, subject) => {
     const value = read(stored)
-    return value === unread ? decode(schema, wire.decode(stored, subject), subject) : (value as Output)
+    const output = value === unread ? without(decode(schema, wire.decode(stored, subject), subject), leftOut) : value
+    return output as Output
   }
+}
+
+function without(value: unknown, names: readonly string[]): unknown {
+  if (names.length === 0) return value
+  return Object.fromEntries(Object.entries(value as object).filter(([name]) => !names.includes(name)))
 }
 
 /** The parts used of a valibot schema or action; which of them exist depends on `type`. */
@@ -45,18 +53,21 @@ interface Parts {
   readonly check?: (value: unknown) => boolean
 }
 
-/** Compiles the checks of a schema. */
-export function fastReader(schema: v.GenericSchema): FastReader {
-  return readerOf(schema) ?? askSchema(schema)
+/** Compiles the checks of a schema. Fields of an object that are `leftOut` are checked but not part of the result. */
+export function fastReader(schema: v.GenericSchema, leftOut: readonly string[] = []): FastReader {
+  const { type, entries = {} } = schema as unknown as Parts
+  const read =
+    leftOut.length > 0 && type === 'strict_object' ? objectReader(entries, new Set(leftOut)) : readerOf(schema)
+  return read ?? askSchema(schema, leftOut)
 }
 
 /** A reader that uses the schema itself, for parts without compiled checks. */
-function askSchema(schema: v.GenericSchema): FastReader {
+function askSchema(schema: v.GenericSchema, leftOut: readonly string[] = []): FastReader {
   const wire = wireCodec(schema)
   return (stored) => {
     try {
       const result = v.safeParse(schema, wire.decode(stored, ''), { abortEarly: true })
-      return result.success ? result.output : unread
+      return result.success ? without(result.output, leftOut) : unread
     } catch {
       return unread
     }
@@ -160,10 +171,13 @@ interface Field {
   readonly isOptional: boolean
   /** The schema's default for a missing field. */
   readonly assumed: unknown
+  readonly isLeftOut: boolean
   readonly read: FastReader
 }
 
-function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | undefined {
+const none: ReadonlySet<string> = new Set()
+
+function objectReader(entries: Readonly<Record<string, Parts>>, leftOut = none): FastReader | undefined {
   const fields: Field[] = []
   for (const [name, parts] of Object.entries(entries)) {
     const isOptional = parts.type === 'exact_optional' || parts.type === 'optional'
@@ -171,13 +185,14 @@ function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | un
     if (typeof parts.default === 'function' || (parts.default !== undefined && !isOptional)) return undefined
     if (isOptional && parts.wrapped === undefined) return undefined
     const read = partReader(isOptional ? (parts.wrapped as Parts) : parts)
-    fields.push({ name, wireName: snakeCase(name), isOptional, assumed: parts.default, read })
+    const isLeftOut = leftOut.has(name)
+    fields.push({ name, wireName: snakeCase(name), isOptional, assumed: parts.default, isLeftOut, read })
   }
   return (stored) => {
     if (!isPlainObject(stored)) return unread
     const value: Record<string, unknown> = {}
     let found = 0
-    for (const { name, wireName, isOptional, assumed, read } of fields) {
+    for (const { name, wireName, isOptional, assumed, isLeftOut, read } of fields) {
       const content = stored[wireName]
       if (content === undefined) {
         if (!isOptional || wireName in stored) return unread
@@ -186,7 +201,7 @@ function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | un
       }
       const part = read(content)
       if (part === unread) return unread
-      value[name] = part
+      if (!isLeftOut) value[name] = part
       found += 1
     }
     // Unknown fields.

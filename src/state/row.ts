@@ -64,6 +64,7 @@ export function rowDefiner<Tables, View>() {
     const codec = storedCodec(schema as unknown as v.GenericSchema<unknown, StoredRow>, {
       version,
       subject: `snapshot row ${kind}`,
+      leftOut: ['row', 'version'],
     })
     const lists = listFields.map(snakeCase)
     return {
@@ -76,10 +77,7 @@ export function rowDefiner<Tables, View>() {
         }
         return { count: captured.count, encoded }
       },
-      restore: (draft, stored) => {
-        const { row: _, version: __, ...row } = codec.decode(stored)
-        restore(draft, row as unknown as Payload<Fields>)
-      },
+      restore: (draft, stored) => restore(draft, codec.decode(stored) as unknown as Payload<Fields>),
     }
   }
 }

@@ -15,10 +15,19 @@ export interface StoredCodec<Value> {
 /** Creates the codec of values that carry the version of their shape. Throws `wire_schema` like {@link wireCodec}. */
 export function storedCodec<Value extends { readonly version: number }>(
   schema: v.GenericSchema<unknown, Value>,
-  { version, subject }: { readonly version: number; readonly subject: string },
+  {
+    version,
+    subject,
+    leftOut,
+  }: {
+    readonly version: number
+    readonly subject: string
+    /** Fields that are checked, but that decoded values do not have. Default: none. */
+    readonly leftOut?: readonly string[]
+  },
 ): StoredCodec<Value> {
   const wire = wireCodec(schema)
-  const read = storedReader(schema)
+  const read = storedReader(schema, leftOut)
   return {
     encode: (value) => wire.encode(value) as JsonObject,
     decode(stored) {

@@ -126,7 +126,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     this.#own = {
       submit: (command, options) => this.#run((batch) => asItIs(batch).submit(command), options),
       submitBatch: (commands, options) =>
-        this.#run((batch) => commands.map((command) => asItIs(batch).submit(command) as MutationOutcome), options),
+        this.#run((batch) => commands.map((command): MutationOutcome => asItIs(batch).submit(command)), options),
       transact: (build, options) => this.#run((batch) => build(asItIs(batch)), options),
       onCommit: (listener) => this.onCommit(listener),
     }

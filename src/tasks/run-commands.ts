@@ -202,13 +202,7 @@ export const runRow = defineRow('run', {
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
     const task = storedTask(draft, run.taskId, 'run')
     addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
-    const { lastScheduledAtMs: _, ...progress } = progressWith(task.spec, task.progress, run)
-    // The position in the calendar is stored in the task's own row.
-    const { lastScheduledAtMs } = task.progress
-    draft.put(draft.tables.tasks, task.spec.id, {
-      ...task,
-      progress: lastScheduledAtMs === undefined ? sharedProgress(progress) : { ...progress, lastScheduledAtMs },
-    })
+    draft.put(draft.tables.tasks, task.spec.id, { ...task, progress: progressWithStored(task, run) })
   },
 })
 
@@ -385,6 +379,15 @@ export function progressWith(
     failed: failed + (state === 'failed' ? 1 : 0),
     ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
   })
+}
+
+/** The same for a stored run: the position in the calendar is stored in the task's own row. */
+function progressWithStored({ spec, progress }: Task, run: RunInstance): TaskProgress {
+  const withRun = progressWith(spec, progress, run)
+  if (withRun.lastScheduledAtMs === undefined) return withRun
+  const { lastScheduledAtMs: _, ...counts } = withRun
+  const { lastScheduledAtMs } = progress
+  return sharedProgress(lastScheduledAtMs === undefined ? counts : { ...counts, lastScheduledAtMs })
 }
 
 /** True when no state of the run handles the move, whatever its data. */

@@ -383,7 +383,8 @@ export function checkRun(run: Run): void {
 
 function checkAttempts(run: Run): void {
   const { id: runId, currentAttemptId, attemptCount, attempts } = run
-  if (!runChart.isReachable({ ...statesOf(run), lease: 'free' })) {
+  const { state, isWaiting } = run
+  if (!runChart.isReachable(statesOf({ state, currentAttemptId, isWaiting }))) {
     throw new TaskError('snapshot_attempt_outside_running', { runId })
   }
   if (currentAttemptId !== undefined && attemptCount === 0) {
@@ -418,5 +419,5 @@ function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {
 function follows(before: RunHistoryEntry | undefined, { from, to }: RunHistoryEntry): boolean {
   const move = moveTo(to)
   if (from === undefined || from !== before?.to || move === undefined) return false
-  return runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type)
+  return runChart.isPossible(statesOf({ state: from }), move.type)
 }

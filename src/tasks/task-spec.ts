@@ -242,6 +242,8 @@ const taskSpecEntries = {
 /** The shape of a {@link TaskSpec}; {@link checkTaskSpec} checks its rules. */
 export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema(taskSpecEntries)
 
+const partsSchema = strictSchema({ constraints: constraintsSchema, metadata: metadataSchema })
+
 const once: RunPolicy = deepFreeze({ type: 'once' })
 const noPayload: TaskPayload = deepFreeze({ bytes: encodeBytes(new Uint8Array()) })
 const noMetadata: TaskMetadata = deepFreeze({ tags: [], priority: 0 })
@@ -260,19 +262,59 @@ export const storedTaskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSc
  */
 export function createTaskSpec(input: TaskSpecInput): TaskSpec {
   const candidate = readable('task spec', () => {
-    const { payload, constraints, metadata, runPolicy, ...rest } = input
-    return {
-      ...rest,
-      runPolicy: runPolicy ?? once,
-      constraints: constraints === undefined ? defaultConstraints : { ...defaultConstraints, ...constraints },
-      payload:
-        payload?.bytes === undefined ? { ...payload, ...noPayload } : { ...payload, bytes: encodeBytes(payload.bytes) },
-      metadata: metadata === undefined ? noMetadata : { ...noMetadata, ...metadata },
-    }
+    const { payload, constraints, metadata, runPolicy = once, ...rest } = input
+    return { ...rest, runPolicy, payload: filledPayload(payload), ...filledParts({ constraints, metadata }) }
   })
   const spec = decode(taskSpecSchema, candidate, 'task spec')
   checkTaskSpec(spec)
   return spec
+}
+
+/** Builds a task spec of fields that have been decoded, except `constraints` and `metadata`. Raises the same. */
+export function taskSpecOf(input: TaskSpecInput): TaskSpec {
+  const { id, kind, runPolicy = once, payload, constraints, metadata, parentTaskId, tenantId, key, traceparent } = input
+  const spec: { -readonly [Field in keyof TaskSpec]: TaskSpec[Field] } = {
+    id,
+    kind,
+    runPolicy,
+    payload: filledPayload(payload),
+    ...partsOf({ constraints, metadata }),
+  }
+  if (parentTaskId !== undefined) spec.parentTaskId = parentTaskId
+  if (tenantId !== undefined) spec.tenantId = tenantId
+  if (key !== undefined) spec.key = key
+  if (traceparent !== undefined) spec.traceparent = traceparent
+  checkTaskSpec(spec)
+  return spec
+}
+
+/** The parts of a spec of which a caller may state some fields. */
+interface StatedParts {
+  readonly constraints: Partial<TaskConstraints> | undefined
+  readonly metadata: Partial<TaskMetadata> | undefined
+}
+
+function partsOf(parts: StatedParts): Pick<TaskSpec, 'constraints' | 'metadata'> {
+  // As nearly all tasks have them.
+  if (parts.constraints === undefined && parts.metadata === undefined) return filledParts(parts)
+  return decode(
+    partsSchema,
+    readable('task spec', () => filledParts(parts)),
+    'task spec',
+  )
+}
+
+function filledParts({ constraints, metadata }: StatedParts): Pick<TaskSpec, 'constraints' | 'metadata'> {
+  return {
+    constraints: constraints === undefined ? defaultConstraints : { ...defaultConstraints, ...constraints },
+    metadata: metadata === undefined ? noMetadata : { ...noMetadata, ...metadata },
+  }
+}
+
+function filledPayload(payload: TaskSpecInput['payload']): TaskPayload {
+  if (payload === undefined) return noPayload
+  const { bytes } = payload
+  return bytes === undefined ? { ...payload, ...noPayload } : { ...payload, bytes: encodeBytes(bytes) }
 }
 
 /**
@@ -280,20 +322,25 @@ export function createTaskSpec(input: TaskSpecInput): TaskSpec {
  * parts are not written.
  */
 export function shareDefaults(spec: TaskSpec): TaskSpec {
-  const { runPolicy, constraints, payload, metadata } = spec
-  return {
-    ...deepFreeze(spec),
-    runPolicy: runPolicy.type === 'once' ? once : runPolicy,
-    constraints: statesNothing(constraints) ? defaultConstraints : constraints,
-    payload: payload.bytes === '' && payload.contentType === undefined ? noPayload : payload,
-    metadata:
-      metadata.tags.length === 0 && Object.keys(metadata).length === 2 && metadata.priority === 0
-        ? noMetadata
-        : metadata,
-  }
+  const runPolicy = spec.runPolicy.type === 'once' ? once : spec.runPolicy
+  const constraints = statesNothing(spec.constraints) ? defaultConstraints : spec.constraints
+  const payload = spec.payload.bytes === '' && spec.payload.contentType === undefined ? noPayload : spec.payload
+  const metadata = describesNothing(spec.metadata) ? noMetadata : spec.metadata
+  const isShared =
+    runPolicy === spec.runPolicy &&
+    constraints === spec.constraints &&
+    payload === spec.payload &&
+    metadata === spec.metadata
+  return isShared ? spec : { ...deepFreeze(spec), runPolicy, constraints, payload, metadata }
+}
+
+function describesNothing(metadata: TaskMetadata): boolean {
+  const { tags, priority } = metadata
+  return tags.length === 0 && priority === 0 && Object.keys(metadata).length === 2
 }
 
 function statesNothing(constraints: TaskConstraints): boolean {
+  if (constraints === defaultConstraints) return true
   const keys = Object.keys(constraints) as (keyof TaskConstraints)[]
   return keys.every((key) => constraints[key] === defaultConstraints[key])
 }

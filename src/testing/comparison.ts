@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
  * How the answers of a system are compared with its model. `whole`: everything that the model knows must be there.
  * `reported`: what the system reports must be right, and what it leaves out is ignored.
  */
-export type Comparison = 'whole' | 'reported'
+export type Comparison = (typeof comparisons)[number]
+
+/** All ways to compare. */
+export const comparisons = ['whole', 'reported'] as const
 
 /** A row in which parts may be left out, at any depth. */
 export type Reported<Row> = Row extends string | number | boolean

@@ -1,5 +1,7 @@
 import type fastCheck from 'fast-check'
+import * as v from 'valibot'
 import { messageOf, StatewardError } from '../base/errors.js'
+import { portSchema, wholeNumberSchema } from '../base/options.js'
 import type { Awaitable } from './awaitable.js'
 
 /** One step, carried out on a model and on the system under test. */
@@ -25,6 +27,18 @@ export interface ModelSearch {
   readonly path?: string
   readonly replayPath?: string
 }
+
+/** The schemas of {@link ModelSearch}, field by field. */
+export const searchFields = {
+  numRuns: v.optional(wholeNumberSchema(1)),
+  maxSteps: v.optional(wholeNumberSchema(1)),
+  seed: v.optional(v.pipe(v.number(), v.integer())),
+  path: v.optional(v.string()),
+  replayPath: v.optional(v.string()),
+}
+
+/** Accepts the module that searches. */
+export const fastCheckSchema = portSchema<typeof fastCheck>(['commands', 'asyncProperty', 'asyncModelRun', 'assert'])
 
 /** A kind of step and its weight, which sets how often it is drawn. */
 export type WeightedSteps<Oracle, Driver> = readonly [

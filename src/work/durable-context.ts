@@ -262,7 +262,7 @@ export class DurableContext {
     checkName('name', name)
     const base = `${prefix}:${name}`
     if (this.#inFlight.has(base)) {
-      throw new DurableError('name_in_flight', `${name} is under way already: give each its own name`, { name })
+      throw new DurableError('name_in_flight', `${name} is already in progress: give each a name of its own`, { name })
     }
     this.#inFlight.add(base)
     try {

@@ -13,6 +13,8 @@ describe('a change hub', () => {
     const heard: string[] = []
     const listening = hub.listen((key) => void heard.push(key))
     hub.notify('a')
+    hub.wake('a')
+    hub.wakeAll()
     hub.notify('b')
     listening[Symbol.dispose]()
     hub.notify('c')
@@ -27,6 +29,17 @@ describe('a change hub', () => {
     expect(await by(subscription.changed())).toBe('changed')
     expect(subscription.hasChanged).toBe(false)
     expect(await by(subscription.changed())).toBe('pending')
+  })
+
+  it('wakes those who wait for a key, or all', async () => {
+    const hub = new ChangeHub<string>()
+    using one = hub.subscribe('a')
+    using other = hub.subscribe('b')
+    hub.wake('a')
+    hub.wake('nobody waits for it')
+    expect([one.hasChanged, other.hasChanged]).toEqual([true, false])
+    hub.wakeAll()
+    expect(await by(other.changed())).toBe('changed')
   })
 
   it('ends a wait with the next change of its own key only', async () => {

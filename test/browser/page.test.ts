@@ -1,10 +1,16 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import type { Locator, Page } from 'playwright-core'
-import { createRuntime } from 'stateward'
+import { createRuntime, defineDaemon } from 'stateward'
 import { createInspectorHandler } from 'stateward/inspect'
+import { parseNodeId } from 'stateward/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { browserPath, closeBrowserAtEnd, openPage } from './support/browser.js'
 import { shows } from './support/screens.js'
@@ -32,6 +38,18 @@ function newestOf(page: Page): Promise<number> {
       body: JSON.stringify({ view: 'entries' }),
     })
     return ((await answer.json()) as { newest: number }).newest
+  })
+}
+
+/** Resolves when the stream has told everything that was there before the page; the budgets come last. */
+async function everythingTold(page: Page): Promise<void> {
+  await page.waitForFunction(async () => {
+    const answer = await fetch('query', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ view: 'entries', text: '"part":"budget"' }),
+    })
+    return ((await answer.json()) as { entries: unknown[] }).entries.length > 0
   })
 }
 
@@ -65,7 +83,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     expect(await page.getByRole('searchbox').inputValue()).toBe('list fil')
     await page.getByLabel('failed', { exact: true }).check()
     await page.getByText('0 found', { exact: true }).waitFor()
-    await page.getByText('Nothing is like that.', { exact: true }).waitFor()
+    await page.getByText('Nothing matches.', { exact: true }).waitFor()
   })
 
   it('shows names and errors as text, whatever they hold', async () => {
@@ -157,7 +175,38 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await go(page, 'Node')
     const daemon = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: 'indexer', exact: true }) })
     await daemon.getByText('running', { exact: true }).waitFor()
-    await daemon.getByText('is to run', { exact: true }).waitFor()
+    await daemon.getByText('should run', { exact: true }).waitFor()
+  })
+
+  it('shows the node of a directory as soon as there is one, and that its owner has gone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stateward-browser-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const dataDir = join(folder, 'data')
+    await (await createRuntime({ dataDir })).close()
+    const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+    const inspecting = spawn(process.execPath, [main, 'inspect', dataDir, '--json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    onTestFinished(async () => {
+      const gone = once(inspecting, 'exit')
+      inspecting.kill()
+      await gone
+    })
+    const [line] = (await once(createInterface(inspecting.stdout), 'line')) as [string]
+    const page = await openPage((JSON.parse(line) as { url: string }).url)
+    await page.locator('.status', { hasText: 'not running' }).waitFor()
+    const menu = page.getByRole('navigation')
+    await menu.getByRole('link', { name: 'Processes', exact: true }).waitFor()
+    expect(await menu.getByRole('link', { name: 'Node', exact: true }).count()).toBe(0)
+    const indexer = defineDaemon('indexer', () => {})
+    const node = { thisNode: parseNodeId('00000000000000a1'), daemons: [indexer] }
+    const runtime = await createRuntime({ dataDir, node })
+    await runtime.node.runDaemon(indexer)
+    await page.locator('.status', { hasText: 'live' }).waitFor()
+    await go(page, 'Node')
+    await page.getByRole('link', { name: 'indexer', exact: true }).waitFor()
+    await runtime.close()
+    await page.locator('.status', { hasText: 'not running' }).waitFor()
   })
 
   it('travels through time: charts and lists are as they were recorded', async () => {
@@ -178,25 +227,47 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await rowOf(page, 'afterwards').waitFor()
   })
 
-  it('says where it cannot go back in time, and goes back for an item', async () => {
-    const { url, gate } = await openService()
+  it('says where it cannot go back in time, and goes back for an item, feeds, waits and budgets', async () => {
+    const { url, gate, runtime } = await openService()
     const page = await openPage(url)
     await go(page, 'Work')
     await rowOf(page, 'fetch docs').getByText('half of it', { exact: true }).waitFor()
+    await everythingTold(page)
     const before = await newestOf(page)
     gate.open()
     await rowOf(page, 'fetch docs').getByText('completed', { exact: true }).waitFor()
+    const [question] = runtime.tasks.questions()
+    if (question === undefined) throw new Error('no question is open')
+    await runtime.tasks.answer(question.taskId, 'approval', true)
     await page.getByRole('link', { name: 'fetch docs', exact: true }).click()
     await page.locator('header.item .phase', { hasText: 'completed' }).waitFor()
     await page.goto(`${page.url()}&at=${before}`)
     await page.locator('header.item .phase', { hasText: 'running' }).waitFor()
     await page.locator('.chart g.lit[data-state$="running"]').waitFor()
-    await go(page, 'Feeds')
+    await go(page, 'Schedules')
     await page.getByText('This screen shows how things are now').waitFor()
     await go(page, 'Processes')
     await rowOf(page, 'review-1').getByText('waiting', { exact: true }).waitFor()
     await go(page, 'Waits')
     await page.getByRole('heading', { name: 'Waiting work (3)', exact: true }).waitFor()
+    await page.getByText('3 of 3 are missing').waitFor()
+    await page.getByRole('heading', { name: 'Open questions (1)', exact: true }).waitFor()
+    await go(page, 'Budgets')
+    await page.getByRole('row', { name: /order-42/ }).waitFor()
+    await go(page, 'Feeds')
+    await page
+      .getByRole('row', { name: /session:agent-1/ })
+      .getByRole('cell', { name: '#1', exact: true })
+      .waitFor()
+    await page.getByRole('link', { name: 'session:agent-1', exact: true }).click()
+    await shows(page, 'Feeds: session:agent-1')
+    await rowOf(page, 'break').waitFor()
+    expect(await page.locator('main .row').count()).toBe(1)
+    await page.getByRole('button', { name: 'now', exact: true }).click()
+    await rowOf(page, 'fetch docs').waitFor()
+    await go(page, 'Waits')
+    await page.getByRole('heading', { name: 'Open questions (0)', exact: true }).waitFor()
+    await page.getByRole('heading', { name: 'Barriers (0)', exact: true }).waitFor()
   })
 
   it('opens a recording that was saved, reads it in the page alone, and refuses what is none', async () => {

@@ -43,7 +43,7 @@ describe('the command line', () => {
   })
 
   it.each([
-    [[], 'nothing to do'],
+    [[], 'no command given'],
     [['walk', 'plan.json'], 'unknown command "walk"'],
     [['chekc', 'plan.json'], 'unknown command "chekc", did you mean check?'],
     [['run', 'plan.json', '--dry-rn'], 'unknown option --dry-rn, did you mean --dry-run?'],
@@ -55,8 +55,8 @@ describe('the command line', () => {
     [['run', 'a', '--resum'], '--resum'],
     [['run', 'a', '--data-dir'], 'argument missing'],
     [['run', 'a', '--data-dir', ''], '--data-dir needs a directory'],
-    [['run', 'a', '--fresh', '--resume'], '--fresh forgets what --resume would go on with'],
-    [['run', 'a', '--fresh', '--retry-failed'], '--fresh forgets what --retry-failed would go on with'],
+    [['run', 'a', '--fresh', '--resume'], '--fresh forgets what --resume would continue'],
+    [['run', 'a', '--fresh', '--retry-failed'], '--fresh forgets what --retry-failed would continue'],
   ])('refuses %j', (args, reason) => {
     expect(() => parseCommand(args)).toThrow(
       expect.objectContaining({ code: 'bad_usage', message: expect.stringContaining(reason) }),

@@ -126,7 +126,7 @@ describe('what a tool passes on', () => {
     expect(exitCode).toBe(1)
     expect(report.tools.map(({ status, reason }) => [status, reason])).toEqual([
       ['as_expected', null],
-      ['unexpected', 'quiet has given no output version, and ${quiet.version} has no default'],
+      ['unexpected', 'quiet has set no output version, and ${quiet.version} has no default'],
       ['unexpected', 'invalid outputs: line 1: expected name=value'],
     ])
     expect(await work.log()).toEqual([])

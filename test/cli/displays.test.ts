@@ -181,7 +181,7 @@ describe('the line display', () => {
       'start        one',
       'ok           one    1.2 s (1 of 3)',
       'killed 2 processes that an earlier run had left of two',
-      'an earlier run may have left processes of two that cannot be told or killed: 17',
+      'an earlier run may have left processes of two that cannot be identified or killed: 17',
       'disk full',
       'stopping: running tools are asked to end, press Ctrl-C again to kill them',
       '',

@@ -113,7 +113,7 @@ describe('a plan', () => {
       '"build" is needed already, by needs.0',
     ],
     [
-      'a circle',
+      'a cycle',
       {
         name: 'd',
         tools: [
@@ -124,7 +124,7 @@ describe('a plan', () => {
         ],
       },
       'tools.0.needs.1',
-      'a circle: build needs c needs b needs build',
+      'a cycle: build needs c needs b needs build',
     ],
     [
       'a long circle',
@@ -133,7 +133,7 @@ describe('a plan', () => {
         tools: Array.from({ length: 1000 }, (_, i) => ({ ...tool, name: `t${i}`, needs: [`t${(i + 1) % 1000}`] })),
       },
       'tools.0.needs.0',
-      `a circle: ${Array.from({ length: 10 }, (_, i) => `t${i}`).join(' needs ')} needs ...`,
+      `a cycle: ${Array.from({ length: 10 }, (_, i) => `t${i}`).join(' needs ')} needs ...`,
     ],
     [
       'an order after nothing',

@@ -83,7 +83,7 @@ describe('running a plan', () => {
     const file = await loadPlan(work.path('plan.json'))
     const report = await runPlan(file, { dataDir: work.path('data'), retire: AbortSignal.abort() })
     expect([report.exitCode, statuses(report)]).toEqual([1, { a: 'not_started' }])
-    expect(report.hints).toEqual(['1 tool not started: run again to go on'])
+    expect(report.hints).toEqual(['1 tool not started: run again to continue'])
     expect(await work.log()).toEqual([])
   })
 

@@ -39,7 +39,7 @@ describe('a text with references', () => {
 
   it.each([
     ['${UNSET}', 'the variable UNSET is not set, and ${UNSET} has no default'],
-    ['${build.version}', 'build has given no output version, and ${build.version} has no default'],
+    ['${build.version}', 'build has set no output version, and ${build.version} has no default'],
   ])('is refused without a value for %s', (source, message) => {
     expect(() => expand(parseTemplate(source), scope)).toThrow(
       expect.objectContaining({ code: 'unset_reference', message }),

@@ -145,7 +145,7 @@ it('a task that was forgotten is gone, and a list goes on behind it', async () =
   expect(page).toMatchObject({ status: 200, body: { tasks: [{ id: next.id }] } })
 })
 
-it('a page of tasks reads as many tasks as it shows, or so many that it ends without showing any', async () => {
+it('[T-920] a page of tasks reads as many tasks as it shows, or so many that it ends without showing any', async () => {
   const { at, runtime } = await serve()
   const { tasks } = runtime
   const many = Array.from({ length: 2001 }, (_, index) => [`idle ${index}`, { kind: 'idle' }] as const)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import type { JournalRecord, JournalStore } from '../../src/journal/journal.js'
-import { readDirectoryJournal, type JournalReading } from '../../src/journal/reading.js'
+import { readDirectoryJournal, readDirectoryOwner, type JournalReading } from '../../src/journal/reading.js'
 import { appendTo, forgetClosing, temporaryDirectory } from './support/directory.js'
 import { FaultyFileSystem } from './support/faulty-file-system.js'
 import { timeout } from './support/long.js'
@@ -63,9 +63,11 @@ describe('reading a directory without owning it', () => {
     await using reading = await readDirectoryJournal({ directory })
     expect(contentOf(reading)).toEqual({ ...whole, nextSequence: 5, records: ['one', 'two', 'three', 'four'] })
     expect(reading.owner).toMatchObject({ pid: process.pid, standing: 'running' })
+    expect(await readDirectoryOwner(directory)).toEqual(reading.owner)
     expect(await traceOf(directory)).toEqual(before)
     await journal.append(['five'])
     await journal.close()
+    expect(await readDirectoryOwner(directory)).toBe(undefined)
   })
 
   it('shows the instant it was made, whatever the owner removes meanwhile', async () => {

@@ -31,12 +31,12 @@ async function openLane(compactAfter: number) {
 }
 
 describe('a snapshot of a lane', () => {
-  it('is not written again before the journal has grown by half as many records as it had rows', async () => {
+  it('is not written again before the journal has grown by a third as many records as it had rows', async () => {
     const { journal, tally, add } = await openLane(2)
     tally.rows = 13
     await add(2)
     expect(journal.snapshots).toHaveLength(1)
-    await add(6)
+    await add(4)
     expect(journal.snapshots).toHaveLength(1)
     await add(1)
     expect(journal.snapshots).toHaveLength(2)
@@ -56,10 +56,10 @@ describe('a snapshot of a lane', () => {
     await before.lane.compact()
     await before.lane.close()
     const { lane, tally } = await open()
-    for (let count = 0; count < 6; count += 1) await tally.add(lane, 1)
+    for (let count = 0; count < 4; count += 1) await tally.add(lane, 1)
     await lane.close()
     const { recovery } = await store.open()
-    expect([...recovery.records]).toHaveLength(6)
+    expect([...recovery.records]).toHaveLength(4)
   })
 
   it('that fails is not tried again with every record, but once the journal has grown as much again', async () => {

@@ -15,10 +15,11 @@ import type { AdminEvent, IceProposal } from '../../src/node/admin-event.js'
 import { ClusterLeases } from '../../src/node/cluster-leases.js'
 import { ClusterPicture } from '../../src/node/cluster-picture.js'
 import type { NodeClusterOptions } from '../../src/node/cluster-options.js'
-import type { ClusterSource } from '../../src/node/cluster-source.js'
+import type { ClusterSource, ClusterView } from '../../src/node/cluster-source.js'
 import type { DaemonScope } from '../../src/node/daemon-definition.js'
 import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
+import { NodeError } from '../../src/node/errors.js'
 import { MemoryCluster } from '../../src/node/memory-cluster.js'
 import { StoreError } from '../../src/postgres/index.js'
 import { SimulatedClock } from '../../src/testing/index.js'
@@ -60,11 +61,13 @@ class ForgetfulCluster extends MemoryCluster {
   }
 
   #last = 0
+  /** What becomes of views on their way to the nodes. */
+  spoil: (view: ClusterView) => ClusterView = (view) => view
 
   override async heartbeat(beat: Parameters<MemoryCluster['heartbeat']>[0]) {
     const view = await super.heartbeat(beat)
     this.#last = view?.lastSequence ?? this.#last
-    return view && { ...view, lastSequence: view.lastSequence - this.#gap }
+    return view && this.spoil({ ...view, lastSequence: this.#last - this.#gap })
   }
 
   override async shareCommit(...values: Parameters<MemoryCluster['shareCommit']>): Promise<number> {
@@ -206,6 +209,39 @@ describe('nodes of one cluster', () => {
     picture.show({ ...view, members: [] }, 500, taking(false))
     picture.show({ ...view, members: [] }, 500, taking(true))
     expect(told.slice(6)).toEqual(['peer_removed', 'peer_removed'])
+  })
+
+  it('[N-900] go on without a row that cannot be read, and keep what they knew of its subject', async () => {
+    const one = await open(1)
+    const two = await open(2)
+    const chain = chainId(9)
+    await one.node.runDaemon(daemon)
+    await one.node.cluster.becameHolder(chain)
+    await pass(2000)
+    expect([one.snapshot.replicas.get(chain)?.leader, whats()]).toEqual([node(1), ['start 1']])
+    const error = new NodeError('node.stored_invalid', { field: 'cluster_daemons.intent', reason: 'none' })
+    const unreadable = [{ error }, { error, node: node(2) }, { error, chain }]
+    shared.spoil = (view) => ({
+      ...view,
+      daemons: [],
+      members: view.members.filter((member) => member.node !== node(2)),
+      lastSequence: undefined,
+      unreadable,
+    })
+    await pass(15_000)
+    // Leases were renewed meanwhile; nobody was told to stop anything.
+    expect(whats()).toEqual(['start 1'])
+    expect(one.snapshot.daemons.get(daemon.id)).toMatchObject({ intent: 'run', lifecycle: 'running' })
+    expect(one.snapshot.peers.get(node(2))).toMatchObject({ health: 'unreachable', maintenance: 'active' })
+    expect(two.snapshot.peers.get(node(1))?.health).toBe('healthy')
+    expect(one.snapshot.replicas.get(chain)).toMatchObject({ holders: [node(1)] })
+    expect(one.snapshot.replicas.get(chain)?.leader).toBeUndefined()
+    expect(one.lines.filter(({ fields }) => fields['field'] === 'cluster_daemons.intent')).toHaveLength(1)
+    shared.spoil = (view) => view
+    await pass(2000)
+    expect(one.snapshot.replicas.get(chain)?.leader).toBe(node(1))
+    expect(one.snapshot.peers.get(node(2))?.health).toBe('healthy')
+    expect(whats()).toEqual(['start 1'])
   })
 
   it('[N-510] run one copy of a daemon: on the node that holds its lease', async () => {

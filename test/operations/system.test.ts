@@ -24,6 +24,16 @@ describe('a system of some methods', () => {
     expect(await unhandledDuring(() => void operationsSystem({}).waitAll(turnId, []))).toEqual([])
   })
 
+  it('can be spread with a method replaced, and wrapped in a proxy; its values are not copied then', async () => {
+    await using runtime = await createRuntime()
+    const system = operationsSystem(runtime.session('one').operations)
+    const { lost, cancelOperation, ...spread } = { ...system, cancelOperation: () => 'another' }
+    expect([lost, cancelOperation(), spread.listOperations()]).toEqual([undefined, 'another', []])
+    expect({ ...operationsSystem({}) }).toEqual({})
+    const proxy = new Proxy(system, { get: (to, name) => (name === 'drain' ? () => 'not yet' : Reflect.get(to, name)) })
+    expect([proxy.drain(), proxy.listOperations()]).toEqual(['not yet', []])
+  })
+
   it('has all of a registry, which may be one, and its values as they are then', async () => {
     await using runtime = await createRuntime()
     const registry = runtime.session('one').operations

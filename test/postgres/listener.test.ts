@@ -51,6 +51,11 @@ describe.skipIf(isOtherServer)('a listener', () => {
     await database.close()
   })
 
+  it('ends when its database is closed, which does not wait for it', async () => {
+    expect(await inbox.take()).toBe('connected')
+    await database.close()
+  })
+
   it('hears what is sent once it is connected, and nothing of other channels', async () => {
     expect(await inbox.take()).toBe('connected')
     await database.write(send, ['others', 'no'])

@@ -186,17 +186,23 @@ function operationsOf(name: string): Owner {
   }
 }
 
-describe.each([
-  { what: 'operations', runs: 5, ownerOf: operationsOf, succeeded: 'completed' },
-  { what: 'processes', runs: 2, ownerOf: processesOf, succeeded: 'success' },
-])('workers and server killed in turn, under $what', ({ ownerOf, runs, succeeded }) => {
-  it.each(Array.from({ length: runs }, (_, run) => [run + 1]))(
+/** Pieces of work of each kind in one run. */
+const kinds = [
+  { ownerOf: operationsOf, succeeded: 'completed' },
+  { ownerOf: processesOf, succeeded: 'success' },
+]
+
+describe('workers and server killed in turn, under 120 operations in 4 sessions and as many processes', () => {
+  it.each([1, 2, 3, 4, 5])(
     'run %i: nothing missing, nothing twice, every wait equal to the feed (R-1, R-4, R-8)',
     async () => {
-      const owners = Array.from({ length: 4 }, () => ownerOf(randomUUID()))
-      const all = Array.from({ length: pieces }, (_, index) => ({
+      const owners = Array.from({ length: 4 }, () =>
+        kinds.map(({ ownerOf, succeeded }) => ({ ...ownerOf(randomUUID()), succeeded })),
+      ).flat()
+      const each = pieces / 4
+      const all = Array.from({ length: each * owners.length }, (_, index) => ({
         id: randomUUID() as string,
-        owner: owners[index % 4] as Owner,
+        owner: owners[index % owners.length] as (typeof owners)[number],
         isBound: index % 5 === 4,
         ms: 50 + ((index * 37) % 200),
       }))
@@ -206,16 +212,16 @@ describe.each([
         const ids: string[] = []
         for await (const { id } of owner.follow(stop.signal)) {
           ids.push(id)
-          if (ids.length === pieces / 4) break
+          if (ids.length === each) break
         }
         return ids
       })
       // Each is killed once so many have ended: the first worker, the other one, the server.
       const killed: string[] = []
       const victims = [
-        { name: 'worker 1', after: 20, kill: () => workers[0].restart() },
-        { name: 'worker 2', after: 50, kill: () => workers[1].restart() },
-        { name: 'server', after: 80, kill: () => server.restart() },
+        { name: 'worker 1', after: 40, kill: () => workers[0].restart() },
+        { name: 'worker 2', after: 100, kill: () => workers[1].restart() },
+        { name: 'server', after: 160, kill: () => server.restart() },
       ]
       let killing = Promise.resolve()
       const onEnd = (): void => {
@@ -226,7 +232,7 @@ describe.each([
       }
       let next = 0
       await Promise.all(
-        Array.from({ length: 24 }, async () => {
+        Array.from({ length: 48 }, async () => {
           for (let one = all[next++]; one !== undefined; one = all[next++]) {
             const wait = await one.owner.start(one.id, one.ms, one.isBound)
             waited.set(one.id, await wait())
@@ -236,11 +242,11 @@ describe.each([
       )
       await killing
       expect(killed).toEqual(['worker 1', 'worker 2', 'server'])
-      expect(waited.size).toBe(pieces)
+      expect(waited.size).toBe(all.length)
       const feeds = await Promise.all(owners.map((owner) => owner.since(1000)))
       for (const [index, { ends, watermark }] of feeds.entries()) {
-        expect(watermark).toBe(pieces / 4)
-        expect(ends.map(({ seq }) => seq)).toEqual(Array.from({ length: pieces / 4 }, (_, place) => place + 1))
+        expect(watermark).toBe(each)
+        expect(ends.map(({ seq }) => seq)).toEqual(Array.from({ length: each }, (_, place) => place + 1))
         expect(await followed[index]).toEqual(ends.map(({ id }) => id))
         for (const { id, end } of ends) expect(end).toEqual(waited.get(id))
       }
@@ -250,8 +256,8 @@ describe.each([
       const boundStarts = starts.filter(({ id }) => boundIds.has(id)).map(({ id }) => id)
       expect(boundStarts).toHaveLength(new Set(boundStarts).size)
       // What may run again has run to its end.
-      for (const { id, isBound } of all)
-        expect([id, waited.get(id)?.type]).toEqual([id, isBound ? expect.anything() : succeeded])
+      for (const { id, isBound, owner } of all)
+        expect([id, waited.get(id)?.type]).toEqual([id, isBound ? expect.anything() : owner.succeeded])
       stop.abort()
     },
   )

@@ -35,7 +35,7 @@ describe('the end of an operation is not lost', () => {
     })
   })
 
-  it('when its result is bytes, which come out as they went in', async () => {
+  it('[O-162] when its result is bytes, which come out as they went in', async () => {
     const { session } = await openFixture({}, { store: createMemoryJournal() })
     const operation = session.run(job, () => new Uint8Array([0, 1, 255]))
     expect(await operation.result()).toEqual(new Uint8Array([0, 1, 255]))

@@ -162,3 +162,19 @@ describe('the reader of a stored value', () => {
     expect(readPlain({ thing_id: 'a', limit: 1, children: [{ at: 0.5 }] })).toBe(unread)
   })
 })
+
+it('checks fields that are left out, and does not hand them on, whichever way the value is read', () => {
+  const thing = v.strictObject({ row: v.literal('thing'), size: v.number(), tag: v.exactOptional(v.string()) })
+  // Only valibot can check a lazy part.
+  const asked = v.strictObject({ ...thing.entries, size: v.lazy(() => v.number()) })
+  for (const schema of [thing, asked]) {
+    const readRest = storedReader<unknown>(schema, ['row'])
+    expect(readRest({ row: 'thing', size: 3 }, 'thing')).toEqual({ size: 3 })
+    expect(readRest({ row: 'thing', size: 3, tag: 'x' }, 'thing')).toEqual({ size: 3, tag: 'x' })
+    for (const bad of [{ size: 3 }, { row: 'other', size: 3 }]) {
+      expect(() => readRest(bad, 'thing')).toThrow(
+        expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field: 'row' }) }),
+      )
+    }
+  }
+})

@@ -1,12 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OperationError } from '../../src/operations/public.js'
+import { createRuntime } from '../../src/runtime.js'
 import {
   checkOperationsModel,
   ModelError,
   openSession,
   type OperationsModelOptions,
+  sessionPort,
   type OperationsPort,
+  type OperationsUnderTest,
 } from '../../src/testing/index.js'
 
 type Change = (whole: OperationsPort) => OperationsPort
@@ -50,6 +53,39 @@ async function faultOf(options: OperationsModelOptions): Promise<ModelError> {
 
 const limits = [{ maxCompleted: 2 }, { maxConcurrent: 2, maxCompleted: 3 }]
 
+describe('the search refuses, before it opens anything,', () => {
+  const wrong: readonly [object | undefined, string][] = [
+    [undefined, 'invalid operations model options: $: not an object: undefined'],
+    [{}, 'invalid operations model options: open: missing'],
+    [{ open: openSession, runs: 3 }, 'invalid operations model options: runs: unknown, the fields are'],
+    [{ open: openSession, numRuns: 0 }, 'invalid operations model options: numRuns: not a whole number from 1'],
+    [{ open: openSession, kinds: ['sleep'] }, 'invalid operations model options: kinds.0: Invalid'],
+    [{ open: openSession, kinds: [] }, 'invalid operations model options: kinds: Invalid'],
+    [{ open: openSession, limits: [] }, 'invalid operations model options: limits: Invalid'],
+    [{ open: openSession, weights: { advanec: 1 } }, 'invalid operations model options: weights.advanec: unknown'],
+    [{ open: openSession, comparison: 'full' }, 'invalid operations model options: comparison: Invalid'],
+  ]
+
+  it.each(wrong)('%j', async (options, message) => {
+    await expect(checkOperationsModel(fc, options as never)).rejects.toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining(message),
+    })
+  })
+
+  it('something that is not fast-check', async () => {
+    const search = checkOperationsModel({} as never, { open: openSession })
+    await expect(search).rejects.toThrow('invalid fast-check module: $: has no method')
+  })
+
+  it('a port without any method, which could only ever agree', async () => {
+    const closed: unknown[] = []
+    const open = (): OperationsUnderTest => ({ port: {}, close: () => void closed.push('closed') })
+    await expect(checkOperationsModel(fc, { open })).rejects.toThrow('operations port: $: has no method to call')
+    expect(closed).toEqual(['closed'])
+  })
+})
+
 describe('the model of operations finds nothing wrong with', () => {
   it('a session, compared as a whole, through crashes and restarts', async () => {
     const search = checkOperationsModel(fc, { open: openSession, comparison: 'whole', limits, numRuns: 60 })
@@ -70,6 +106,17 @@ describe('the model of operations finds nothing wrong with', () => {
     await expect(search).resolves.toBeUndefined()
     // Long enough to find the shortest history, should there be one, and to name it.
   }, 120_000)
+
+  it('the port of a session of which one method is replaced by another that does the same', async () => {
+    const open = async (): Promise<OperationsUnderTest> => {
+      const runtime = await createRuntime()
+      const port = sessionPort(runtime.session('model'))
+      const cancelOperation: OperationsPort['cancelOperation'] = (id, reason) => port.cancelOperation?.(id, reason)
+      expect(Object.keys(port)).toEqual(expect.arrayContaining(['registerOperation', 'queue', 'completionFeed']))
+      return { port: { ...port, cancelOperation }, close: () => runtime.close({ policy: 'terminate' }) }
+    }
+    await expect(checkOperationsModel(fc, { open, numRuns: 5, seed: 2 })).resolves.toBeUndefined()
+  })
 
   it('a port of few methods, which answers late and tells little', async () => {
     const few: Change = ({ registerOperation, provisioningSucceeded, cancelOperation, snapshot }) => ({

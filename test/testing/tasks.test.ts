@@ -33,6 +33,17 @@ async function faultOf(options: TasksModelOptions): Promise<ModelError> {
   return cause as ModelError
 }
 
+it.each([
+  [{}, 'invalid tasks model options: open: missing'],
+  [{ open: openTasks, runs: 3 }, 'invalid tasks model options: runs: unknown, the fields are'],
+  [{ open: openTasks, commands: ['task_creat'] }, 'invalid tasks model options: commands.0: Invalid'],
+])('the search refuses %j before it opens anything', async (options, message) => {
+  await expect(checkTasksModel(fc, options as never)).rejects.toMatchObject({
+    code: 'invalid_input',
+    message: expect.stringContaining(message),
+  })
+})
+
 describe('the model of tasks finds nothing wrong with', () => {
   it('the tasks of a runtime, compared as a whole, through crashes', async () => {
     const search = checkTasksModel(fc, { open: openTasks, comparison: 'whole', numRuns: 30 })

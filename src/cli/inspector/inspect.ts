@@ -31,7 +31,7 @@ export async function inspect(command: InspectCommand, output: OutputTarget, sig
   output.write(
     json
       ? `${jsonLine({ url })}\n`
-      : `${plain(target)} can be looked at, on this machine alone, at\n\n  ${url}\n\nCtrl-C ends it.\n`,
+      : `The inspector of ${plain(target)}, on this machine only:\n\n  ${url}\n\nPress Ctrl-C to stop it.\n`,
   )
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()

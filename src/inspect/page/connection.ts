@@ -41,6 +41,7 @@ export class Connection {
   readonly #status = signal<ConnectionStatus>('connecting')
   readonly #hello = signal<HelloMessage | undefined>(undefined)
   readonly #entries = signal<readonly StreamEntry[]>([])
+  readonly #oldest = signal(1)
   readonly #samples = signal<readonly Sample[]>([])
   readonly #versions = signal<Readonly<Partial<Record<ViewName, number>>>>({})
   readonly #missed = signal(0)
@@ -67,6 +68,11 @@ export class Connection {
   /** Number of the last entry of the stream. */
   get newest(): number {
     return this.#entries.peek().at(-1)?.n ?? this.#hello.peek()?.newest ?? 0
+  }
+
+  /** Number of the first entry whose time can be shown. */
+  get oldest(): ReadonlySignal<number> {
+    return this.#oldest
   }
 
   /** Samples since the page was opened, oldest first. */
@@ -198,10 +204,12 @@ export class Connection {
         case 'hello':
           if (message.stream !== this.#hello.value?.stream) this.#entries.value = []
           this.#hello.value = message
+          this.#oldest.value = Math.max(1, message.oldest)
           this.#farewell.value = undefined
           for (const view of message.views) versions[view] = (versions[view] ?? 0) + 1
           break
         case 'entries':
+          this.#oldest.value = Math.max(1, message.oldest)
           for (const entry of message.entries) {
             entries.push(entry)
             if (entry.type === 'gap') this.#missed.value += entry.n - entry.from + 1

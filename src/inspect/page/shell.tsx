@@ -206,8 +206,9 @@ function Status(): JSX.Element {
 function TimeTravel(): JSX.Element | null {
   const hello = connection.hello.value
   const newest = usePaced(connection.entries).at(-1)?.n ?? hello?.newest ?? 0
-  const oldest = hello?.oldest ?? 0
-  const at = place.value.at
+  const oldest = usePaced(connection.oldest)
+  const asked = place.value.at
+  const at = asked === undefined ? undefined : Math.max(asked, oldest)
   const [isPlaying, setPlaying] = useState(false)
   useEffect(() => {
     if (!isPlaying || at === undefined) return undefined
@@ -219,14 +220,14 @@ function TimeTravel(): JSX.Element | null {
     <section class="travel" aria-label="Time travel">
       <button
         type="button"
-        disabled={(at ?? newest) <= Math.max(1, oldest)}
-        onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}
+        disabled={(at ?? newest) <= oldest}
+        onClick={() => refine({ at: Math.max(oldest, (at ?? newest) - 1) })}
       >
         back
       </button>
       <input
         type="range"
-        min={Math.max(1, oldest)}
+        min={oldest}
         max={newest}
         value={at ?? newest}
         aria-label="Entry of the stream"

@@ -25,7 +25,7 @@ import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
 import { nodeHistoryView } from '../views/node-history.js'
-import type { InspectedState } from '../views/state.js'
+import { operationsOf, type InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { knownMachines } from './known-machines.js'
 import { release } from './release.js'
@@ -185,6 +185,7 @@ export class DirectorySource extends StreamSource {
     }
     this.#rows = rows
     this.#parts.tell(this.#state, this.options.stream)
+    if (this.#seen === undefined) this.options.stream.settle()
     this.touch(viewsOf(this.#reading))
   }
 
@@ -287,7 +288,7 @@ async function* rowsOf(state: InspectedState): AsyncGenerator<ItemRow> {
   const { tasks, processes, shown } = state
   for (const session of state.sessions()) {
     for (const lost of session.lost) yield unfinishedRow(session.id, lost, state.isOwned)
-    for (const view of session.view.rows()) yield operationRow(session.id, view, shown)
+    for (const view of operationsOf(session)) yield operationRow(session.id, view, shown)
   }
   for (const task of tasks.tasks()) yield taskRow(tasks, task, shown)
   for (const record of await processes.listProcesses({ status: 'any' })) yield processRow(record, shown)

@@ -8,5 +8,5 @@ export function readOnly(action: ActionName): StatewardError {
 
 /** The error for a view that a source does not have. */
 export function viewUnknown(view: string): StatewardError {
-  return new StatewardError('view_unknown', `there is no view ${view} of this`, { view })
+  return new StatewardError('view_unknown', `there is no view ${view} here`, { view })
 }

@@ -86,7 +86,9 @@ export class RemoteSource implements InspectorSource {
     try {
       response = await fetch(new URL(path, this.#url), { redirect: 'error', ...init })
     } catch (fault) {
-      throw this.#unreachable(messageOf(fault), fault)
+      // What `fetch` says is only that it failed.
+      const { cause = fault } = fault as { readonly cause?: unknown }
+      throw this.#unreachable(messageOf(cause), fault)
     }
     if (response.ok) return response
     const refusal: unknown = await silence(response.json()).catch(() => undefined)

@@ -13,7 +13,7 @@ import type { ItemRef, ItemRow, ViewName } from '../stream/protocol.js'
 import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
-import type { InspectedState } from '../views/state.js'
+import { operationsOf, type InspectedState } from '../views/state.js'
 import { ToldParts } from './told-parts.js'
 
 /** Options of a {@link RuntimeFeed}. */
@@ -149,6 +149,9 @@ export class RuntimeFeed implements Disposable {
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
+    void this.told.then(() => {
+      if (!this.#isDisposed) stream.settle()
+    })
   }
 
   [Symbol.dispose](): void {
@@ -170,7 +173,7 @@ export class RuntimeFeed implements Disposable {
         stream.push({ type: 'row', row }, false)
     for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
-      for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
+      for (const view of operationsOf(session)) yield put(operationRow(session.id, view, shown))
     }
     const { projection } = runtime.tasks
     const ended: Task[] = []

@@ -142,7 +142,7 @@ export abstract class StreamSource implements InspectorSource {
         const part = stream.ring.after(last, mostOfMessage)
         if (part.texts.length > 0 || part.lostFrom !== undefined) {
           last = part.last
-          yield { type: 'entries', id: `${last}@${stream.id}`, json: entriesText(part.texts, this.#gapOf(part, after)) }
+          yield { type: 'entries', id: `${last}@${stream.id}`, json: this.#entriesText(part, after) }
         }
         for (const sample of viewer.takeSamples()) yield messageOf({ type: 'sample', sample })
         const views = viewer.takeChanged()
@@ -270,9 +270,9 @@ export abstract class StreamSource implements InspectorSource {
     return Promise.resolve(searchEntries(this.options.stream.ring, request))
   }
 
-  /** The number of the first entry that can be requested. */
+  /** The number of the first entry whose time can be shown. */
   protected get oldestEntry(): number {
-    return this.options.stream.ring.oldest
+    return this.options.stream.oldest
   }
 
   /** The number of items in each innermost state of a chart; for the past, what was known then is given. */
@@ -319,6 +319,12 @@ export abstract class StreamSource implements InspectorSource {
     return Math.max(ring.oldest - 1, ring.newest - firstEntries)
   }
 
+  #entriesText(part: RingPart, after: string | undefined): string {
+    const gap = this.#gapOf(part, after)
+    const all = gap === undefined ? part.texts : [JSON.stringify(gap), ...part.texts]
+    return `{"type":"entries","oldest":${this.oldestEntry},"entries":[${all.join(',')}]}`
+  }
+
   #gapOf({ lostFrom, texts, last }: RingPart, after: string | undefined): GapEntry | undefined {
     if (lostFrom === undefined) return undefined
     const n = texts.length === 0 ? last : last - texts.length
@@ -344,11 +350,6 @@ function actorsView({ actors }: KnownState, { machine, text, ...window }: Actors
 
 function messageOf(message: ServerMessage): SourceMessage {
   return { type: message.type, json: JSON.stringify(message) }
-}
-
-function entriesText(texts: readonly string[], gap: GapEntry | undefined): string {
-  const all = gap === undefined ? texts : [JSON.stringify(gap), ...texts]
-  return `{"type":"entries","entries":[${all.join(',')}]}`
 }
 
 function lineOf(line: RecordingLine): Uint8Array {

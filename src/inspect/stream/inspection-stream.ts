@@ -49,6 +49,7 @@ export class InspectionStream {
   readonly #options: InspectionStreamOptions
   readonly #listeners = new Set<() => void>()
   #dropped = 0
+  #settledAt = 0
 
   constructor(options: InspectionStreamOptions) {
     this.#options = options
@@ -62,6 +63,16 @@ export class InspectionStream {
   /** What it has told so far. */
   get known(): KnownState {
     return this.#known
+  }
+
+  /** Number of the first held entry after which it had told everything that there was. */
+  get oldest(): number {
+    return Math.max(this.ring.oldest, this.#settledAt)
+  }
+
+  /** Everything that existed before the first viewer has been told. */
+  settle(): void {
+    this.#settledAt = this.ring.newest
   }
 
   /** What it had told after an entry; after the first entry that is held if that one is no longer held. */

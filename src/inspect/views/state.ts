@@ -1,5 +1,5 @@
 import type { Feed } from '../../base/feed.js'
-import type { Session } from '../../operations/index.js'
+import type { OperationView, Session } from '../../operations/index.js'
 import type { ProcessStore } from '../../processes/index.js'
 import type { TaskEnd, TaskProjection } from '../../tasks/index.js'
 import type { ShownValues } from '../stream/shown-values.js'
@@ -21,6 +21,11 @@ export interface InspectedState {
   readonly isOwned: boolean
   /** Epoch milliseconds. */
   nowMs(): number
+}
+
+/** The operations of a session in the order they were requested, as far as their ids, which begin with the time, tell. */
+export function operationsOf({ view }: Pick<InspectedSession, 'view'>): readonly OperationView[] {
+  return view.rows().toSorted((one, other) => (one.id < other.id ? -1 : 1))
 }
 
 /** The session of this name. */

@@ -17,18 +17,23 @@ import type {
   LeaseSubject,
   MemberIdentity,
   SharedCommit,
+  UnreadableRow,
 } from '../cluster-source.js'
 import type { ChainId, Digest, NodeId } from '../ids.js'
 import { noCandidate } from '../memory-cluster.js'
 import { postgresClusterOptionsSchema, type PostgresClusterOptions } from './options.js'
 import {
+  aboutChain,
+  aboutMember,
   clockOf,
-  commitOf,
+  commitsOf,
   desiredOf,
   heldLeaseOf,
   holderOf,
   intentOf,
+  lastSequenceOf,
   memberOf,
+  readEach,
   replicaOf,
   sequenceOf,
   wishOf,
@@ -114,16 +119,19 @@ export class PostgresCluster implements ClusterSource {
           transaction.query(statements.readChains),
           transaction.query(statements.readIntents, [node]),
         ])
+      const unreadable: UnreadableRow[] = []
       return {
         clusterId: this.#clusterId,
-        ...clockOf(clock.rows[0]),
-        held: [...renewed.rows, ...acquired.rows, ...share.rows].map(heldLeaseOf),
-        members: members.rows.map(memberOf),
-        daemons: daemons.rows.map(wishOf),
-        holders: new Map(holders.rows.map(holderOf)),
-        replicas: replicas.rows.map(replicaOf),
-        chains: chains.rows.map(desiredOf),
-        replicaIntents: intents.rows.map(intentOf),
+        nowMs: clockOf(clock.rows[0]),
+        lastSequence: readEach(clock.rows, lastSequenceOf, unreadable)[0],
+        held: readEach([...renewed.rows, ...acquired.rows, ...share.rows], heldLeaseOf, unreadable),
+        members: readEach(members.rows, memberOf, unreadable, aboutMember),
+        daemons: readEach(daemons.rows, wishOf, unreadable),
+        holders: new Map(readEach(holders.rows, holderOf, unreadable)),
+        replicas: readEach(replicas.rows, replicaOf, unreadable, aboutChain),
+        chains: readEach(chains.rows, desiredOf, unreadable),
+        replicaIntents: readEach(intents.rows, intentOf, unreadable),
+        unreadable,
       }
     })
   }
@@ -170,7 +178,7 @@ export class PostgresCluster implements ClusterSource {
 
   async commitsAfter(sequence: number, limit: number): Promise<readonly SharedCommit[]> {
     const { rows } = await this.#database.read(this.#statements.commitsAfter, [sequence, limit])
-    return rows.map(commitOf)
+    return commitsOf(rows)
   }
 
   async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {

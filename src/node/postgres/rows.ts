@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
-import { InvalidInputError } from '../../base/errors.js'
+import { InvalidInputError, StatewardError } from '../../base/errors.js'
 import type { SqlRow } from '../../postgres/index.js'
 import { decodeCommit, type SignedAttempt } from '../admin/index.js'
-import type { DaemonWish, HeldLease, LeaseSubject, MemberView, SharedCommit } from '../cluster-source.js'
+import type { DaemonWish, HeldLease, LeaseSubject, MemberView, SharedCommit, UnreadableRow } from '../cluster-source.js'
 import { NodeError } from '../errors.js'
 import { chainIdSchema, daemonIdSchema, epochIdSchema, nodeIdSchema, type ChainId, type NodeId } from '../ids.js'
 import { countSchema, labelSchema, naturalSchema } from '../scalars.js'
@@ -11,7 +11,7 @@ import { daemonIntents, maintenanceStatuses, replicaIntents, type ReplicaIntent 
 
 /*
  * Rows are fully checked when they are read: anybody who can write to the database can write anything, and stateward
- * does not guess.
+ * does not guess. A row that cannot be read harms only what it is about (N-900).
  */
 
 const subjectSchema = v.custom<LeaseSubject>(
@@ -38,7 +38,8 @@ const replicaSchema = v.object({ chain_id: chainIdSchema, node_id: nodeIdSchema 
 const chainSchema = v.object({ chain_id: chainIdSchema, desired_replicas: countSchema })
 const intentSchema = v.object({ chain_id: chainIdSchema, intent: v.picklist(replicaIntents) })
 const sequenceSchema = v.object({ sequence: naturalSchema })
-const clockSchema = v.object({ now_ms: naturalSchema, last_sequence: naturalSchema })
+const clockSchema = v.object({ now_ms: naturalSchema })
+const lastSchema = v.object({ last_sequence: naturalSchema })
 const commitSchema = v.object({
   attempt: v.string(),
   shared_at_ms: naturalSchema,
@@ -54,6 +55,36 @@ function read<Schema extends v.GenericSchema>(table: string, schema: Schema, row
     const { field, reason } = cause.data
     throw new NodeError('node.stored_invalid', { field: `${table}.${field}`, reason }, { cause })
   }
+}
+
+/** Reads rows one by one. Those that cannot be read are left out and added to `unreadable`, with what they are about. */
+export function readEach<Row>(
+  rows: readonly SqlRow[],
+  rowOf: (row: SqlRow) => Row,
+  unreadable: UnreadableRow[],
+  aboutOf: (row: SqlRow) => Omit<UnreadableRow, 'error'> = () => ({}),
+): Row[] {
+  return rows.flatMap((row) => {
+    try {
+      return [rowOf(row)]
+    } catch (error) {
+      if (!StatewardError.is(error, 'node.stored_invalid')) throw error
+      unreadable.push({ error: error as NodeError<'node.stored_invalid'>, ...aboutOf(row) })
+      return []
+    }
+  })
+}
+
+/** The member that a row is about, if it names one. */
+export function aboutMember({ node_id }: SqlRow): Pick<UnreadableRow, 'node'> {
+  const { success, output } = v.safeParse(nodeIdSchema, node_id)
+  return success ? { node: output } : {}
+}
+
+/** The chain that a row is about, if it names one. */
+export function aboutChain({ chain_id }: SqlRow): Pick<UnreadableRow, 'chain'> {
+  const { success, output } = v.safeParse(chainIdSchema, chain_id)
+  return success ? { chain: output } : {}
 }
 
 export function memberOf(row: SqlRow): MemberView {
@@ -94,13 +125,33 @@ export function sequenceOf(row: SqlRow | undefined): number {
   return read('cluster_commits', sequenceSchema, row).sequence
 }
 
-export function clockOf(row: SqlRow | undefined): { readonly nowMs: number; readonly lastSequence: number } {
-  const { now_ms, last_sequence } = read('cluster_commits', clockSchema, row)
-  return { nowMs: now_ms, lastSequence: last_sequence }
+export function clockOf(row: SqlRow | undefined): number {
+  return read('cluster_commits', clockSchema, row).now_ms
+}
+
+export function lastSequenceOf(row: SqlRow): number {
+  return read('cluster_commits', lastSchema, row).last_sequence
+}
+
+/**
+ * Reads commits in their order, up to one whose number cannot be read: what follows it is not known to follow. Raises
+ * `node.stored_invalid` if that is the first.
+ */
+export function commitsOf(rows: readonly SqlRow[]): SharedCommit[] {
+  const unreadable: UnreadableRow[] = []
+  const commits: SharedCommit[] = []
+  for (const row of rows) {
+    const [commit] = readEach([row], commitOf, unreadable)
+    if (commit === undefined) break
+    commits.push(commit)
+  }
+  const [first] = unreadable
+  if (first !== undefined && commits.length === 0) throw first.error
+  return commits
 }
 
 /** A row that is no valid commit, or has no valid time, does not stop the reading; the reader handles it. */
-export function commitOf(row: SqlRow): SharedCommit {
+function commitOf(row: SqlRow): SharedCommit {
   const { sequence } = read('cluster_commits', sequenceSchema, row)
   const { success, output } = v.safeParse(commitSchema, row)
   if (!success) return { sequence, sharedAtMs: 0, readAtMs: 0, attempt: undefined }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { unknownProcess } from '../command.js'
-import { ProcessError } from '../errors.js'
+import { invalidCursor } from '../errors.js'
 import { eventOf, wakeDeliveryOf, type LogEntry, type ProcessEvent } from '../event.js'
 import type { GrantEntry, HandleGrant } from '../grant.js'
 import { leaseOf, type LivenessCheck, type ProcessLease } from '../lease.js'
@@ -236,7 +236,7 @@ function readWork(cursor: unknown): { readonly through: ProcessId; readonly afte
     const [through, after] = v.parse(v.strictTuple([v.string(), v.string()]), JSON.parse(text))
     return { through, after }
   } catch (cause) {
-    throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) }, { cause })
+    throw invalidCursor(cursor, cause)
   }
 }
 
@@ -251,5 +251,5 @@ export function changeIn({ changes }: Pick<ProcessTables, 'changes'>, cursor: un
   const digits = typeof cursor === 'string' ? /^embedded:(\d{1,16})$/.exec(cursor)?.[1] : undefined
   const change = digits === undefined ? NaN : Number(digits)
   if (change <= changes.committed) return change
-  throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) })
+  throw invalidCursor(cursor)
 }

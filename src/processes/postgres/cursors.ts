@@ -1,4 +1,4 @@
-import { ProcessError } from '../errors.js'
+import { invalidCursor } from '../errors.js'
 import { takeId } from '../scalars.js'
 import type { ChangePosition } from './statements.js'
 
@@ -27,7 +27,7 @@ export function changePositionOf(storeId: string, cursor: unknown): ChangePositi
   const [, store, changeXid, processId] =
     (typeof cursor === 'string' && /^postgres:([0-9a-f-]{36}):(\d{1,20}):([\x20-\x7e]{1,256})$/.exec(cursor)) || []
   if (store !== storeId || changeXid === undefined || processId === undefined || BigInt(changeXid) > lastXid) {
-    return refuse(cursor)
+    throw invalidCursor(cursor)
   }
   return { changeXid, processId }
 }
@@ -44,11 +44,6 @@ export function workPositionOf(cursor: unknown): WorkPosition {
     const [afterId, boundId] = JSON.parse(Buffer.from(text, 'base64url').toString()) as readonly unknown[]
     return { afterId: takeId(afterId), boundId: takeId(boundId) }
   } catch (cause) {
-    return refuse(cursor, cause)
+    throw invalidCursor(cursor, cause)
   }
-}
-
-function refuse(cursor: unknown, cause?: unknown): never {
-  const text = typeof cursor === 'string' ? cursor.slice(0, 300) : typeof cursor
-  throw new ProcessError('process.cursor_invalid', { cursor: text }, { cause })
 }

@@ -34,6 +34,7 @@ import { scopeIdOf, type SessionScope } from '../scope.js'
 import type {
   DurabilityTier,
   PendingWake,
+  ProcessAnnouncements,
   StepResult,
   TerminalState,
   WakePosition,
@@ -65,6 +66,8 @@ const channelOf = (schema: string): string => `${schema}_processes`
 export class PostgresProcessStore extends TransactingStore {
   readonly name = 'postgres'
   readonly writers = 'many'
+  /** Set if the store was opened with `notify`. */
+  readonly announcements: ProcessAnnouncements | undefined
   readonly #database: PostgresDatabase
   readonly #schema: string
   readonly #storeId: string
@@ -88,6 +91,7 @@ export class PostgresProcessStore extends TransactingStore {
       newToken: () => ids.uuid(),
       channel: notify ? channelOf(schema) : undefined,
     }
+    this.announcements = notify ? { listen: (...callbacks) => this.listen(...callbacks) } : undefined
     this.#queue = new CommandQueue({
       run: (commands, mode) => this.#runGroup(commands, mode),
       mostGroups,
@@ -114,8 +118,9 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   /**
-   * Listens for processes changed by other hosts that open their stores with `notify`. Notifications are hints and may
-   * be lost: `onConnect` is called whenever changes may have been missed.
+   * Listens for processes changed by hosts that open their stores with `notify`, for those that want to know; the waits
+   * of a runtime notice by themselves. Notifications are hints and may be lost: `onConnect` is called whenever changes
+   * may have been missed.
    */
   listen(onChange: (processId: ProcessId) => void, onConnect: () => void): PostgresListener {
     return new PostgresListener(this.#database, { channel: channelOf(this.#schema), onMessage: onChange, onConnect })

@@ -2,7 +2,7 @@ import { faultFields } from '../../base/error-details.js'
 import { createActor, waitFor } from 'xstate'
 import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import type { DeadlineQueue } from '../../base/deadline-queue.js'
 import type { IdSource } from '../../base/ids.js'
 import { followRoot, type Inspect, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
@@ -19,9 +19,10 @@ import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
 import { Answers, type CheckAnswer } from './answers.js'
-import { type DelayOf, recoverLost } from './attempt-changes.js'
+import type { DelayOf } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
+import { CalendarWake } from './calendar-wake.js'
 import { FittingMutations } from './fitting-mutations.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
@@ -35,6 +36,7 @@ import {
 import type { DispatchBlock } from './block.js'
 import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
+import { Recovery } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
 import type { TaskSpans } from './task-spans.js'
@@ -60,10 +62,6 @@ export interface DispatcherOptions {
 
 /** Milliseconds before a change that the journal refused is tried again. */
 const retryDelayMs = 1000
-/** How many expired leases are taken back at a time. */
-const recoveriesAtOnce = 256
-/** Longest sleep, in milliseconds, before the wall clock is read again, since it may have been set forward. */
-const longestSleepMs = 60_000
 
 /**
  * Starts runs when they may run, and records how they ended.
@@ -96,12 +94,11 @@ export class Dispatcher {
   readonly #waitEnds: WaitEnds
   readonly #actors: ActorWatch
   readonly #leases: LeaseWatch
-  readonly #recovering = new Set<RunId>()
+  readonly #recovery: Recovery
+  readonly #wake: CalendarWake
   readonly #share: LoopShare
   #selection: Selection | undefined
   #commits: Disposable | undefined
-  #wake: Deadline | undefined
-  #wakeAt: number | undefined
   #isPumpScheduled = false
   /** Since when runs are promoted on time, by the wall clock in epoch milliseconds. */
   #watchedSince = 0
@@ -188,6 +185,17 @@ export class Dispatcher {
       isAtWork: (runId) => this.#attempts.has(runId),
       onExpired: () => this.#schedulePump(),
     })
+    this.#recovery = new Recovery({
+      mutations: this.#fitting,
+      projection,
+      ids,
+      times,
+      delayOf: this.#delayOf,
+      leases: this.#leases,
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onFailure: (failure) => this.#onFailure(failure),
+    })
+    this.#wake = new CalendarWake(deadlines, () => this.#schedulePump())
     this.#actors = new ActorWatch({
       projection,
       deadlines,
@@ -248,7 +256,10 @@ export class Dispatcher {
     this.#promotion.recover()
     this.#waitEnds.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
-    await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
+    await Promise.all([
+      ...abandoned.map(({ id }) => this.#recovery.recover(id)),
+      this.#reportFailure(this.#followUps.recover()),
+    ])
     if (abandoned.length > 0) runsTakenBack(logger, { runs: abandoned.length })
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
@@ -280,7 +291,7 @@ export class Dispatcher {
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
-    this.#wake?.[Symbol.dispose]()
+    this.#wake[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
     this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
@@ -413,41 +424,27 @@ export class Dispatcher {
     this.#followUps.run()
     if (state === 'draining') return
     const wall = this.times.wall()
-    this.#recoverExpired()
+    this.#recovery.run()
     this.#waitEnds.run(wall)
     if (state === 'running') {
       this.#promotion.run(wall)
-      this.#startReady()
-      this.#promotion.promoteRest()
+      if (this.#startReady() === 'done') this.#promotion.promoteRest()
     }
-    this.#armWake(wall, state === 'running')
+    this.#wake.arm(wall, state === 'running' ? this.#promotion.nextDueAt() : undefined, this.#waitEnds.nextDueAt())
   }
 
-  /** Takes back expired leases of others, a few at a time; the resulting commits call this again. */
-  #recoverExpired(): void {
-    for (const runId of this.#leases.expired) {
-      if (this.#recovering.size >= recoveriesAtOnce) break
-      if (!this.#attempts.has(runId) && !this.#recovering.has(runId)) void this.#recover(runId)
-    }
-  }
-
-  #startReady(): void {
+  /** Starts what may start; `later` if there may be more after a turn of the event loop. */
+  #startReady(): 'done' | 'later' {
     while (this.#slots.taken < this.#resolved.concurrency) {
-      if (this.#share.isUsedUp) return this.#schedulePump()
-      const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
-      if (chosen === undefined) return
-      if (chosen === 'later') return this.#schedulePump()
+      const chosen = this.#share.isUsedUp ? 'later' : this.#selection?.takeNext(() => this.#share.isUsedUp)
+      if (chosen === undefined) return 'done'
+      if (chosen === 'later') {
+        this.#schedulePump()
+        return 'later'
+      }
       this.#attempts.start(chosen.run, chosen.registered, chosen.slot)
     }
-  }
-
-  async #recover(runId: RunId): Promise<void> {
-    this.#recovering.add(runId)
-    const { projection, ids } = this.#options
-    const { times } = this
-    const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
-    await this.#reportFailure(recoverLost(this.#fitting, runId, options))
-    this.#recovering.delete(runId)
+    return 'done'
   }
 
   readonly #delayOf: DelayOf = (kind, attempt) => {
@@ -482,32 +479,6 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
-
-  #armWake(wall: number, isPromoting: boolean): void {
-    const { deadlines } = this.#options
-    const wakeAt = earliestAfter(wall, [
-      isPromoting ? this.#promotion.nextDueAt() : undefined,
-      this.#waitEnds.nextDueAt(),
-    ])
-    if (wakeAt === this.#wakeAt) return
-    this.#wake?.[Symbol.dispose]()
-    this.#wakeAt = wakeAt
-    if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt - wall), longestSleepMs)
-    this.#wake = deadlines.after(delay, () => {
-      this.#wakeAt = undefined
-      this.#schedulePump()
-    })
-  }
-}
-
-/** The earliest time that is still ahead; runs that are already due wait for something else. */
-function earliestAfter(wall: number, times: readonly (number | undefined)[]): number | undefined {
-  let earliest: number | undefined
-  for (const time of times) {
-    if (time !== undefined && time > wall && (earliest === undefined || time < earliest)) earliest = time
-  }
-  return earliest
 }
 
 /** True if the event records spending. */

@@ -48,7 +48,7 @@ export class Promotion implements Disposable {
   readonly #retries: Retries
   /** Sources with a batch in flight; each has one at a time. */
   readonly #busy = new Set<Source>()
-  /** Due runs that were put in line in this pass. */
+  /** Due runs that were put in line, until all that can start at once have been started. */
   #lot: readonly Run[] = []
   /** Runs of earlier lots whose first attempt may not be durable yet. */
   readonly #starting: Run[] = []
@@ -89,7 +89,7 @@ export class Promotion implements Disposable {
     this.#releaseTriggered()
   }
 
-  /** Makes those runs ready that were put in line and have not been started. */
+  /** Makes those runs ready that were put in line and could not start. */
   promoteRest(): void {
     if (this.#lot.length === 0) return
     const rest: Run[] = []
@@ -113,7 +113,7 @@ export class Promotion implements Disposable {
     const due = projection.dueScheduled(wall)
     this.#hasMore = due !== noValues
     // The next lot is read from durable state.
-    if (due === noValues || this.#busy.has('scheduled') || this.#isStarting()) return
+    if (due === noValues || this.#lot.length > 0 || this.#busy.has('scheduled') || this.#isStarting()) return
     this.#hasMore = false
     const toPromote: Run[] = []
     const lot: Run[] = []

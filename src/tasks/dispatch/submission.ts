@@ -15,7 +15,7 @@ import type { TaskBatch } from '../authority.js'
 import { checkOccurs, type RunPolicy, runPolicySchema } from '../task-spec.js'
 import { idSchema, labelSchema } from '../scalars.js'
 import { type EventFilter, eventFilterSchema } from '../subscription.js'
-import { createTaskSpec, type TaskMetadata, type TaskPayload, type TaskSpec } from '../task-spec.js'
+import { taskSpecOf, type TaskMetadata, type TaskPayload, type TaskSpec } from '../task-spec.js'
 import type { TaskView } from '../view.js'
 import { firstRuns } from './cron-window.js'
 
@@ -256,31 +256,11 @@ function isNear(atMs: number, now: number): boolean {
   return Math.abs(atMs - now) <= longestDurationMs
 }
 
+/** The spec of a decoded input. */
 function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
-  const {
-    id = ids.uuid() as TaskId,
-    kind,
-    runPolicy,
-    constraints,
-    metadata,
-    parentTaskId,
-    tenantId,
-    key,
-    traceparent,
-  } = input
+  const { id = ids.uuid() as TaskId, payload: _, contentType: __, ...rest } = input
   const payload = payloadOf(input)
-  return createTaskSpec({
-    id,
-    kind,
-    ...(payload !== undefined && { payload }),
-    ...(runPolicy !== undefined && { runPolicy }),
-    ...(constraints !== undefined && { constraints }),
-    ...(metadata !== undefined && { metadata }),
-    ...(parentTaskId !== undefined && { parentTaskId }),
-    ...(tenantId !== undefined && { tenantId }),
-    ...(key !== undefined && { key }),
-    ...(traceparent !== undefined && { traceparent }),
-  })
+  return taskSpecOf({ ...rest, id, ...(payload !== undefined && { payload }) })
 }
 
 /** Raises `invalid_input` naming the part that JSON would change: the handler would receive something else. */

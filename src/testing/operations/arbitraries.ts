@@ -1,4 +1,6 @@
 import type fastCheck from 'fast-check'
+import * as v from 'valibot'
+import { optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import { cursorConsumers, operationKinds, type OperationKind } from '../../../machines/operation-vocabulary.js'
 import type { WeightedSteps } from '../model.js'
 import type { OperationsDriver } from './driver.js'
@@ -66,6 +68,24 @@ const methodOf: Readonly<Record<steps.AdvanceAction | steps.SettleAction, Operat
   abort: 'abortProvisioning',
   cancel: 'cancelOperation',
   retire_completed: 'markRetired',
+}
+
+const weightSchema = v.optional(wholeNumberSchema(0, 1000))
+const weightNames = Object.keys(usualWeights) as OperationsStepName[]
+
+/** The schemas of {@link OperationsStepOptions}, field by field. */
+export const stepFields = {
+  weights: v.optional(
+    optionsSchema<Partial<Record<OperationsStepName, number>>>(
+      Object.fromEntries(weightNames.map((name) => [name, weightSchema])) as Record<
+        OperationsStepName,
+        typeof weightSchema
+      >,
+    ),
+  ),
+  kinds: v.optional(v.pipe(v.array(v.picklist(operationKinds)), v.minLength(1))),
+  onlyLegal: v.optional(v.array(v.picklist(Object.values(methodOf)))),
+  trees: v.optional(v.boolean()),
 }
 
 /** All steps for which the port has the methods, with their weights. */

@@ -1,9 +1,13 @@
 import type fastCheck from 'fast-check'
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import { InvalidInputError } from '../../base/errors.js'
+import { durationSchema, functionSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import type { Awaitable } from '../awaitable.js'
-import type { Comparison } from '../comparison.js'
-import { searchHistories, type ModelSearch, type WeightedSteps } from '../model.js'
+import { comparisons, type Comparison } from '../comparison.js'
+import { fastCheckSchema, searchFields, searchHistories, type ModelSearch, type WeightedSteps } from '../model.js'
 import { assertAgreement } from './agreement.js'
-import { operationsSteps, type OperationsStepOptions } from './arbitraries.js'
+import { operationsSteps, stepFields, type OperationsStepOptions } from './arbitraries.js'
 import { advanceClockStep, crashStep, restartStep } from './life-steps.js'
 import { assertInvariants, type InvariantReads } from './invariants.js'
 import { OpenOperations, type OperationsUnderTest } from './open-operations.js'
@@ -22,6 +26,27 @@ export interface OperationsModelOptions extends ModelSearch, OperationsStepOptio
   readonly patienceMs?: number
 }
 
+const optionsOfModel = optionsSchema<OperationsModelOptions>({
+  ...searchFields,
+  ...stepFields,
+  open: functionSchema<OperationsModelOptions['open']>(),
+  limits: v.optional(
+    v.pipe(
+      v.array(
+        optionsSchema<OracleLimits>({
+          maxConcurrent: v.optional(wholeNumberSchema(0)),
+          maxCompleted: wholeNumberSchema(0),
+          whenFull: v.optional(v.picklist(['refuse', 'queue'])),
+          maxQueued: v.optional(wholeNumberSchema(0)),
+        }),
+      ),
+      v.minLength(1),
+    ),
+  ),
+  comparison: v.optional(v.picklist(comparisons)),
+  patienceMs: v.optional(durationSchema),
+})
+
 /** The default limits of a session. */
 const usualLimits: OracleLimits = { maxCompleted: 256 }
 
@@ -31,13 +56,20 @@ const usualLimits: OracleLimits = { maxCompleted: 256 }
  * answered before the next step, and everything that can be read is compared after it.
  *
  * Pass in the fast-check module. Rejects with fast-check's report, which contains the seed and the shortest history
- * found; its cause is a {@link ModelError}.
+ * found; its cause is a {@link ModelError}. Rejects with `invalid_input` for a bad option and for a port without
+ * methods.
  */
 export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions): Promise<void> {
-  const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 5000 } = options
+  decode(fastCheckSchema, fc, 'fast-check module')
+  const decoded = decode(optionsOfModel, options, 'operations model options')
+  const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 5000 } = decoded
   const sample = await open(limits[0] ?? usualLimits)
-  const steps = stepsFor(fc, sample, options)
-  await sample.close?.()
+  let steps: ReturnType<typeof stepsFor>
+  try {
+    steps = stepsFor(fc, sample, decoded)
+  } finally {
+    await sample.close?.()
+  }
   const model = {
     steps,
     settings: fc.constantFrom(...limits),
@@ -55,7 +87,7 @@ export async function checkOperationsModel(fc: typeof fastCheck, options: Operat
       if (comparison === 'whole' && canTell) await assertInvariants(driver.port as InvariantReads)
     },
   }
-  await searchHistories(fc, model, options)
+  await searchHistories(fc, model, decoded)
 }
 
 /** All steps that this system supports. */
@@ -68,5 +100,7 @@ function stepsFor(
   if (crash !== undefined) life.push([4, fc.constant(crashStep())])
   if (restart !== undefined) life.push([1, fc.constant(restartStep())])
   if (advance !== undefined) life.push([3, fc.nat(5000).map(advanceClockStep)])
-  return [...operationsSteps(fc, (method) => port[method] !== undefined, options), ...life]
+  const calls = operationsSteps(fc, (method) => port[method] !== undefined, options)
+  if (calls.length > 0) return [...calls, ...life]
+  throw new InvalidInputError({ subject: 'operations port', field: '$', reason: 'has no method to call' })
 }

@@ -77,7 +77,7 @@ export const listsPart: SuitePart = (test) => {
     assert.deepEqual((await scan(store, 2)).ids, ['a', 'b', 'd', 'f', 'g', 'j', 'z'])
     // Excluded processes take no place on the page.
     assert.deepEqual(idsOf((await store.listWork(3, undefined, new Set(['a', 'd', 'x']))).records), ['b', 'f', 'g'])
-    for (const cursor of ['x', 'embedded:', 'embedded:[1,2]', 'embedded:{}', 1]) {
+    for (const cursor of ['x', 'embedded:', 'embedded:[1,2]', 'embedded:{}', 1, Object.create(null) as never]) {
       await refused(store.listWork(2, cursor as WorkCursor), 'process.cursor_invalid')
     }
   })
@@ -162,7 +162,7 @@ export const listsPart: SuitePart = (test) => {
     assert.deepEqual(appended.map(idOfChange), ['c'])
     await store.deleteSessionProcessState('b')
     assert.deepEqual((await store.processesChangedSince(start, 10))[0].map(idOfChange), ['a', 'c', 'b'])
-    for (const cursor of ['x', 'embedded:', 'embedded:99999', 7]) {
+    for (const cursor of ['x', 'embedded:', 'embedded:99999', 7, Object.create(null) as never]) {
       await refused(store.processesChangedSince(cursor as ChangeCursor, 10), 'process.cursor_invalid')
     }
   })

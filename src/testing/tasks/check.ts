@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict'
 import type fastCheck from 'fast-check'
-import type { CommandType, TaskCommand } from '../../tasks/public.js'
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import { functionSchema, optionsSchema } from '../../base/options.js'
+import { commandTypes, type CommandType, type TaskCommand } from '../../tasks/public.js'
 import type { Awaitable } from '../awaitable.js'
-import type { Comparison } from '../comparison.js'
-import { searchHistories, type ModelSearch, type ModelStep, type WeightedSteps } from '../model.js'
+import { comparisons, type Comparison } from '../comparison.js'
+import {
+  fastCheckSchema,
+  searchFields,
+  searchHistories,
+  type ModelSearch,
+  type ModelStep,
+  type WeightedSteps,
+} from '../model.js'
 import { codeOf } from '../probe.js'
 import { assertTasksAgreement } from './agreement.js'
 import { commandOf, intentSteps, type Intent } from './intents.js'
@@ -36,6 +46,13 @@ export interface TasksModelOptions extends ModelSearch {
   readonly comparison?: Comparison
 }
 
+const optionsOfModel = optionsSchema<TasksModelOptions>({
+  ...searchFields,
+  open: functionSchema<TasksModelOptions['open']>(),
+  commands: v.optional(v.pipe(v.array(v.picklist(commandTypes)), v.minLength(1))),
+  comparison: v.optional(v.picklist(comparisons)),
+})
+
 /** The real side of a history. */
 interface OpenTasks {
   readonly system: TasksUnderTest
@@ -50,10 +67,12 @@ type Step = ModelStep<TasksOracle, OpenTasks>
  * of up to 120 commands.
  *
  * Pass in the fast-check module. Rejects with fast-check's report, which contains the seed and the shortest history
- * found; its cause is a {@link ModelError}.
+ * found; its cause is a {@link ModelError}. Rejects with `invalid_input` for a bad option.
  */
 export async function checkTasksModel(fc: typeof fastCheck, options: TasksModelOptions): Promise<void> {
-  const { open, commands, comparison = 'reported', numRuns = 50, maxSteps = 120 } = options
+  decode(fastCheckSchema, fc, 'fast-check module')
+  const decoded = decode(optionsOfModel, options, 'tasks model options')
+  const { open, commands, comparison = 'reported', numRuns = 50, maxSteps = 120 } = decoded
   const sample = await open()
   await sample.close?.()
   const steps: WeightedSteps<TasksOracle, OpenTasks>[] = intentSteps(fc, commands).map(([weight, intents]) => [
@@ -71,7 +90,7 @@ export async function checkTasksModel(fc: typeof fastCheck, options: TasksModelO
     },
     agree: (oracle: TasksOracle, { port }: OpenTasks) => assertTasksAgreement(port, oracle, comparison),
   }
-  await searchHistories(fc, model, { ...options, numRuns, maxSteps })
+  await searchHistories(fc, model, { ...decoded, numRuns, maxSteps })
 }
 
 /** Submits the command that an intent stands for in the current state. */

@@ -165,6 +165,35 @@ describe('a data directory with a node', () => {
     expect(dead.notice).toContain('has ended')
   })
 
+  it('greets its viewers again when it has no owner any more, and when there is a node', async () => {
+    const dataDir = join(folder, 'data')
+    const first = await createRuntime({ dataDir })
+    await using source = await open(dataDir)
+    const messages = source.follow(undefined, abort.signal)[Symbol.asyncIterator]()
+    const greetedWith = async (isLive: boolean, hasNode: boolean): Promise<void> => {
+      for (;;) {
+        const { done, value } = await messages.next()
+        if (done === true) throw new Error('the source has ended')
+        const message = decodeServerMessage(JSON.parse(value.json))
+        if (message.type !== 'hello' || message.source.isLive !== isLive) continue
+        if (message.views.includes('node') === hasNode) return
+      }
+    }
+    await greetedWith(true, false)
+    await first.close()
+    await greetedWith(false, false)
+    const indexer = defineDaemon('indexer', () => {})
+    const second = await createRuntime({
+      dataDir,
+      node: { thisNode: parseNodeId('00000000000000a1'), daemons: [indexer] },
+    })
+    await second.node.runDaemon(indexer)
+    await greetedWith(true, true)
+    expect((await view(source, { view: 'node' })).daemons.map(({ row }) => row.name)).toEqual(['indexer'])
+    await second.close()
+    await greetedWith(false, true)
+  })
+
   it('has no such screen where there was no node', async () => {
     const dataDir = join(folder, 'data')
     await (await createRuntime({ dataDir })).close()

@@ -3,6 +3,8 @@ import { createDeferred } from '../../../src/base/promises.js'
 import { PostgresDatabase, PostgresListener, schemaScript, sql, type SqlValue } from '../../../src/postgres/index.js'
 import { PostgresProcessStore, processTables } from '../../../src/processes/postgres/public.js'
 import { noProjector, upTo } from '../../../src/processes/pruning.js'
+import { createRuntime } from '../../../src/runtime.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { usePostgres } from '../../support/postgres-server.js'
 import { external, openHost, rerunnable, type Host } from './support/processes.js'
 
@@ -163,6 +165,30 @@ describe('a cursor', () => {
 })
 
 describe('other hosts', () => {
+  it('end waits of a runtime at once when the store notifies, also after the connection broke [P-900]', async () => {
+    await using telling = await openHost({ url: server.url }, { schema, notify: true })
+    await using hearing = await openHost({ url: server.url }, { schema, notify: true })
+    // Its clock stands still, so nothing is polled.
+    const runtime = await createRuntime({
+      clock: new SimulatedClock(),
+      processes: { store: hearing.store },
+    })
+    const { processes } = runtime
+    const completes = async (id: string): Promise<void> => {
+      await telling.store.completeProcess(id, { type: 'success', value: id })
+    }
+    for (const id of ['p', 'q']) await telling.store.registerProcess(external(id))
+    const waits = ['p', 'q'].map((id) => processes.get(undefined, id).result())
+    await completes('p')
+    expect(await waits[0]).toBe('p')
+    await telling.database.write(
+      sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'`),
+    )
+    await completes('q')
+    expect(await waits[1]).toBe('q')
+    await runtime.close()
+  })
+
   it('hear of changes at once when the store notifies', async () => {
     await using telling = await openHost({ url: server.url }, { schema, notify: true })
     const connected = createDeferred<void>()

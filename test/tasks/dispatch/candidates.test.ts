@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { Candidates, type Blocker } from '../../../src/tasks/dispatch/selection.js'
+import { Candidates, type Blocker } from '../../../src/tasks/dispatch/candidates.js'
 import { createRun, type Run } from '../../../src/tasks/index.js'
 import { runId, T1 } from '../support/ids.js'
 

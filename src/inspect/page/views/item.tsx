@@ -23,7 +23,7 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
       {(view) =>
         view.row === null ? (
           <p class="notice">
-            Nobody knows the {item.type} {item.id}.
+            There is no {item.type} {item.id}.
           </p>
         ) : (
           <>
@@ -31,7 +31,7 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
               {at === undefined ? (
                 <ItemLine row={view.row} />
               ) : then === undefined ? (
-                past.view !== undefined && <span class="quiet">Nothing was known of it at that time.</span>
+                past.view !== undefined && <span class="quiet">It was not known at that time.</span>
               ) : (
                 <ItemLine row={then} />
               )}

@@ -45,7 +45,7 @@ export function List(): JSX.Element {
             </p>
             <Rows
               label="Operations, tasks and processes"
-              empty={isFiltered ? 'Nothing is like that.' : 'Nothing has been started yet.'}
+              empty={isFiltered ? 'Nothing matches.' : 'Nothing has been started yet.'}
               total={view.total}
               offset={view.offset}
               rows={view.rows}

@@ -52,7 +52,7 @@ export function Machine({ id }: { readonly id: string }): JSX.Element {
     <Answered of={shown}>
       {({ machine, occupancy }) =>
         machine === null ? (
-          <p class="notice">Nobody knows a chart with the name {id}.</p>
+          <p class="notice">There is no chart {id}.</p>
         ) : (
           <>
             <Chart machine={machine} occupancy={occupancy} />
@@ -70,7 +70,7 @@ export function Machine({ id }: { readonly id: string }): JSX.Element {
 }
 
 function Actors({ rows }: { readonly rows: readonly ActorRow[] }): JSX.Element {
-  if (rows.length === 0) return <p class="quiet">No actor moves in it.</p>
+  if (rows.length === 0) return <p class="quiet">No actor is in this chart.</p>
   return (
     <Table
       label="Actors"

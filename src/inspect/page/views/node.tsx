@@ -23,9 +23,9 @@ export function NodeScreen(): JSX.Element {
               <li key={row.id}>
                 <ItemLine row={row} />
                 <span class="quiet">
-                  {desired === 'nothing' ? 'nothing is wished of it' : `is to ${desired}`}
-                  {restart === 'backing_off' && ', backs off before it is started again'}
-                  {restart === 'crash_looping' && ', crashes again and again: left alone for a while'}
+                  {desired === 'nothing' ? 'neither to run nor to stop' : `should ${desired}`}
+                  {restart === 'backing_off' && ', waits before it is started again'}
+                  {restart === 'crash_looping' && ', keeps crashing: not restarted for a while'}
                 </span>
               </li>
             ))}

@@ -19,7 +19,7 @@ export function Waits(): JSX.Element {
       {({ barriers, questions, waits }) => (
         <>
           <h2>Open questions ({questions.total})</h2>
-          {questions.total === 0 && <p class="quiet">Nobody is asked anything.</p>}
+          {questions.total === 0 && <p class="quiet">No open questions.</p>}
           <ul class="plain lines">
             {questions.rows.map((row) => (
               <li key={`${row.task.id} ${row.name}`}>
@@ -28,7 +28,7 @@ export function Waits(): JSX.Element {
             ))}
           </ul>
           <h2>Barriers ({barriers.total})</h2>
-          {barriers.total === 0 && <p class="quiet">Nobody waits for several operations at once.</p>}
+          {barriers.total === 0 && <p class="quiet">No open barriers.</p>}
           <ul class="plain">
             {barriers.rows.map((row) => (
               <li key={`${row.session} ${row.turnId}`}>

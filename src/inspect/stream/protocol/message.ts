@@ -27,7 +27,7 @@ export interface HelloMessage {
   readonly actions: readonly ActionName[]
   /** Whether contexts and contents of events are shown. */
   readonly showsValues: boolean
-  /** The first and last number of the held entries; 1 and 0 when there are none yet. */
+  /** The first entry whose time can be shown, and the last one; 1 and 0 when there are none yet. */
   readonly oldest: number
   readonly newest: number
   readonly nowMs: number
@@ -36,6 +36,8 @@ export interface HelloMessage {
 /** Entries in the order of their numbers. */
 export interface EntriesMessage {
   readonly type: 'entries'
+  /** The number of the first entry whose time can still be shown. */
+  readonly oldest: number
   readonly entries: readonly StreamEntry[]
 }
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../src/base/errors.js'
 import { createUuidSource } from '../../src/base/ids.js'
+import { createDeferred } from '../../src/base/promises.js'
 import type { OperationId, OperationSpec } from '../../machines/index.js'
 import { defineProcess } from '../../src/processes/public.js'
 import {
@@ -51,10 +53,51 @@ const held = defineOperation('held', rerunnable, (_: unknown, { waitFor }) => wa
 const talkative = defineOperation('talkative', rerunnable, (_: unknown, { step }) =>
   step('talk', ({ progress }) => progress('x'.repeat(65_537))),
 )
+const begun = createDeferred<void>()
+let executions = 0
+const pause = (durationMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, durationMs))
+const branching = defineOperation('branching', rerunnable, (_: unknown, { step, sleep, call }) => {
+  const counted = (name: string, durationMs: number) =>
+    step(name, async () => {
+      executions += 1
+      await pause(durationMs)
+      return name
+    })
+  return Promise.all([
+    counted('slow', 60),
+    counted('quick', 1),
+    sleep(30).then(() => 'slept'),
+    counted('middling', 20),
+    call(double, 2),
+  ])
+})
+const double = defineProcess('double', rerunnable, (input: number, { step }) => step('double', () => 2 * input))
+/** Leaves a wait and a step behind. */
+const first = defineOperation('first', rerunnable, (_: unknown, { step, sleep, waitFor }) =>
+  Promise.race([waitFor('go'), step('long', () => new Promise(() => {})), sleep(20).then(() => 'slept')]),
+)
+const stuck = defineOperation('stuck', rerunnable, (_: unknown, { step, waitFor }) =>
+  Promise.all([
+    waitFor('go'),
+    step('stuck', ({ signal }) => {
+      begun.resolve()
+      return new Promise((_, reject) => signal.addEventListener('abort', reject, { once: true }))
+    }),
+  ]),
+)
+const emitting = defineProcess(
+  'emitting',
+  { disposition: 'rerunnable', events: { said: v.string() } },
+  async (_: unknown, { emit, step }) => {
+    const all = await Promise.all([emit('said', 'a'), emit('said', 'b'), step('one', () => ({ sequence: 0 }))])
+    return all.map(({ sequence }) => sequence)
+  },
+)
 
 beforeAll(async () => {
   const { ingress, admin } = resources.use(await startRestateServer())
-  const definitions = [outside, inside, process, held, talkative]
+  const operations = [outside, inside, held, talkative, branching, first, stuck]
+  const definitions = [...operations, process, double, emitting]
   const worker = resources.use(await serveRestate({ definitions, ingress, maxAttempts: 3 }))
   await registerRestate({ admin, uri: worker.uri })
   restate = connectRestate({ ingress, admin, faultCheckMs: 50 })
@@ -123,5 +166,30 @@ describe('the text of an end or a report (R-900)', () => {
     const handle = await restate.session(randomUUID()).run(held, undefined, { signal: stop.signal })
     stop.abort(new Error('s'.repeat(100_000)))
     expect(await handle.outcome).toEqual({ type: 'cancelled', reason: `${'s'.repeat(8192)}…` })
+  })
+})
+
+describe('the branches of a run (R-902)', () => {
+  it('go on at the same time: steps, timers and calls, each done once', async () => {
+    const handle = await restate.session(randomUUID()).run(branching, undefined)
+    expect(await handle.result()).toEqual(['slow', 'quick', 'slept', 'middling', 4])
+    expect(executions).toBe(3)
+  })
+
+  it('may be left behind by the one that comes first', async () => {
+    const handle = await restate.session(randomUUID()).run(first, undefined)
+    expect(await handle.result()).toBe('slept')
+  })
+
+  it('all learn of a cancel', async () => {
+    const handle = await restate.session(randomUUID()).run(stuck, undefined)
+    await begun.promise
+    await handle.cancel('enough')
+    expect(await handle.outcome).toEqual({ type: 'cancelled', reason: 'enough' })
+  })
+
+  it('write the events of a process in their order', async () => {
+    const handle = await restate.processes(randomUUID()).start(emitting, undefined)
+    expect(await handle.result()).toEqual([1, 2, 0])
   })
 })
