@@ -1,27 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.js'
 import { silence } from '../../src/base/promises.js'
-import { Awaiter } from '../../src/processes/awaiter.js'
+import { Awaiter, type AwaitedStore } from '../../src/processes/awaiter.js'
 import { openProcessStore, type ProcessStore } from '../../src/processes/public.js'
 import { watchStore } from '../../src/processes/watched-store.js'
 import { liveHeapBytes, type BenchOptions, type Cell } from '../harness.js'
 import type { Part } from '../tasks.js'
 import { idOf, registerMany } from './stores.js'
 
-/** Counts what is read of a store. */
-function counting(inner: ProcessStore): { readonly store: ProcessStore; readonly reads: () => number } {
+/** Counts how often waits look whether a process has ended. */
+function counting(inner: ProcessStore): { readonly store: AwaitedStore; readonly reads: () => number } {
   let reads = 0
-  const store = new Proxy(inner, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target)
-      if (typeof value !== 'function') return value
-      return (...given: unknown[]): unknown => {
-        reads += 1
-        return Reflect.apply(value, target, given)
-      }
-    },
-  })
-  return { store, reads: () => reads }
+  const getTerminal: ProcessStore['getTerminal'] = (id) => {
+    reads += 1
+    return inner.getTerminal(id)
+  }
+  return { store: { ...inner, getTerminal }, reads: () => reads }
 }
 
 /** Waiters on the embedded store for whom nothing happens. */
@@ -41,6 +35,7 @@ async function measureIdle(waiters: number, processes: number, idleMs: number): 
   await sleep(50)
   const bytes = (await liveHeapBytes()) - before
   const readsBefore = reads()
+  if (readsBefore < processes) throw new Error(`only ${readsBefore} of ${processes} waits have looked`)
   await sleep(idleMs)
   const idleReads = reads() - readsBefore
   giveUp.abort()
