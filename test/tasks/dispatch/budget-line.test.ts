@@ -394,7 +394,7 @@ describe('what handlers set aside with every attempt', () => {
     }
     await room.settle()
     expect(greedy.flatMap((id) => room.statesOf(id))).toEqual(['ready', 'ready', 'ready'])
-    expect(room.warnings).toEqual([expect.stringContaining('a run waits for a larger budget')])
+    expect(room.warnings).toEqual([expect.stringContaining('a run is waiting for a larger budget')])
     await room.tasks.replenish(root, 'token', 4000)
     await room.settle()
     expect(greedy.flatMap((id) => room.statesOf(id))).toEqual(['completed', 'completed', 'completed'])
