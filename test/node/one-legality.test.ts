@@ -92,6 +92,8 @@ beforeEach(() => void vi.resetModules())
 afterEach(() => {
   vi.doUnmock('../../machines/daemon-supervision.js')
   vi.doUnmock('../../machines/freeze-gate.js')
+  // Files of one process share their modules.
+  vi.resetModules()
 })
 
 describe.each([

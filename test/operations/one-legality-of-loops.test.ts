@@ -40,6 +40,8 @@ afterEach(() => {
   vi.doUnmock('../../machines/turn.js')
   vi.doUnmock('../../machines/wait-all-barrier.js')
   vi.doUnmock('../../machines/idle-wake.js')
+  // Files of one process share their modules.
+  vi.resetModules()
 })
 
 describe('the chart of a turn is the only place that refuses:', () => {

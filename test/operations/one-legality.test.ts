@@ -111,6 +111,8 @@ beforeEach(() => void vi.resetModules())
 afterEach(() => {
   vi.doUnmock('../../machines/operation.js')
   vi.doUnmock('../../machines/operation-registry.js')
+  // Files of one process share their modules.
+  vi.resetModules()
 })
 
 describe.each([

@@ -62,6 +62,8 @@ beforeEach(() => void vi.resetModules())
 afterEach(() => {
   vi.doUnmock('../../machines/run.js')
   vi.doUnmock('../../machines/engine.js')
+  // Files of one process share their modules.
+  vi.resetModules()
 })
 
 describe.each([

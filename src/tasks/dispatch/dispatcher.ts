@@ -319,7 +319,8 @@ export class Dispatcher {
 
   #observe({ events, ended }: TaskCommit): void {
     if (events.every((event) => this.#isBare(event))) {
-      if (this.#promotion.hasMore) this.#schedulePump()
+      // More may be due, or the timer has to be set: a run that has begun no longer stands before the next one.
+      if (this.#promotion.nextDueAt() !== undefined) this.#schedulePump()
       return
     }
     const { projection } = this.#options

@@ -52,7 +52,6 @@ export class Promotion implements Disposable {
   #lot: readonly Run[] = []
   /** Runs of earlier lots whose first attempt may not be durable yet. */
   readonly #starting: Run[] = []
-  #hasMore = false
   /** True if something was due while the lot before it was not yet over. */
   #isHeldUp = false
 
@@ -77,11 +76,6 @@ export class Promotion implements Disposable {
   /** Handles the end of a run. */
   onRunEnded(run: Run): void {
     this.#triggers.onRunEnded(run)
-  }
-
-  /** True if more is due than was put in line in the last pass. */
-  get hasMore(): boolean {
-    return this.#hasMore
   }
 
   /** Puts in line what is due, and makes ready what cannot start before; O(1) when nothing is due. */
@@ -120,17 +114,14 @@ export class Promotion implements Disposable {
   #lineUp(wall: number): void {
     const { projection, onDue } = this.#options
     const due = projection.dueScheduled(wall)
-    this.#hasMore = due !== noValues
-    if (this.#hasMore && this.#lot.length > 0) this.#isHeldUp = true
+    if (due !== noValues && this.#lot.length > 0) this.#isHeldUp = true
     // The next lot is read from durable state.
     if (due === noValues || this.#lot.length > 0 || this.#busy.has('scheduled') || this.#isStarting()) return
-    this.#hasMore = false
     const toPromote: Run[] = []
     const lot: Run[] = []
     for (const run of due) {
       const promotedFirst = mayLeaveOut(projection.task(run.taskId))
-      this.#hasMore = (promotedFirst ? toPromote : lot).push(run) === chunk
-      if (this.#hasMore) break
+      if ((promotedFirst ? toPromote : lot).push(run) === chunk) break
     }
     this.#promote('scheduled', toPromote)
     lot.forEach(onDue)

@@ -4,7 +4,11 @@ import { dispatcherMachine, type DispatcherEvent } from '../../../machines/dispa
 import { createDeferred } from '../../../src/base/promises.js'
 
 beforeEach(() => void vi.resetModules())
-afterEach(() => vi.doUnmock('../../../machines/dispatcher.js'))
+afterEach(() => {
+  vi.doUnmock('../../../machines/dispatcher.js')
+  // Files of one process share their modules.
+  vi.resetModules()
+})
 
 /** Two handlers at work in a room that closes; `lets` says for which events the guard of an idle dispatcher passes. */
 async function drainTwo(lets?: DispatcherEvent['type']) {

@@ -85,6 +85,19 @@ describe('promotion by time', () => {
     expect(new Set(histories)).toEqual(new Set([4]))
   })
 
+  it('[T-900] the next run starts in its time while the one before it goes on', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', never)
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalMs: 10_000 } })
+    await room.settle()
+    const started = [room.statesOf(id).filter((state) => state === 'running').length]
+    for (const seconds of [10, 10]) {
+      await room.pass(seconds)
+      started.push(room.statesOf(id).filter((state) => state === 'running').length)
+    }
+    expect(started).toEqual([1, 2, 3])
+  })
+
   it('[T-900] what is due and cannot start is made ready', async () => {
     const room = await openRoom({ dispatch: { concurrency: 2 } })
     room.tasks.handle('work', never)
