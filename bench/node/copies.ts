@@ -87,7 +87,7 @@ export async function measureCopies({ quick, progress }: BenchOptions): Promise<
         return copied.version(at)
       }),
     },
-    { rounds: quick ? 5 : 60, warmups: quick ? 2 : 20 },
+    { rounds: quick ? 11 : 60, warmups: quick ? 10 : 20 },
   )
   const versions = medians(samples.versions)
   const copies = medians(samples.copies)

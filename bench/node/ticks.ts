@@ -27,7 +27,7 @@ export async function measureTicks({ quick, progress }: BenchOptions): Promise<P
     progress(`a node with ${name} daemons and chains`)
     contenders[name] = ticker(size)
   }
-  const samples = await interleave(contenders, { rounds: quick ? 5 : 60, warmups: quick ? 2 : 20 })
+  const samples = await interleave(contenders, { rounds: quick ? 11 : 60, warmups: quick ? 10 : 20 })
   const rows: Record<string, Cell>[] = []
   const ratios: Record<string, number> = {}
   for (const [name, taken] of Object.entries(samples)) {
