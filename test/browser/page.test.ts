@@ -256,7 +256,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await go(page, 'Processes')
     await rowOf(page, 'review-1').getByText('waiting', { exact: true }).waitFor()
     await go(page, 'Waits')
-    await page.getByRole('heading', { name: 'Waiting work (3)', exact: true }).waitFor()
+    await page.getByRole('link', { name: 'daily', exact: true }).first().waitFor()
     await page.getByText('3 of 3 are missing').waitFor()
     await page.getByRole('heading', { name: 'Open questions (1)', exact: true }).waitFor()
     await go(page, 'Budgets')
