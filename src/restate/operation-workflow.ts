@@ -28,7 +28,7 @@ const session = { name: sessionService } as SessionObject
  * with the feed's version, so waiters get the same answer as the feed (R-8).
  */
 export function operationWorkflow(options: OperationWorkflowOptions) {
-  const { definitions, operations, owner, claim, report, retryPolicy, retentionMs } = options
+  const { definitions, operations, owner, claim, ended: rowEnded, report, retryPolicy, retentionMs } = options
   return restate.workflow({
     name: operationService,
     handlers: {
@@ -46,7 +46,7 @@ export function operationWorkflow(options: OperationWorkflowOptions) {
             definition === undefined
               ? await runAbsent(ctx, `no operation ${name} is defined here`)
               : await runIn<OperationScope>({ ...definition, over }, request.input, () => {
-                  const scope = { ctx, id, place, disposition, definitions, owner, claim, waits }
+                  const scope = { ctx, id, place, disposition, definitions, owner, claim, ended: rowEnded, waits }
                   return new OperationScope(scope, (told) => report(place, id, told))
                 })
           const { fencingToken } = ran

@@ -33,6 +33,7 @@ import {
   sinceSchema,
   startSchema,
   waitingSchema,
+  watchedSchema,
   type Claim,
   type ClaimRequest,
   type FeedPage,
@@ -118,6 +119,13 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         throw new ProcessError('process.already_terminal', { processId: id, status: stored.state.status })
       }),
       waiting: door(waitingSchema, 'wait', waitForFeed),
+      /** Resolves an awakeable when a process has ended, now or later. */
+      watchEnd: door(watchedSchema, 'wait', async (ctx: Context, { id, awakeable }) => {
+        const { row } = await new ProcessBook(ctx, 0).known(id)
+        const { outcome } = row.stored.state
+        if (outcome === undefined) await watchRows(ctx, [{ id, awakeable }])
+        else ctx.resolveAwakeable(awakeable, outcome)
+      }),
       forget: door(forgetSchema, 'forget', forget),
       advanceCursor: door(cursorSchema, 'cursor', async (ctx: Context, { consumer, cursor }) =>
         // Never beyond what there is.

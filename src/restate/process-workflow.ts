@@ -9,7 +9,7 @@ import type { ProcessObject } from './process-object.js'
 import { ProcessScope } from './process-scope.js'
 import type { RetryPolicy } from './retry.js'
 import { runAbsent, runIn, workflowOptions, writeEnd, type Ran } from './run.js'
-import type { ClaimStep } from './run-scope.js'
+import type { ClaimStep, RowEnded } from './run-scope.js'
 import { processesService, processService } from './services.js'
 import { door, runSchema, type RunRequest } from './wire.js'
 
@@ -19,6 +19,7 @@ export interface WorkflowOptions {
   readonly definitions: ReadonlyMap<string, ProcessDefinition>
   readonly owner: LeaseOwner
   readonly claim: ClaimStep
+  readonly ended: RowEnded
   readonly retryPolicy: RetryPolicy
   /** How long the engine keeps the result of a run, in milliseconds. */
   readonly retentionMs: number
@@ -30,7 +31,7 @@ const processes = { name: processesService } as ProcessObject
  * One process, as a workflow under its id whose result is the output of the process. The end is written to the feed
  * first, and the workflow answers with the feed's version, so waiters get the same answer as the feed (R-8).
  */
-export function processWorkflow({ definitions, owner, claim, retryPolicy, retentionMs }: WorkflowOptions) {
+export function processWorkflow({ definitions, owner, claim, ended, retryPolicy, retentionMs }: WorkflowOptions) {
   return restate.workflow({
     name: processService,
     handlers: {
@@ -46,7 +47,7 @@ export function processWorkflow({ definitions, owner, claim, retryPolicy, retent
           const ran =
             definition?.envRef === envRef
               ? await runIn<ProcessScope>({ name: kind, over, ...definition }, request.input, (input) => {
-                  const scope = { ctx, id, place, disposition, definitions, owner, claim, waits }
+                  const scope = { ctx, id, place, disposition, definitions, owner, claim, ended, waits }
                   return new ProcessScope(scope, definition, input)
                 })
               : await runAbsent(ctx, `no process ${kind} of this version is defined here`)
@@ -80,7 +81,10 @@ async function outputOf(ctx: restate.WorkflowContext, waits: EngineWaits, ran: R
       return { type: 'cancelled', message: 'cancelled' }
     case 'refused': {
       const writer = ran.refusal.code === 'process.attempts_exhausted' ? 'engine_gave_up' : 'sweep'
-      return { type: 'abandoned', evidence: { writer, epochMs: await waits.on(ctx.run('now', () => Math.trunc(systemClock.wallNow()))) } }
+      return {
+        type: 'abandoned',
+        evidence: { writer, epochMs: await waits.on(ctx.run('now', () => Math.trunc(systemClock.wallNow()))) },
+      }
     }
   }
 }

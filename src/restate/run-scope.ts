@@ -3,7 +3,7 @@ import { systemClock } from '../base/clock.js'
 import { StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
-import { childIdOf } from '../processes/run-log.js'
+import { childIdOf } from '../processes/keys.js'
 import { checkSize } from '../processes/scalars.js'
 import { DurableContext, type StepOptions, type StepScope } from '../work/durable-context.js'
 import type { DurableAnswer, DurableLog, DurableWait, RecordedWait } from '../work/durable-log.js'
@@ -24,6 +24,9 @@ export interface RowPlace {
 /** Claims the right to do a step. Called inside the step, so that every attempt asks. */
 export type ClaimStep = (place: RowPlace, request: ClaimRequest) => Promise<Claim>
 
+/** Resolves once the row of a run has ended. Rejects with the signal's reason, and if nobody can be asked. */
+export type RowEnded = (place: RowPlace, id: string, idempotencyKey: string, signal: AbortSignal) => Promise<void>
+
 /** Options of a {@link RunScope}. */
 export interface RunScopeOptions {
   readonly ctx: restate.WorkflowContext
@@ -35,6 +38,7 @@ export interface RunScopeOptions {
   readonly definitions: ReadonlyMap<string, ProcessDefinition>
   readonly owner: LeaseOwner
   readonly claim: ClaimStep
+  readonly ended: RowEnded
   /** Takes everything that is awaited from the engine. */
   readonly waits: EngineWaits
 }
@@ -65,6 +69,7 @@ export class RunScope implements DurableLog {
   #claiming: Promise<Claim> | undefined
   #refusal: StatewardError | undefined
   #stepKeys = new Map<string, number>()
+  #isWatched = false
 
   constructor(options: RunScopeOptions) {
     const { ctx } = options
@@ -90,7 +95,10 @@ export class RunScope implements DurableLog {
     return this.#claim?.fencingToken ?? 0
   }
 
+  /** Whoever reads it learns of a cancel outside of steps, too, for which the engine's library is of no use. */
   get signal(): AbortSignal {
+    if (!this.#isWatched) void this.#watchEnd()
+    this.#isWatched = true
     return this.#signal
   }
 
@@ -228,6 +236,17 @@ export class RunScope implements DurableLog {
     if (record.claim.fencingToken >= this.fencingToken) this.#claim = record.claim
     if (record.type === 'threw') throw errorOf(record)
     return decodeValue(record.output) as Output
+  }
+
+  /** Never rejects. */
+  async #watchEnd(): Promise<void> {
+    const { ctx, place, id, ended } = this.#options
+    try {
+      await ended(place, id, ctx.request().id, this.#signal)
+      this.stop(new restate.CancelledError())
+    } catch {
+      // This attempt is over, or nobody can be asked: then the next step or wait learns of it.
+    }
   }
 
   #claimStep(key: string): Promise<Claim> {

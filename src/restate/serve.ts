@@ -12,6 +12,7 @@ import { durationSchema, optionsSchema, textOf, textSchema, wholeNumberSchema } 
 import { defaultMaxCompleted, feedCapacity } from '../operations/index.js'
 import type { ProcessDefinition } from '../processes/index.js'
 import { isProcessDefinition } from '../processes/definition.js'
+import { insist } from './connection.js'
 import { RestateIngress } from './ingress.js'
 import { isOperationDefinition, type OperationDefinition } from './operation-definition.js'
 import { operationWorkflow } from './operation-workflow.js'
@@ -20,6 +21,7 @@ import { processObject } from './process-object.js'
 import { processWorkflow } from './process-workflow.js'
 import { takeoverPolicy } from './retry.js'
 import type { RowPlace } from './run-scope.js'
+import { waitService } from './services.js'
 import { sessionObject } from './session-object.js'
 import { waits } from './wait-service.js'
 import { addressSchema, claimedSchema, type ClaimRequest } from './wire.js'
@@ -56,6 +58,9 @@ export interface ServeRestateOptions {
    */
   readonly clock?: Clock
 }
+
+/** Milliseconds for which a worker asks an engine that is away. */
+const outageMs = 30_000
 
 const serveSchema = optionsSchema<ServeRestateOptions>({
   definitions: v.array(
@@ -124,6 +129,11 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
     owner: { ownerId: taken.owner ?? 'worker', incarnationId: randomUUID() },
     claim: ({ service, key }: RowPlace, request: ClaimRequest) =>
       ingress.call([service, key, 'claim'], request, claimedSchema),
+    ended: async ({ service, key }: RowPlace, id: string, idempotencyKey: string, signal: AbortSignal) => {
+      await insist({ clock: systemClock, outageMs }, signal, () =>
+        ingress.call([waitService, 'end'], { service, key, id }, v.unknown(), { signal, idempotencyKey }),
+      )
+    },
     retryPolicy,
     retentionMs,
   }

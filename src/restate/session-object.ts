@@ -59,7 +59,7 @@ import {
   type OperationRunRequest,
   type WorkRequest,
 } from './session-wire.js'
-import { door, sinceSchema, waitingSchema, type Claim } from './wire.js'
+import { door, sinceSchema, waitingSchema, watchedSchema, type Claim } from './wire.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
@@ -135,6 +135,13 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
           if (!book.isLive(id)) ctx.resolveAwakeable(awakeable, rowOf(book, id).outcome)
       }),
       waiting: door(waitingSchema, 'wait', waitForFeed),
+      /** Resolves an awakeable when an operation has ended, now or later. */
+      watchEnd: door(watchedSchema, 'wait', async (ctx: Context, { id, awakeable }) => {
+        const row = await ctx.get<HeldOperation>(operationKey(id))
+        if (row === null) throw new OperationError('not_found', { id: id as OperationId })
+        if (row.outcome === null) await watchRows(ctx, [{ id, awakeable }])
+        else ctx.resolveAwakeable(awakeable, row.outcome)
+      }),
       advanceCursor: door(consumerSchema, 'cursor', (ctx: Context, { consumer, cursor }) =>
         advanceCursor(ctx, consumer, cursor),
       ),

@@ -6,7 +6,7 @@ import type { ProcessObject } from './process-object.js'
 import type { RetryPolicy } from './retry.js'
 import { sessionService, waitService } from './services.js'
 import type { SessionObject } from './session-object.js'
-import { door, nextSchema, refusalIn, type FeedPage } from './wire.js'
+import { door, endOfSchema, nextSchema, refusalIn, type FeedPage } from './wire.js'
 
 const session = { name: sessionService } as SessionObject
 
@@ -28,6 +28,13 @@ export function waits(retryPolicy: RetryPolicy) {
           return ctx.objectClient(rows, key).since({ after, limit })
         },
       ),
+      /** Answers once a process or an operation has ended. */
+      end: door(endOfSchema, 'wait', async (ctx: restate.Context, { service, key, id: watched }): Promise<void> => {
+        const rows = { name: service } as ProcessObject
+        const { id: awakeable, promise } = ctx.awakeable()
+        await ctx.objectClient(rows, key).watchEnd({ id: watched, awakeable })
+        await promise
+      }),
       /** How these operations of a session ended, once all have, in the order of the ids. */
       all: door(
         waitForAllSchema,

@@ -148,6 +148,8 @@ export const nextSchema = strictSchema({
   after: naturalSchema,
   limit: positiveSchema,
 })
+export const watchedSchema = strictSchema({ id: idSchema, awakeable: keySchema })
+export const endOfSchema = strictSchema({ service: v.picklist(feedServices), key: idSchema, id: idSchema })
 export const forgetSchema = strictSchema({ through: naturalSchema })
 export const cursorSchema = strictSchema({ consumer: nameSchema, cursor: naturalSchema })
 

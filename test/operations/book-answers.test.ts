@@ -47,7 +47,7 @@ it('what has ended closes the tree below it, and says which it was (O-150)', () 
   expect([book.isLive(idOf(7)), book.has(idOf(4)), book.has(idOf(99))]).toEqual([false, true, false])
 })
 
-it('it is full at its limit or at the one of a call', () => {
+it('the registry is full at its limit or at the one of a call', () => {
   const book = new Book(['running', 'cancelled', 'retiring', 'provisioning'])
   expect([book.isFull(), book.isFull(4), book.isFull(0)]).toEqual([true, false, true])
   expect(new Book(['running', 'running']).isFull()).toBe(false)

