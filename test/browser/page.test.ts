@@ -41,13 +41,18 @@ function newestOf(page: Page): Promise<number> {
   })
 }
 
-/** Resolves when the stream has told everything that was there before the page; the budgets come last. */
+/** Resolves when the page can go back in time to where everything is known that was there before it. */
 async function everythingTold(page: Page): Promise<void> {
+  await page.waitForFunction(() => Number(document.querySelector<HTMLInputElement>('.travel input')?.min) > 1)
+}
+
+/** Resolves when the stream has told of a question; the work that asks it waits by then. */
+async function questionTold(page: Page): Promise<void> {
   await page.waitForFunction(async () => {
     const answer = await fetch('query', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ view: 'entries', text: '"part":"budget"' }),
+      body: JSON.stringify({ view: 'entries', text: '"part":"question"' }),
     })
     return ((await answer.json()) as { entries: unknown[] }).entries.length > 0
   })
@@ -214,6 +219,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     const page = await openPage(url)
     await go(page, 'Work')
     await rowOf(page, 'fetch docs').getByText('half of it', { exact: true }).waitFor()
+    await everythingTold(page)
     const before = await newestOf(page)
     gate.open()
     await runtime.session('agent-1').run('afterwards', () => 1).outcome
@@ -233,6 +239,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await go(page, 'Work')
     await rowOf(page, 'fetch docs').getByText('half of it', { exact: true }).waitFor()
     await everythingTold(page)
+    await questionTold(page)
     const before = await newestOf(page)
     gate.open()
     await rowOf(page, 'fetch docs').getByText('completed', { exact: true }).waitFor()
@@ -249,7 +256,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await go(page, 'Processes')
     await rowOf(page, 'review-1').getByText('waiting', { exact: true }).waitFor()
     await go(page, 'Waits')
-    await page.getByRole('heading', { name: 'Waiting work (3)', exact: true }).waitFor()
+    await page.getByRole('link', { name: 'daily', exact: true }).first().waitFor()
     await page.getByText('3 of 3 are missing').waitFor()
     await page.getByRole('heading', { name: 'Open questions (1)', exact: true }).waitFor()
     await go(page, 'Budgets')
