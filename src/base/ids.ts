@@ -103,14 +103,14 @@ export function spellUuid(bytes: Uint8Array): string {
 export function readUuid(uuid: string, target: Uint8Array, offset: number): void {
   for (let place = 0; place < 16; place += 1) {
     const digits = digitPlaces[place] as number
-    target[offset + place] = 16 * digitAt(uuid, digits) + digitAt(uuid, digits + 1)
+    const high = digitValues[uuid.charCodeAt(digits)] as number
+    target[offset + place] = 16 * high + (digitValues[uuid.charCodeAt(digits + 1)] as number)
   }
 }
 
-function digitAt(uuid: string, place: number): number {
-  const code = uuid.charCodeAt(place)
-  return code < 0x60 ? code - 0x30 : code - 0x57
-}
+/** The value of each hexadecimal digit, by its character code. */
+const digitValues = new Uint8Array(0x80)
+for (let value = 0; value < 16; value += 1) digitValues[value.toString(16).charCodeAt(0)] = value
 
 /** True for a lower-case hyphenated UUID of any version, the nil UUID included. */
 export function isUuid(value: unknown): value is string {

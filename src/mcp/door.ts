@@ -15,6 +15,7 @@ import {
   durationSchema,
   functionSchema,
   optionsSchema,
+  portSchema,
   textOf,
   wholeNumberSchema,
 } from '../base/options.js'
@@ -112,6 +113,7 @@ const doorOptionsSchema = optionsSchema<McpTasksOptions>({
   random: v.optional(functionSchema<(size: number) => Uint8Array>()),
 })
 
+const runtimeSchema = portSchema<Runtime>(['findSession', 'sessions'])
 const listOptionsSchema = optionsSchema<{ readonly principal?: string }>({ principal: v.optional(v.string()) })
 const resultSchema = v.looseObject({}, 'not an object')
 
@@ -126,7 +128,8 @@ function checkTaskId(taskId: unknown): void {
  * runtime.
  */
 export function createMcpTasks(runtime: Runtime, options: McpTasksOptions = {}): McpTasks {
-  return new McpTasks(runtime, decode(doorOptionsSchema, options, 'options of MCP tasks'))
+  const checked = decode(runtimeSchema, runtime, 'runtime of MCP tasks')
+  return new McpTasks(checked, decode(doorOptionsSchema, options, 'options of MCP tasks'))
 }
 
 /** Durable MCP tasks on one runtime. Independent of the servers that it is attached to. */

@@ -58,7 +58,7 @@ export class ClusterLeases {
       if (named.get(subject) === fence) continue
       this.#drop(subject)
       const leftMs = Math.min(graceMs, Math.max(0, until - now()))
-      onLost({ subject, fence }, leftMs, isTooLate ? 'the answer came too late' : 'its source knows of it no more')
+      onLost({ subject, fence }, leftMs, isTooLate ? 'the answer came too late' : 'its source no longer lists it')
     }
     for (const [subject, fence] of named) {
       const known = this.#held.get(subject)

@@ -20,7 +20,7 @@ export const rowUnreadable = defineLine<{
   readonly field: string
   readonly reason: string | undefined
   readonly rows: number
-}>('error', 'a node cannot read rows of its cluster, and goes on without them')
+}>('error', 'the node cannot read rows of its cluster and continues without them')
 
 export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
   'error',

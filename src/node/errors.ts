@@ -54,9 +54,9 @@ const messages = {
   'admin.envelope_expired': ({ issuedAtMs, nowMs }: OfEnvelope) => `issued ${nowMs - issuedAtMs} ms ago`,
   /** Without `node` the whole cluster is in its cooldown. */
   'admin.ice_cooldown_active': ({ node, remainingMs }: { readonly node?: NodeId; readonly remainingMs: number }) =>
-    `${node ?? 'the cluster'} cools down for another ${remainingMs} ms`,
+    `${node ?? 'the cluster'} is in its cooldown for another ${remainingMs} ms`,
   'admin.insufficient_signatures': ({ got, needed }: { readonly got: number; readonly needed: number }) =>
-    `${got} signatures, but ${needed} operators must sign`,
+    `${got} ${got === 1 ? 'signature' : 'signatures'}, but ${needed} ${needed === 1 ? 'operator' : 'operators'} must sign`,
   'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) =>
     `${operatorId} is not an operator here`,
   'admin.signature_invalid': ({ operatorId }: { readonly operatorId: OperatorId }) =>

@@ -128,3 +128,26 @@ export function resolveRuntimeNodeOptions(options: RuntimeNodeOptions): {
   const rest = Object.fromEntries(given.filter((entry) => !isPart(entry))) as unknown as NodeOptions
   return { configuration: resolveNodeOptions(rest), parts }
 }
+
+/** How to submit an operator's attempt. */
+export interface SubmitAttemptOptions {
+  /** How long to wait for room in the queue, in milliseconds. Default 5,000. */
+  readonly timeoutMs?: number
+  /**
+   * The instant it is judged by, in epoch milliseconds: for a commit that came through a cluster, the time of its
+   * source. Default: now.
+   */
+  readonly judgedAtMs?: number
+}
+
+/** How to shut a node down. */
+export interface ShutdownNodeOptions {
+  /** How long its daemons have to end, in milliseconds. Default: what their definitions and the node grant. */
+  readonly graceMs?: number
+}
+
+/** Accepts {@link SubmitAttemptOptions}. */
+export const submitOptionsSchema = optionsSchema<SubmitAttemptOptions>({
+  timeoutMs: v.optional(durationSchema),
+  judgedAtMs: v.optional(wholeNumberSchema(0)),
+})

@@ -1,4 +1,3 @@
-import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
@@ -7,7 +6,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { guardedObserver } from '../base/observers.js'
-import { checkFunction, durationSchema, optionsSchema, wholeNumberSchema } from '../base/options.js'
+import { checkFunction } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { NodeAdmissionGate } from './admission-gate.js'
@@ -26,7 +25,13 @@ import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId, NodeId } from './ids.js'
 import type { Participant } from './loop-ports.js'
 import { NodeLoop, type NodeLoopStats } from './loop.js'
-import { resolveRuntimeNodeOptions, type RuntimeNodeOptions } from './local-node-options.js'
+import {
+  resolveRuntimeNodeOptions,
+  submitOptionsSchema,
+  type RuntimeNodeOptions,
+  type ShutdownNodeOptions,
+  type SubmitAttemptOptions,
+} from './local-node-options.js'
 import { NodeChains } from './node-chains.js'
 import { NodeDispatcher } from './node-dispatcher.js'
 import type { NodeConfiguration } from './options.js'
@@ -63,34 +68,12 @@ export interface NodeStats extends NodeLoopStats {
   readonly droppedByDaemons: number
 }
 
-/** How to submit an operator's attempt. */
-export interface SubmitAttemptOptions {
-  /** How long to wait for room in the queue, in milliseconds. Default 5,000. */
-  readonly timeoutMs?: number
-  /**
-   * The instant it is judged by, in epoch milliseconds: for a commit that came through a cluster, the time of its
-   * source. Default: now.
-   */
-  readonly judgedAtMs?: number
-}
-
-/** How to shut a node down. */
-export interface ShutdownNodeOptions {
-  /** How long its daemons have to end, in milliseconds. Default: what their definitions and the node grant. */
-  readonly graceMs?: number
-}
-
 /** The result of a shutdown. */
 export interface NodeReport {
   readonly passes: number
   readonly droppedActions: number
   readonly executor: ExecutorStats
 }
-
-const submitOptionsSchema = optionsSchema<SubmitAttemptOptions>({
-  timeoutMs: v.optional(durationSchema),
-  judgedAtMs: v.optional(wholeNumberSchema(0)),
-})
 
 const defaultShutdownTimeoutMs = 2000
 const defaultSubmitTimeoutMs = 5000

@@ -163,14 +163,8 @@ export {
 } from './daemon-definition.js'
 export { defineDaemon } from './daemon-runners.js'
 export type { ExecutorStats } from './executor.js'
-export type {
-  LocalNode,
-  NodeReport,
-  NodeStats,
-  ShutdownNodeOptions,
-  SubmitAttemptOptions,
-} from './local-node.js'
-export type { RuntimeNodeOptions } from './local-node-options.js'
+export type { LocalNode, NodeReport, NodeStats } from './local-node.js'
+export type { RuntimeNodeOptions, ShutdownNodeOptions, SubmitAttemptOptions } from './local-node-options.js'
 export type { NodeLoopStats } from './loop.js'
 export type { Participant } from './loop-ports.js'
 export type { PlacementSource, ReplicaStore } from './node-dispatcher.js'

@@ -220,7 +220,7 @@ export class SessionDirectory {
     const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
       const fields = { sessionId: session.id, asked: maxCompleted, kept: made }
-      this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
+      this.#options.logger.warn(fields, 'maxCompleted counts only when a session is created; it was not changed')
     }
     return session
   }

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import { canonicalJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
-import type { ProcessId } from './scalars.js'
+import { longestId, type ProcessId } from './scalars.js'
 
-/** The replay keys of events that the registry and its callers write, so that a retry is recognized (P-23). */
+/** The replay keys of events that the registry and its callers write, so that a retry is recognized (P-23), and ids of called processes. */
 
 /** Key of an end with a built-in terminal type. */
 export function terminalKey(processId: ProcessId, eventType: string): string {
@@ -73,4 +73,11 @@ export function adoptedKey(processId: ProcessId, fencingToken: number): string {
 /** Hex SHA-256 of the canonical JSON of a value. */
 export function digestOf(value: JsonValue): string {
   return hash('sha256', canonicalJson(value))
+}
+
+/** The id of the process called under a key. The same in every run. */
+export function childIdOf(parentId: ProcessId, key: string): ProcessId {
+  const id = `${parentId}/${key}`
+  if (id.length <= longestId) return id
+  return `called:${hash('sha256', id)}`
 }

@@ -9,19 +9,17 @@ import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import type { Instruments } from '../base/meter.js'
-import { functionSchema, optionsSchema, textOf } from '../base/options.js'
+import { functionSchema, textOf } from '../base/options.js'
 import { guardedObserver } from '../base/observers.js'
 import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
-import { traceparentSchema } from '../work/trace-context.js'
 import { checkValue, encodeValue } from '../work/values.js'
 import { Awaiter } from './awaiter.js'
 import { defineProcess, isProcessDefinition, type ProcessDefinition, type SchemaMap } from './definition.js'
 import { DefinitionRunner } from './definition-runner.js'
 import { Definitions } from './definitions.js'
 import { checkDurability } from './durability.js'
-import { terminalEventTypes, type ProcessEventType } from './event-type.js'
 import type { ProcessHub } from './hub.js'
 import type { ProcessListFilter } from './list-filter.js'
 import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
@@ -31,10 +29,9 @@ import type { ProcessRecord } from './record.js'
 import type { ProcessRegistration } from './registration.js'
 import type { RuntimeProcessesOptions } from './runtime-processes-options.js'
 import { combineRunners } from './runners.js'
-import { idSchema, nameSchema, takeId, type ProcessId } from './scalars.js'
-import { originatorSchema, scopeSchema, type Originator, type Provenance, type SessionScope } from './scope.js'
+import { idSchema, takeId, type ProcessId } from './scalars.js'
+import { registrationOf, startSchema, type StartProcessOptions } from './start-request.js'
 import type { ProcessStore } from './store.js'
-import type { TerminalProcessStatus } from './vocabulary.js'
 import { localLiveness } from './system/host.js'
 import type { SystemResult } from './system/outcome.js'
 import { systemKind, systemProcess, type SystemProcessOptions } from './system/system-process.js'
@@ -58,23 +55,6 @@ export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'>
   readonly inspect?: Inspect
 }
 
-/** Options of `start`. */
-export interface StartProcessOptions {
-  /** Makes the start idempotent: starting again under the same id finds the process. Default: a new id. */
-  readonly id?: ProcessId
-  /** Name displayed in lists. */
-  readonly label?: string
-  /** Who starts the process, for information only. Default: the host. */
-  readonly originator?: Originator
-  /** The session to wake when the process ends, and on the events that its definition lists in `wakes`. */
-  readonly wakeTarget?: SessionScope
-  /**
-   * A W3C `traceparent` that the spans of its runs link to. Default: the span in which the process is started, if there
-   * is a tracer.
-   */
-  readonly traceparent?: string
-}
-
 /** A program to start as a process. */
 export interface StartCommandOptions extends Omit<SystemProcessOptions, 'id'> {
   /** Makes the start idempotent. Default: a new id. */
@@ -93,14 +73,6 @@ export interface CloseProcessesOptions {
 type DefineProcess = typeof defineProcess &
   (<Definition extends ProcessDefinition>(definition: Definition) => Definition)
 
-const startSchema = optionsSchema<StartProcessOptions>({
-  id: v.optional(idSchema),
-  label: v.optional(nameSchema),
-  originator: v.optional(originatorSchema),
-  wakeTarget: v.optional(scopeSchema),
-  traceparent: v.optional(traceparentSchema),
-})
-
 const handlerSchema = functionSchema<WakeHandler>()
 const listenerSchema = functionSchema<(processId: ProcessId) => void>()
 
@@ -112,13 +84,6 @@ const startCommandSchema = v.pipe(
 
 /** Milliseconds between two scans for work left by lost hosts, if several hosts share a store. */
 const defaultSweepIntervalMs = 5000
-
-/** The four terminal types, declared so that each wakes the session that the process was started for. */
-const wakingEnds: readonly ProcessEventType[] = Object.entries(terminalEventTypes).map(([state, name]) => {
-  const output = { type: 'pointer', pointer: '/await_output' } as const
-  const terminal = { state: state as TerminalProcessStatus, awaitOutput: output }
-  return { name, payloadSchema: {}, semantics: { terminal, wake: { input: output } } }
-})
 
 /**
  * Durable processes, across restarts and hosts: starts them, runs those whose definition is on this host, and lets
@@ -486,28 +451,6 @@ export class Processes {
 
 function closedError(): StatewardError {
   return new StatewardError('runtime_closed', 'the runtime is closed', {})
-}
-
-function registrationOf(
-  { kind, options, eventTypes, envRef }: ProcessDefinition,
-  id: ProcessId,
-  payload: JsonValue,
-  { label, originator = { type: 'host' }, causedBy, ...rest }: Omit<StartProcessOptions, 'id'> & Partial<Provenance>,
-): ProcessRegistration {
-  const { disposition, maxAttempts } = options
-  const { wakeTarget, traceparent } = rest
-  return {
-    id,
-    input: { type: 'engine', kind, payload },
-    disposition,
-    eventTypes: wakeTarget === undefined ? eventTypes : [...eventTypes, ...wakingEnds],
-    provenance: { originator, ...(causedBy !== undefined && { causedBy }) },
-    envRef,
-    ...(label !== undefined && { identity: { kind, label } }),
-    ...(wakeTarget !== undefined && { wakeTarget }),
-    ...(maxAttempts !== undefined && { maxAttempts }),
-    ...(traceparent !== undefined && { traceparent }),
-  }
 }
 
 /** Some calls end a process without returning its record, so it is read here. */

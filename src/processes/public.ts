@@ -177,7 +177,8 @@ export {
   type ProcessWaitOptions,
   type SignalOptions,
 } from './process-handle.js'
-export type { Processes, StartCommandOptions, StartProcessOptions } from './processes.js'
+export type { Processes, StartCommandOptions } from './processes.js'
+export type { StartProcessOptions } from './start-request.js'
 export type { SystemResult } from './system/outcome.js'
 export type { RuntimeProcessesOptions } from './runtime-processes-options.js'
 export type { WakeHandler } from './wakes.js'

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
@@ -7,20 +5,30 @@ import { onAbort } from '../base/abort.js'
 import { isSameJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
-import { strictSchema } from '../base/options.js'
 import { abortable, createDeferred } from '../base/promises.js'
-import { storedReader } from '../state/reader.js'
-import { wireCodec } from '../state/wire.js'
 import type { DurableAnswer, DurableLog, DurableWait, RecordedStep, RecordedWait } from '../work/durable-log.js'
 import type { Awaiter } from './awaiter.js'
 import { ProcessError } from './errors.js'
-import { signalWaitKey } from './keys.js'
+import { childIdOf, signalWaitKey } from './keys.js'
 import type { AwaitOutput, NoLongerRetained } from './output.js'
 import type { Patiently } from './patience.js'
 import type { ProcessRecord, WaitKind, WaitState } from './record.js'
 import type { RunContext } from './runner.js'
-import { idSchema, jsonSchema, longestId, nameSchema, naturalSchema, positiveSchema, takeName } from './scalars.js'
-import type { ProcessId } from './scalars.js'
+import {
+  answerKeyOf,
+  answerOf,
+  answerPrefix,
+  answerRow,
+  keyOf,
+  placeOf,
+  rowOfOutput,
+  stepRow,
+  waitRow,
+  type BegunWait,
+  type OtherAnswerRow,
+  type WaitRow,
+} from './run-log-row.js'
+import { takeName, type ProcessId } from './scalars.js'
 
 /** What the log of a run needs. */
 export interface RunLogTools {
@@ -32,61 +40,6 @@ export interface RunLogTools {
   /** Starts a process that another one calls, unless it already exists. */
   readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parent: ProcessRecord) => Promise<void>
 }
-
-/** What a wait is for, as recorded. A call is recorded as the process it started. */
-type WaitRow =
-  | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number; readonly whom?: string }
-  | { readonly type: 'time'; readonly untilMs: number }
-  | { readonly type: 'process'; readonly processId: ProcessId }
-
-/** A wait and when it began. */
-interface BegunWait {
-  readonly sinceMs: number
-  readonly wait: WaitRow
-}
-
-/** How a wait ended, as recorded. For a signal only its sequence, because its payload is already in the log. */
-type AnswerRow =
-  | { readonly type: 'signal'; readonly sequence: number }
-  | { readonly type: 'value'; readonly value: JsonValue }
-  | { readonly type: 'timed_out' }
-  | { readonly type: 'failed'; readonly reason: string; readonly message: string }
-
-const stepSchema = strictSchema({ output: v.exactOptional(jsonSchema) })
-
-const waitSchema: v.GenericSchema<unknown, BegunWait> = strictSchema({
-  sinceMs: naturalSchema,
-  wait: v.variant('type', [
-    strictSchema({
-      type: v.literal('answer'),
-      name: nameSchema,
-      untilMs: v.exactOptional(naturalSchema),
-      whom: v.exactOptional(v.string()),
-    }),
-    strictSchema({ type: v.literal('time'), untilMs: naturalSchema }),
-    strictSchema({ type: v.literal('process'), processId: idSchema }),
-  ]),
-})
-
-const answerSchema: v.GenericSchema<unknown, AnswerRow> = v.variant('type', [
-  strictSchema({ type: v.literal('signal'), sequence: positiveSchema }),
-  strictSchema({ type: v.literal('value'), value: jsonSchema }),
-  strictSchema({ type: v.literal('timed_out') }),
-  strictSchema({ type: v.literal('failed'), reason: v.string(), message: v.string() }),
-])
-
-/** Codec for a row in the log. */
-function formOf<Row>(schema: v.GenericSchema<unknown, Row>) {
-  const wire = wireCodec(schema)
-  return { write: (row: Row): JsonValue => wire.encode(row), read: storedReader(schema) }
-}
-
-const stepRow = formOf(stepSchema)
-const waitRow = formOf(waitSchema)
-const answerRow = formOf(answerSchema)
-
-/** Prefix of the names of steps that hold the answer to a wait. */
-const answerPrefix = 'answer:'
 
 /**
  * The recorded steps and waits of a process, for one of its runs. They are written to its log under its lease if it is
@@ -310,7 +263,7 @@ export class RunLog implements DurableLog, Disposable {
     }
   }
 
-  async #answer(key: string, row: Exclude<AnswerRow, { type: 'signal' }>): Promise<DurableAnswer> {
+  async #answer(key: string, row: OtherAnswerRow): Promise<DurableAnswer> {
     await this.#keep(answerKeyOf(key), answerRow.write(row))
     const answer = answerOf(row)
     this.#answers.set(key, answer)
@@ -407,49 +360,8 @@ function never(): Promise<never> {
   return new Promise(() => {})
 }
 
-/** The id of the process called under a key. The same in every run. */
-export function childIdOf(parentId: ProcessId, key: string): ProcessId {
-  const id = `${parentId}/${key}`
-  if (id.length <= longestId) return id
-  return `called:${createHash('sha256').update(id).digest('hex')}`
-}
-
 function signalType(name: string): string {
   return `signal.${name}`
-}
-
-/** The step name and ordinal of a key. */
-function placeOf(key: string): { readonly name: string; readonly ordinal: number } {
-  const [name = '', number = '1'] = key.split('#')
-  return { name, ordinal: Number(number) }
-}
-
-function keyOf(name: string, ordinal: number): string {
-  return ordinal === 1 ? name : `${name}#${ordinal}`
-}
-
-function answerKeyOf(key: string): string {
-  return `${answerPrefix}${key}`
-}
-
-function answerOf(row: Exclude<AnswerRow, { type: 'signal' }>): DurableAnswer {
-  return row.type === 'value' ? { type: 'answered', value: row.value } : row
-}
-
-/** The output of a called process, as an answer. */
-function rowOfOutput(output: AwaitOutput | NoLongerRetained | undefined): Exclude<AnswerRow, { type: 'signal' }> {
-  switch (output?.type) {
-    case 'success':
-      return { type: 'value', value: output.value }
-    case 'failure':
-      return { type: 'failed', reason: output.code, message: output.message }
-    case 'cancelled':
-      return { type: 'failed', reason: 'cancelled', message: output.message }
-    case 'abandoned':
-      return { type: 'failed', reason: 'abandoned', message: `it was given up: ${output.evidence.writer}` }
-    default:
-      return { type: 'failed', reason: 'no_longer_retained', message: 'it has ended and is no longer kept' }
-  }
 }
 
 function isSameWait(one: WaitState | undefined, other: WaitState | undefined): boolean {

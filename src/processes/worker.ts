@@ -394,7 +394,7 @@ export class Worker {
     if (this.#isClosed) return
     this.#offers.handOver(
       (kind) => this.#slots.tryTake({ kind }),
-      (slot, record) => silence(this.#admitInto(slot, record)),
+      (slot, record) => void silence(this.#admitInto(slot, record)),
     )
   }
 

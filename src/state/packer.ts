@@ -25,6 +25,8 @@ const farNumber = 2 ** 31
 const mostWords = 256 - firstWord
 const mostShapes = 4096
 const longestWord = 32
+/** Bytes that any value needs at most, without the values in it and the characters of a text. */
+const roomForOne = 32
 
 /** The keys of an object, as a node of a tree: its parent has all keys but the last. */
 interface Shape {
@@ -78,10 +80,12 @@ export class Packer {
   }
 
   #write(value: unknown): void {
+    // For all but long texts, so that not every byte needs to ask.
+    if (this.#end + roomForOne > this.#bytes.length) this.#makeRoom(roomForOne)
     if (typeof value === 'string') this.#writeText(value)
     else if (typeof value === 'number') this.#writeNumber(value)
-    else if (typeof value === 'boolean') this.#writeByte(value ? tag.true : tag.false)
-    else if (value === null) this.#writeByte(tag.null)
+    else if (typeof value === 'boolean') this.#bytes[this.#end++] = value ? tag.true : tag.false
+    else if (value === null) this.#bytes[this.#end++] = tag.null
     else if (Array.isArray(value)) this.#writeList(value)
     else if (typeof value === 'object') this.#writeObject(value as Readonly<Record<string, unknown>>)
     else throw new TypeError(`cannot pack a ${typeof value}`)
@@ -89,21 +93,20 @@ export class Packer {
 
   #writeText(value: string): void {
     const word = this.#wordPlaces.get(value)
-    if (word !== undefined) return this.#writeByte(firstWord + word)
+    if (word !== undefined) return void (this.#bytes[this.#end++] = firstWord + word)
     if (uuidPattern.test(value)) {
-      this.#writeByte(tag.uuid)
-      this.#makeRoom(16)
+      this.#bytes[this.#end++] = tag.uuid
       readUuid(value, this.#bytes, this.#end)
       this.#end += 16
       return
     }
     if (value.length <= longestWord && this.#words.length < mostWords) {
       this.#wordPlaces.set(value, this.#words.length)
-      this.#writeByte(firstWord + this.#words.push(value) - 1)
+      this.#bytes[this.#end++] = firstWord + this.#words.push(value) - 1
       return
     }
     const encoding = isLatin1(value) ? 'latin1' : 'utf16le'
-    this.#writeByte(tag[encoding === 'latin1' ? 'latin1' : 'utf16'])
+    this.#bytes[this.#end++] = tag[encoding === 'latin1' ? 'latin1' : 'utf16']
     this.#writeNatural(value.length)
     this.#makeRoom(2 * value.length)
     this.#end += this.#bytes.write(value, this.#end, encoding)
@@ -111,24 +114,23 @@ export class Packer {
 
   #writeNumber(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      this.#writeByte(tag.double)
-      this.#makeRoom(8)
+      this.#bytes[this.#end++] = tag.double
       this.#end = this.#bytes.writeDoubleLE(value, this.#end)
     } else if (value < firstWord - firstNumber) {
-      this.#writeByte(firstNumber + value)
+      this.#bytes[this.#end++] = firstNumber + value
     } else if (value < farNumber) {
-      this.#writeByte(tag.natural)
+      this.#bytes[this.#end++] = tag.natural
       this.#writeNatural(value)
     } else {
       const distance = value - this.#far
       this.#far = value
-      this.#writeByte(distance < 0 ? tag.earlier : tag.later)
+      this.#bytes[this.#end++] = distance < 0 ? tag.earlier : tag.later
       this.#writeNatural(Math.abs(distance))
     }
   }
 
   #writeList(values: readonly unknown[]): void {
-    this.#writeByte(tag.list)
+    this.#bytes[this.#end++] = tag.list
     this.#writeNatural(values.length)
     for (const value of values) this.#write(value)
   }
@@ -139,28 +141,27 @@ export class Packer {
     for (const key in value) {
       if (value[key] === undefined) continue
       count += 1
-      shape = shape && this.#following(shape, key)
+      shape = shape && (shape.following.get(key) ?? this.#addShape(shape, key))
     }
     if (shape === undefined) {
-      this.#writeByte(tag.keyed)
+      this.#bytes[this.#end++] = tag.keyed
       this.#writeNatural(count)
     } else {
-      this.#writeByte(tag.object)
+      this.#bytes[this.#end++] = tag.object
       shape.place ??= this.#shapes.push(shape) - 1
       this.#writeNatural(shape.place)
     }
     for (const key in value) {
       const content = value[key]
       if (content === undefined) continue
-      if (shape === undefined) this.#writeText(key)
+      if (shape === undefined) this.#write(key)
       this.#write(content)
     }
   }
 
-  /** The shape with one more key; `undefined` if no more shapes can be remembered. */
-  #following({ keys, following }: Shape, key: string): Shape | undefined {
-    const known = following.get(key)
-    if (known !== undefined || this.#shapeCount === mostShapes) return known
+  /** A new shape with one more key; `undefined` if no more shapes can be remembered. */
+  #addShape({ keys, following }: Shape, key: string): Shape | undefined {
+    if (this.#shapeCount === mostShapes) return undefined
     this.#shapeCount += 1
     const made: Shape = { keys: [...keys, key], following: new Map(), place: undefined }
     following.set(key, made)
@@ -171,15 +172,10 @@ export class Packer {
   #writeNatural(value: number): void {
     let rest = value
     while (rest >= 0x80) {
-      this.#writeByte((rest % 0x80) + 0x80)
+      this.#bytes[this.#end++] = (rest % 0x80) + 0x80
       rest = Math.floor(rest / 0x80)
     }
-    this.#writeByte(rest)
-  }
-
-  #writeByte(value: number): void {
-    if (this.#end === this.#bytes.length) this.#makeRoom(1)
-    this.#bytes[this.#end++] = value
+    this.#bytes[this.#end++] = rest
   }
 
   #makeRoom(bytes: number): void {

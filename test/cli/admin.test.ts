@@ -62,7 +62,7 @@ describe('the command line of operators', () => {
   })
 
   it.each([
-    [[], 'admin needs to know what to do'],
+    [[], 'admin needs a command'],
     [['kegen', 'k'], 'unknown command admin "kegen", did you mean keygen?'],
     [['keygen'], 'admin keygen needs a key file'],
     [['keygen', 'a', 'b'], 'admin keygen takes one key file, but got "b" too'],

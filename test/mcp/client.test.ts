@@ -28,8 +28,14 @@ async function serve(place: Place): Promise<string> {
       const response = await place.face(request)
       outgoing.writeHead(response.status, Object.fromEntries(response.headers))
       if (response.body === null) outgoing.end()
-      else Readable.fromWeb(response.body as never).pipe(outgoing)
-    })()
+      else
+        Readable.fromWeb(response.body as never)
+          .on('error', () => {})
+          .pipe(outgoing)
+    })().catch(() => {
+      // The client has left, or the place is closed while a request is on its way.
+      outgoing.destroy()
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {

@@ -304,6 +304,10 @@ describe('the end of work that is done elsewhere', () => {
   })
 })
 
+it.each([[undefined], [{}]])('a runtime that is none (%j) is refused', (runtime) => {
+  expect(() => createMcpTasks(runtime as never)).toThrowError(expect.objectContaining({ code: 'invalid_input' }))
+})
+
 describe('a schema', () => {
   it.each<[string, object]>([
     ['of arguments that is no object', { inputSchema: z.string() }],

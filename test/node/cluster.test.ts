@@ -536,7 +536,7 @@ describe('what operators ask of a cluster (14.1)', () => {
       'cordon rejected',
       'cordon accepted',
     ])
-    expect(one.lines.filter(({ message }) => message.includes('ends before'))).toHaveLength(1)
+    expect(one.lines.filter(({ message }) => message.includes('is shorter than'))).toHaveLength(1)
   })
 
   it('[N-524] waits for its source, and is told when that cannot be reached', async () => {

@@ -165,7 +165,7 @@ describe('the loop', () => {
     await world.tick()
     // A number that was taken is not given again.
     expect(world.snapshot.recentlyEmitted.map(({ id }) => id)).toEqual([1, 6])
-    expect(world.lines.filter(({ message }) => message.startsWith('actions of a node were dropped'))[0]).toMatchObject({
+    expect(world.lines.filter(({ message }) => message.startsWith('actions were dropped'))[0]).toMatchObject({
       level: 'warn',
       fields: { dropped: 4, first: 'drop_replica' },
     })
@@ -251,7 +251,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
     expect(world.snapshot.peers.get(node(3))).toMatchObject({ rttMs: 150, health: 'unreachable' })
     expect(world.node.stats.faults).toEqual({ 'locality probe broken': 2, 'health probe': 1 })
     // Said once, counted after that.
-    expect(world.lines.filter(({ message }) => message.startsWith('a part that a node asks'))).toHaveLength(2)
+    expect(world.lines.filter(({ message }) => message.startsWith('a component of the node'))).toHaveLength(2)
   })
 
   it('[N-420] row 26: clears the probes of one kind only', async () => {

@@ -69,3 +69,14 @@ describe('a packer', () => {
     expect(() => new Packer().pack([thing])).toThrow(TypeError)
   })
 })
+
+it('has room for every kind of value, wherever its buffer ends', () => {
+  const uuid = '01890a5d-ac96-774b-bcce-b302099a8057'
+  for (const value of [uuid, 0.5, 2 ** 52, { key: uuid }, ['word']]) {
+    for (let length = 980; length < 1030; length += 1) {
+      const list = [...Array.from({ length }, () => true), value]
+      const packer = new Packer()
+      expect(packer.unpack(packer.pack(list))).toEqual(list)
+    }
+  }
+})

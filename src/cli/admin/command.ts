@@ -127,7 +127,7 @@ function snapshotSource({ socket, snapshot }: Values, refuse: (reason: string) =
 const adminHelp = 'stateward admin --help'
 
 function verbOf(word: string | undefined): Verb {
-  if (word === undefined) throw new UsageError('admin needs to know what to do', adminHelp)
+  if (word === undefined) throw new UsageError('admin needs a command', adminHelp)
   const verb = verbs.find((known) => known === word)
   if (verb !== undefined) return verb
   const meant = nearest(word, verbs)

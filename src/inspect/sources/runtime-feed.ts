@@ -149,9 +149,7 @@ export class RuntimeFeed implements Disposable {
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
-    void this.told.then(() => {
-      if (!this.#isDisposed) stream.settle()
-    })
+    void this.#settle()
   }
 
   [Symbol.dispose](): void {
@@ -195,6 +193,11 @@ export class RuntimeFeed implements Disposable {
         yield () => actors.introduce(actor)
       }
     }
+  }
+
+  async #settle(): Promise<void> {
+    await this.told
+    if (!this.#isDisposed) this.#options.stream.settle()
   }
 
   #committed({ events }: TaskCommit): void {

@@ -53,6 +53,8 @@ export class Promotion implements Disposable {
   /** Runs of earlier lots whose first attempt may not be durable yet. */
   readonly #starting: Run[] = []
   #hasMore = false
+  /** True if something was due while the lot before it was not yet over. */
+  #isHeldUp = false
 
   constructor(options: PromotionOptions) {
     this.#options = options
@@ -89,13 +91,20 @@ export class Promotion implements Disposable {
     this.#releaseTriggered()
   }
 
-  /** Makes those runs ready that were put in line and could not start. */
+  /** Makes those runs ready that were put in line and could not start. What became due meanwhile comes next. */
   promoteRest(): void {
     if (this.#lot.length === 0) return
+    const { projection, isAtWork, onRoom } = this.#options
     const rest: Run[] = []
-    for (const run of this.#lot) (this.#options.isAtWork(run.id) ? this.#starting : rest).push(run)
+    for (const run of this.#lot) {
+      if (isAtWork(run.id)) this.#starting.push(run)
+      // Over several turns of the loop, some may have begun and even ended.
+      else if (projection.run(run.id)?.state === 'scheduled') rest.push(run)
+    }
     this.#lot = []
     this.#promote('scheduled', rest)
+    if (this.#isHeldUp) onRoom()
+    this.#isHeldUp = false
   }
 
   /** When the calendar next has something to promote, in epoch milliseconds. Retries have timers of their own. */
@@ -112,6 +121,7 @@ export class Promotion implements Disposable {
     const { projection, onDue } = this.#options
     const due = projection.dueScheduled(wall)
     this.#hasMore = due !== noValues
+    if (this.#hasMore && this.#lot.length > 0) this.#isHeldUp = true
     // The next lot is read from durable state.
     if (due === noValues || this.#lot.length > 0 || this.#busy.has('scheduled') || this.#isStarting()) return
     this.#hasMore = false

@@ -17,8 +17,10 @@ import type {
   Verdict,
 } from './rows.js'
 import { OracleLine } from './oracle-line.js'
-import { aboveOf, endedFrom, liveBelow } from './oracle-tree.js'
-import { isTraceless, labels, live, transitions } from './tables.js'
+import { actionRefusal, ownerRetired, registrationRefusal } from './oracle-refusals.js'
+import { OracleWaiters } from './oracle-waiters.js'
+import { allBelow, liveBelow } from './oracle-tree.js'
+import { isTraceless, live, transitions } from './tables.js'
 
 /** The part of a registry that survives its process. */
 interface Durable {
@@ -42,7 +44,6 @@ interface StagedEnd {
 
 const owedReason = 'the operation that it was a part of has ended'
 const accepted: Verdict = {}
-const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
 
 /**
  * An independent model of one operations registry, written from the tables of docs/spec/operations.md: plain arrays,
@@ -59,9 +60,8 @@ export class OperationsOracle {
   feed: OracleFeedRow[] = []
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   lost: OracleLost[] = []
-  watches: OracleWatch[] = []
-  /** All waits of this process, including the active ones. */
-  waits: OracleWait[] = []
+  /** Everyone in this process who waits for ends. */
+  readonly waiters = new OracleWaiters()
   /** Every id that was ever registered, in any process. */
   readonly known = new Set<OperationId>()
   owner: 'open' | 'draining' | 'retired' = 'open'
@@ -87,9 +87,19 @@ export class OperationsOracle {
     this.#durable = this.#copy()
   }
 
+  /** All watches of this process, including those that were answered. */
+  get watches(): readonly OracleWatch[] {
+    return this.waiters.watches
+  }
+
+  /** All waits of this process, including the active ones. */
+  get waits(): readonly OracleWait[] {
+    return this.waiters.waits
+  }
+
   /** The active waits, at most one per turn, oldest first. */
   get pendingWaits(): readonly OracleWait[] {
-    return this.waits.filter(({ state }) => state === 'pending')
+    return this.waiters.pending
   }
 
   find(id: OperationId): OracleOperation | undefined {
@@ -103,34 +113,22 @@ export class OperationsOracle {
 
   /** Whether a record, a feed row or an active wait refers to the id (O-44). */
   isUsed(id: OperationId): boolean {
-    return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
+    return this.find(id) !== undefined || this.waiters.isPinned(id) || this.feed.some((row) => row.operationId === id)
   }
 
   /** Whether the action would be accepted now. */
   allows(action: OperationAction, id: OperationId): boolean {
-    return this.#refusal(action, id) === undefined
+    return actionRefusal(this, action, id) === undefined
   }
 
   liveOperations(): OracleOperation[] {
     return this.operations.filter(({ status }) => live.includes(status))
   }
 
-  /** O-39 and O-153, preceded by the argument errors of O-46 and O-13. */
   register(spec: OperationSpec, limit: number | undefined): Verdict {
-    const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
-    const { parentId, outlivesParent = false } = spec
-    if (parentId === id) return { refused: 'invalid_input' }
-    if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
-    if (this.owner !== 'open') return ownerRetired
-    if (this.isUsed(id) || this.line.ids.includes(id)) return { refused: 'already_registered', data: { id } }
-    if (parentId !== undefined && !this.isUsed(parentId)) return { refused: 'parent_not_found', data: { id, parentId } }
-    const above = endedFrom(this, parentId)
-    if (above !== undefined) return { refused: 'parent_ended', data: { id, parentId: above } }
-    const effectiveLimit = limit ?? this.limits.maxConcurrent
-    const active = this.liveOperations().length
-    if (effectiveLimit !== undefined && active >= effectiveLimit) {
-      return { refused: 'max_concurrent_exceeded', data: { limit: effectiveLimit, active } }
-    }
+    const { id, kind, displayName, sourceLabel, operationSource: source, parentId, outlivesParent = false } = spec
+    const refusal = registrationRefusal(this, spec, limit)
+    if (refusal !== undefined) return refusal
     this.known.add(id)
     this.operations.push({
       id,
@@ -156,7 +154,7 @@ export class OperationsOracle {
 
   /** An action that keeps an operation live. */
   advance(action: OperationAction, id: OperationId): Verdict {
-    const refusal = this.#refusal(action, id)
+    const refusal = actionRefusal(this, action, id)
     if (refusal !== undefined) return refusal
     const operation = this.#get(id)
     operation.status = transitions[operation.status][action] ?? operation.status
@@ -168,7 +166,7 @@ export class OperationsOracle {
 
   /** An action that ends an operation. The end becomes visible with {@link commit}, that of a capacity slot at once. */
   settle(action: OperationAction, id: OperationId, outcome: OperationOutcome): Verdict {
-    const refusal = this.#refusal(action, id)
+    const refusal = actionRefusal(this, action, id)
     if (refusal !== undefined) return refusal
     const end = this.#mint(id, outcome)
     if (isTraceless(this.#get(id).kind)) {
@@ -190,7 +188,7 @@ export class OperationsOracle {
   /** Collects every ended operation that no active wait names, oldest completion first. */
   collect(): Verdict & { readonly collected?: readonly OracleOperation[] } {
     if (this.owner === 'retired') return ownerRetired
-    const collected = this.#ended().filter(({ id }) => !this.#isPinned(id))
+    const collected = this.#ended().filter(({ id }) => !this.waiters.isPinned(id))
     this.#drop(collected)
     this.#note(collected.length > 0)
     return { collected }
@@ -199,10 +197,7 @@ export class OperationsOracle {
   watch(id: OperationId): Verdict & { readonly watch?: OracleWatch } {
     const operation = this.find(id)
     if (operation === undefined) return { refused: 'not_found', data: { id } }
-    const { outcome } = operation
-    const watch: OracleWatch = { operationId: id, state: outcome === undefined ? 'pending' : 'resolved', outcome }
-    this.watches.push(watch)
-    return { watch }
+    return { watch: this.waiters.watch(id, operation.outcome) }
   }
 
   /** O-89. */
@@ -216,13 +211,8 @@ export class OperationsOracle {
     const known = (id: OperationId) => this.find(id) ?? this.feed.find((row) => row.operationId === id)
     const unknown = members.find((id) => known(id) === undefined)
     if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
-    const wait: OracleWait = { turnId, members, outcomes: new Map(), state: 'pending' }
-    for (const id of members) {
-      const outcome = known(id)?.outcome
-      if (outcome !== undefined) wait.outcomes.set(id, outcome)
-    }
-    this.waits.push(wait)
-    this.#closeSatisfiedWaits()
+    const wait = this.waiters.wait(turnId, members, (id) => known(id)?.outcome)
+    this.#evict()
     return { wait }
   }
 
@@ -256,13 +246,10 @@ export class OperationsOracle {
 
   /** Ends in progress become durable, but the process dies before it knows: no watch or wait is notified. */
   commitUnseen(): void {
-    const { watches, waits } = this
-    this.watches = []
-    this.waits = []
-    for (const { id } of this.#show()) this.#oweEndsBelow(id)
-    this.persist()
-    this.watches = watches
-    this.waits = waits
+    this.waiters.unseen(() => {
+      for (const { id } of this.#show()) this.#oweEndsBelow(id)
+      this.persist()
+    })
   }
 
   /**
@@ -326,10 +313,7 @@ export class OperationsOracle {
     ]
     this.lastSequence = tracedSequence
     this.tracedSequence = tracedSequence
-    for (const watch of this.watches) if (watch.state === 'pending') watch.state = 'closed'
-    for (const wait of this.waits) if (wait.state === 'pending') wait.state = 'closed'
-    this.watches = []
-    this.waits = []
+    this.waiters.close()
     this.line.forget()
     this.staged = []
     this.#refused = []
@@ -402,10 +386,11 @@ export class OperationsOracle {
 
   /** Lost operations below one that runs again, in the order of registration. */
   #lostBelow(id: OperationId): OracleLost[] {
-    const below = new Set<OperationId | undefined>([id])
-    const isBelow = ({ operation }: OracleLost): boolean => below.has(aboveOf(operation))
-    for (const _ of this.lost) for (const one of this.lost) if (isBelow(one)) below.add(one.id)
-    return this.lost.filter(isBelow)
+    const below = allBelow(
+      this.lost.map(({ operation }) => operation),
+      id,
+    )
+    return this.lost.filter((one) => below.has(one.id))
   }
 
   /**
@@ -414,16 +399,12 @@ export class OperationsOracle {
    */
   #oweEndsBelow(id: OperationId): void {
     const lost = this.lost.map(({ operation }) => operation)
-    const below = new Set<OperationId | undefined>([id])
-    for (let known = 0; known < below.size; ) {
-      known = below.size
-      for (const part of [...lost, ...this.operations]) if (below.has(aboveOf(part))) below.add(part.id)
-    }
+    const below = allBelow([...lost, ...this.operations], id)
     const owed = lost.filter((part) => below.has(part.id))
     this.lost = this.lost.filter((one) => !below.has(one.id))
     this.operations.unshift(...owed)
     for (const part of this.operations) {
-      if (part.id !== id && below.has(part.id) && live.includes(part.status)) part.isOwedAnEnd = true
+      if (below.has(part.id) && live.includes(part.status)) part.isOwedAnEnd = true
     }
   }
 
@@ -438,23 +419,6 @@ export class OperationsOracle {
     return operation
   }
 
-  /** O-23: the first matching rule applies. */
-  #refusal(action: OperationAction, id: OperationId): Verdict | undefined {
-    if (this.owner === 'retired') return ownerRetired
-    const operation = this.find(id)
-    const status = this.statusFor(id)
-    if (operation === undefined || status === undefined) return { refused: 'not_found', data: { id } }
-    if (action === 'peer_ready') {
-      if (operation.kind !== 'mob_member_child') return { refused: 'peer_not_expected', data: { id } }
-      if (operation.peerReady) return { refused: 'already_peer_ready', data: { id } }
-    }
-    if (transitions[status][action] === undefined) {
-      return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
-    }
-    const above = action === 'start' ? endedFrom(this, aboveOf(operation)) : undefined
-    return above === undefined ? undefined : { refused: 'parent_ended', data: { id, parentId: above } }
-  }
-
   #mint(id: OperationId, outcome: OperationOutcome): StagedEnd {
     this.lastSequence += 1
     return { id, outcome, sequence: this.lastSequence }
@@ -467,25 +431,13 @@ export class OperationsOracle {
     operation.status = outcome.type
     operation.outcome = outcome
     operation.sequence = sequence
-    for (const watch of this.watches) {
-      if (watch.operationId !== id || watch.state !== 'pending') continue
-      watch.state = 'resolved'
-      watch.outcome = outcome
-    }
-    for (const wait of this.pendingWaits) if (wait.members.includes(id)) wait.outcomes.set(id, outcome)
+    this.waiters.ended(id, outcome)
     if (isTraceless(kind)) this.#drop([operation])
     else {
       this.tracedSequence = sequence
       this.feed.push({ seq: sequence, operationId: id, kind, displayName, outcome })
     }
-    this.#closeSatisfiedWaits()
-    this.#evict()
-  }
-
-  #closeSatisfiedWaits(): void {
-    for (const wait of this.pendingWaits) {
-      if (wait.outcomes.size === wait.members.length) wait.state = 'satisfied'
-    }
+    this.waiters.satisfy()
     this.#evict()
   }
 
@@ -495,15 +447,11 @@ export class OperationsOracle {
       .toSorted((one, other) => (one.sequence ?? 0) - (other.sequence ?? 0))
   }
 
-  #isPinned(id: OperationId): boolean {
-    return this.pendingWaits.some(({ members }) => members.includes(id))
-  }
-
   /** O-57, O-97: evicts all but the newest ends; members of active waits are dropped when the waits are over. */
   #evict(): void {
     const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
     for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)
-    this.#drop(this.operations.filter(({ id, isEvicted }) => isEvicted && !this.#isPinned(id)))
+    this.#drop(this.operations.filter(({ id, isEvicted }) => isEvicted && !this.waiters.isPinned(id)))
   }
 
   #drop(operations: readonly OracleOperation[]): void {

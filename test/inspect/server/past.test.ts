@@ -42,8 +42,22 @@ async function numberOf(following: Following, isIt: (entry: StreamEntry) => bool
   return following.entries.find(isIt)?.n ?? 0
 }
 
+/** The number of the first entry after which all of this was told. */
+async function numberAfter(
+  following: Following,
+  ...all: readonly ((entry: StreamEntry) => boolean)[]
+): Promise<number> {
+  let last = 0
+  for (const isIt of all) last = Math.max(last, await numberOf(following, isIt))
+  return last
+}
+
 const isPart = (part: string, holds: (row: object | null) => boolean) => (entry: StreamEntry) =>
   entry.type === 'part' && entry.part === part && holds(entry.row)
+
+/** That so many ends of a feed are kept. */
+const isFeed = (feed: string, kept: number): ((entry: StreamEntry) => boolean) =>
+  isPart('feed', (row) => isOpen(row) && 'kept' in row && 'feed' in row && row.feed === feed && row.kept === kept)
 
 const isOpen = (row: object | null): row is object => row !== null
 
@@ -87,21 +101,24 @@ describe('the past', () => {
     ])
     const atFirst = await numberOf(following, isPart('barrier', isOpen))
     const order = await runtime.tasks.submit(review, {}, { key: 'order', budgets: { token: 5000 } })
-    const whenAsked = await numberOf(
+    const whenAsked = await numberAfter(
       following,
+      isPart('question', isOpen),
       isPart('budget', (row) => isOpen(row) && 'consumed' in row && row.consumed === 1200),
     )
     fetched.resolve()
-    const later = await numberOf(
-      following,
-      isPart('feed', (row) => isOpen(row) && 'epochId' in row && 'watermark' in row && row.watermark === 1),
-    )
+    const later = await numberOf(following, isFeed('session:agent', 1))
     await runtime.tasks.answer(order.id, 'approval', true)
+    await order.result()
     listed.resolve()
     await all
-    const atLast = await numberOf(
+    const isOver = (row: object | null): boolean => row === null
+    const atLast = await numberAfter(
       following,
-      isPart('question', (row) => row === null),
+      isPart('question', isOver),
+      isPart('barrier', isOver),
+      isFeed('session:agent', 2),
+      isFeed('tasks', 1),
     )
     const numbers = [atFirst, whenAsked, later, atLast]
     const ask: Ask = (request) => viewAt(url, request as never)

@@ -125,7 +125,7 @@ describe('a bundle', () => {
     expect(kindOfIce(bundle(freeze, [anna]))).toBe('insufficient_signatures')
     const once = bundle(freeze, [anna])
     expect(kindOfIce({ ...once, signatures: [...once.signatures, ...once.signatures] })).toBe('insufficient_signatures')
-    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signatures, but 2 operators must sign' })
+    expect(two.verifyIce(once, circumstances())).toMatchObject({ message: '1 signature, but 2 operators must sign' })
     expect(kindOfIce({ ...once, signatures: [] })).toBe('insufficient_signatures')
   })
 
@@ -211,7 +211,7 @@ describe('a bundle', () => {
     const again = bundle({ ...evict, chain: chain(17) }, [anna, ben], now + 1)
     expect(kindOfIce(again, { memory, nowMs: now + 1 })).toBe('ice_cooldown_active')
     expect(two.verifyIce(again, circumstances({ memory, nowMs: now + 1 }))).toMatchObject({
-      message: '0000000000000002 cools down for another 299999 ms',
+      message: '0000000000000002 is in its cooldown for another 299999 ms',
     })
     const elsewhere = bundle({ ...evict, victim: node(3) }, [anna, ben], now + 1)
     expect(kindOfIce(elsewhere, { memory, nowMs: now + 1 })).toBe('accepted')
