@@ -297,10 +297,14 @@ export class OperationRecords extends BookAnswers implements OperationBook {
     for (const row of this.rows.values()) if (!isTerminal(row.value)) this.#actors?.stop(row)
   }
 
-  /** Adds an unfinished operation of an earlier process, so that it can be ended now. */
+  /**
+   * Adds an unfinished operation of an earlier process, so that it can be ended now. Only its start is certain: the
+   * journal does not record requests to retire.
+   */
   revive(spec: OperationSpec, status: LiveStatus): void {
     const { id, kind, displayName } = spec
-    this.#add({ ...operationChart.initialPlace({ id, kind, displayName }), value: status }, spec, spec.operationSource)
+    const value = status === 'provisioning' ? status : 'running'
+    this.#add({ ...operationChart.initialPlace({ id, kind, displayName }), value }, spec, spec.operationSource)
     this.tree.add(spec)
     this.#activeCount += 1
   }

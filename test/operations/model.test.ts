@@ -207,6 +207,20 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.refusedWriteStep(),
     ],
   },
+  'a lost operation that has to be ended is running or being set up, whatever a snapshot said': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      steps.advanceStep('start', steps.exactly(1)),
+      steps.advanceStep('retire_requested', steps.exactly(1)),
+      steps.compactStep(),
+      steps.powerCutStep(),
+      registered(0, 'background_tool_capacity_slot'),
+      steps.advanceStep('start', steps.exactly(0)),
+      steps.settleStep('complete', steps.exactly(0), 'done'),
+    ],
+  },
   'a terminated owner waits for the ends under way, not for those that follow': {
     maxCompleted: 3,
     steps: [
