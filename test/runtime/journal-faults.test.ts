@@ -20,7 +20,7 @@ describe('an end that the journal refuses', () => {
     store.failNext('write')
     result.resolve('done')
     await logger.written(1)
-    expect(logger.lines[0]).toMatchObject({ level: 'warn', message: expect.stringContaining('trying again') })
+    expect(logger.lines[0]).toMatchObject({ level: 'warn', message: expect.stringContaining('retrying') })
     expect(session.feed.watermark()).toBe(0)
     expect(await stateOf(outcome)).toBe('pending')
     store.failNext('write')
