@@ -1,7 +1,8 @@
 /**
  * Contends for the lock of a directory, again and again, until it has held it often enough: `contender.js DIRECTORY
  * HOLDS`. While it holds the lock it leaves a file with its process number; finding the file of a running process
- * there means that two owners overlapped. Every other hold ends in SIGKILL instead of a release.
+ * there means that two owners overlapped. The last hold of some ends in SIGKILL instead of a release; they say so in
+ * their file first, because the kernel gives up the locks of a process that is killed before it reports it as ended.
  */
 import { readFileSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +16,8 @@ import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 
 const [directory = '', dies = '', hasKernelLock = ''] = process.argv.slice(2)
 const mark = join(directory, 'inside')
+/** In the file of an owner whose next instruction is its end. */
+const killed = 'killed'
 const options = {
   fileSystem: nodeFileSystem,
   directory,
@@ -44,8 +47,8 @@ function enter(): void {
   try {
     writeFileSync(mark, String(process.pid), { flag: 'wx' })
   } catch {
-    const other = Number(readFileSync(mark, 'utf8'))
-    if (isRunning(other)) say(`overlap with ${other}`)
+    const found = readFileSync(mark, 'utf8')
+    if (found !== killed && isRunning(Number(found))) say(`overlap with ${found}`)
     writeFileSync(mark, String(process.pid))
   }
 }
@@ -56,7 +59,10 @@ for (let hold = 0; hold < 5; hold += 1) {
   for (let turn = 0; turn < 20; turn += 1) await nextTurn()
   if (readFileSync(mark, 'utf8') !== String(process.pid)) say('somebody else came in')
   say('held')
-  if (dies === 'dies' && hold === 4) process.kill(process.pid, 'SIGKILL')
+  if (dies === 'dies' && hold === 4) {
+    writeFileSync(mark, killed)
+    process.kill(process.pid, 'SIGKILL')
+  }
   unlinkSync(mark)
   await lock.release()
 }
