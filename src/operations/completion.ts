@@ -29,7 +29,7 @@ export const entryFields = {
 export function restoreCompletion({ records }: SessionState, entry: CompletionEntry): void {
   const { operationId: id, seq } = entry
   if (kindClasses[entry.kind].feed === 'suppress') {
-    throw internalError(`the feed facts hold operation ${id} of the hidden kind ${entry.kind}`)
+    throw internalError(`completion feed authority holds the hidden kind ${entry.kind} of ${id}`)
   }
   checkResult(id, entry.outcome)
   const known = records.rows.get(id)
@@ -37,7 +37,7 @@ export function restoreCompletion({ records }: SessionState, entry: CompletionEn
     const { sequence } = known.stamp ?? {}
     const { kind: knownKind, outcome: knownOutcome } = known.context
     if (sequence !== seq || knownKind !== entry.kind || !isDeepStrictEqual(knownOutcome, entry.outcome)) {
-      throw internalError(`the feed fact of operation ${id} differs from its record`)
+      throw internalError(`completion feed fact of ${id} drifted from its recovery`)
     }
   }
   records.publish(entry)

@@ -260,7 +260,7 @@ function specOf(id: OperationId, spec: OperationSpec | undefined, facts: Documen
   const { operationSource: mirror, ...rest } = spec
   const operationSource = facts.operationSource ?? undefined
   if (mirror !== undefined && !isDeepStrictEqual(mirror, operationSource)) {
-    throw internalError(`the source in the spec of operation ${id} differs from its facts`)
+    throw internalError(`operation source mirror of ${id} drifted from its authority`)
   }
   return { ...rest, ...(operationSource !== undefined && { operationSource }) }
 }
@@ -274,7 +274,7 @@ function checkFeedFacts({ authorityState, completionEntries }: Document, state: 
   for (const [text, { seq, kind: told, terminalOutcome }] of Object.entries(facts)) {
     const id = text as OperationId
     if (kindClasses[told].feed === 'suppress') {
-      throw internalError(`the feed facts hold operation ${id} of the hidden kind ${told}`)
+      throw internalError(`completion feed authority holds the hidden kind ${told} of ${id}`)
     }
     state.claim(seq, id)
     checkResult(id, terminalOutcome)
@@ -282,15 +282,15 @@ function checkFeedFacts({ authorityState, completionEntries }: Document, state: 
     if (row === undefined) continue
     const { context, stamp } = row
     if (stamp?.sequence !== seq || context.kind !== told || !isDeepStrictEqual(context.outcome, terminalOutcome)) {
-      throw internalError(`the feed fact of operation ${id} differs from its record`)
+      throw internalError(`completion feed fact of ${id} drifted from its recovery`)
     }
   }
   const seen = new Set<OperationId>()
   for (const { operationId: id, seq, kind: told, terminalOutcome } of completionEntries) {
     const fact = facts[id]
-    if (fact === undefined) throw internalError(`completion entry ${id} has no feed fact`)
+    if (fact === undefined) throw internalError(`completion entry ${id} has no generated feed authority`)
     if (fact.seq !== seq || fact.kind !== told || !isDeepStrictEqual(fact.terminalOutcome, terminalOutcome)) {
-      throw internalError(`completion entry ${id} differs from its feed fact`)
+      throw internalError(`completion entry ${id} drifted from its feed authority`)
     }
     if (seen.has(id)) throw internalError(`completion entry ${id} appears twice`)
     seen.add(id)

@@ -82,7 +82,7 @@ export function readOutcome(id: OperationId, row: OperationRow): OperationOutcom
 /** Reads every fact of a row in the order of O-147. Raises `internal` at the first that is missing or wrong. */
 export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   if ((row.spec as OperationSpec | undefined) === undefined) {
-    throw internalError(`operation ${id} has facts but no registration`)
+    throw internalError(`operation ${id} has authority facts without shell projection record`)
   }
   const { kind, peerReady, progressCount } = row.context
   if (!kinds.has(kind)) throw internalError(`missing kind for operation ${id}`)
@@ -90,7 +90,8 @@ export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   if (typeof peerReady !== 'boolean') throw internalError(`missing peer-ready for operation ${id}`)
   if (typeof progressCount !== 'number') throw internalError(`missing progress count for operation ${id}`)
   const problem = row.source === undefined ? undefined : sourceProblem(row.source)
-  if (problem !== undefined) throw internalError(`invalid source in the facts of operation ${id}: ${problem.reason}`)
+  if (problem !== undefined)
+    throw internalError(`operation source authority has invalid source for ${id}: ${problem.reason}`)
   return { kind, status, peerReady, progressCount, source: row.source, outcome: readOutcome(id, row) }
 }
 

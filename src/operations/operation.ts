@@ -225,7 +225,7 @@ function checkSpec({ id, kind, expectPeerChannel, operationSource }: OperationSp
     throw internalError(`spec of operation ${id} contradicts the kind ${kind} on a peer channel`)
   }
   if (operationSource !== undefined && sourceProblem(operationSource) !== undefined) {
-    throw internalError(`invalid source in the facts of operation ${id}`)
+    throw internalError(`operation source authority has invalid source for ${id}`)
   }
 }
 

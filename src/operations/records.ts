@@ -248,7 +248,7 @@ export class OperationRecords extends BookAnswers implements OperationBook {
     // From here on the operation's own chart decides about the end.
     this.#ending.delete(id)
     if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
-      throw internalError(`operation ${id} ended as ${row.value}, which its action does not lead to`)
+      throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
     }
     this.tree.remove(row.spec)
     this.#activeCount -= 1

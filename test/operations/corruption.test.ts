@@ -45,7 +45,7 @@ const outcomeReaders = [...view, 'capture', 'watch', 'collect']
 
 /** The fault, what upstream tests look for in the message, where it must surface, and how it comes about. */
 const faults: [string, string, readonly string[], 'ended' | 'running', Forgery][] = [
-  ['O-132: no record', 'has facts but no registration', view, 'ended', { row: { spec: undefined } }],
+  ['O-132: no record', 'without shell projection record', view, 'ended', { row: { spec: undefined } }],
   ['O-133: no kind', 'missing kind', [...view, 'capture'], 'ended', { context: { kind: undefined } }],
   [
     'O-134: no status',
@@ -70,7 +70,7 @@ const faults: [string, string, readonly string[], 'ended' | 'running', Forgery][
   ],
   [
     'O-137: a source without its owner',
-    'invalid source in the facts',
+    'operation source authority has invalid source',
     [...view, 'capture'],
     'running',
     { row: { source: { kind: 'session_child' } } },
@@ -160,7 +160,7 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     const { kind: _, ...afterKind } = broken
     const source = { row: { source: { kind: 'session_child' } } }
     expect(await messageWith({ status: undefined, context: broken, row: { spec: undefined } })).toMatch(
-      'no registration',
+      'projection record',
     )
     tamper(fixture, 1, { row: { spec: specOf(1) } })
     expect(await messageWith({ status: undefined, context: broken })).toMatch('missing kind')

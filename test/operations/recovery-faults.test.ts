@@ -64,17 +64,17 @@ describe('recovery fails closed', () => {
     ['O-122: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],
     [
       'O-119: a source that the spec contradicts',
-      'the source in the spec',
+      'operation source mirror',
       () => (spec(1)['operation_source'] = { kind: 'session_child', session_id: 'other' }),
     ],
     [
       'O-119: a source that the facts do not have',
-      'the source in the spec',
+      'operation source mirror',
       () => (record(1)['operation_source'] = null),
     ],
     [
       'O-137: a source that names nobody',
-      'invalid source in the facts',
+      'operation source authority has invalid source',
       () => {
         record(1)['operation_source'] = { kind: 'session_child', session_id: ' ' }
         delete spec(1)['operation_source']
@@ -95,15 +95,15 @@ describe('recovery fails closed', () => {
     ['a sequence while live', 'completion sequence for non-terminal', () => (record(3)['completion_sequence'] = 1)],
     ['an absent operation with a witness', 'non-terminal', () => Object.assign(record(1), { status: 'absent' })],
     ['one sequence for two', 'is claimed by', () => (record(2)['completion_sequence'] = 1)],
-    ['a feed fact that differs from its record', 'differs from its', () => (fact(1)['terminal_outcome'] = outcome)],
-    ['a feed fact of another kind than its record', 'differs from its', () => (fact(1)['kind'] = 'background_tool_op')],
+    ['a feed fact that differs from its record', 'drifted', () => (fact(1)['terminal_outcome'] = outcome)],
+    ['a feed fact of another kind than its record', 'drifted', () => (fact(1)['kind'] = 'background_tool_op')],
     ['[O-123] a feed fact of a hidden kind', 'hidden kind', () => (fact(1)['kind'] = 'background_tool_capacity_slot')],
     [
       'O-121: an entry without a feed fact',
-      'has no feed fact',
+      'no generated feed authority',
       () => delete (snapshot.authority_state.completion_feed_entries as object as Record<string, unknown>)[idOf(1)],
     ],
-    ['an entry that differs from its fact', 'differs from its', () => (entry(0)['seq'] = 2)],
+    ['an entry that differs from its fact', 'drifted', () => (entry(0)['seq'] = 2)],
     [
       '[O-121] an entry twice',
       'appears twice',
